@@ -1,0 +1,3 @@
+//! The `ketch` program.
+
+fn main() {}

@@ -1,0 +1,212 @@
+//! The tree that all loading phases work on: YAML values that know where they stand.
+//!
+//! In: built by [`super::yaml`]. Out: read by [`super::lower`], which makes the typed
+//! [`Project`](crate::model::Project) from it, and by `ketch explain`.
+//!
+//! # Invariants
+//!
+//! - Every node has the span of the text that it came from, whatever merged it into its place.
+//! - [`Node::trail`] tells what happened to it on the way, oldest step first; it is empty for a
+//!   value that stands in one file and is used as it is.
+
+use std::fmt::Write as _;
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::Span;
+
+/// A value and where it came from.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The value itself.
+    pub value: Value,
+    /// Where it stands.
+    pub span: Span,
+    /// How it got here.
+    pub trail: Vec<Step>,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// `null`, `~`, or nothing at all.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number. Wide enough for every 64-bit integer, signed or not.
+    Int(i128),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// An unquoted date or time, which YAML 1.1 makes a type of its own and Compose refuses.
+    Timestamp(String),
+    /// A list.
+    Seq(Vec<Node>),
+    /// A mapping with string keys, in the order of the file.
+    Map(Map),
+}
+
+/// A mapping: key to entry.
+pub type Map = IndexMap<String, Entry>;
+
+/// One value of a mapping, and where its key stands.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where the key stands.
+    pub key: Span,
+    /// The value.
+    pub node: Node,
+}
+
+/// Something that happened to a value between its file and the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It took the place of an earlier value.
+    Replaced {
+        /// Where the earlier value stands.
+        span: Span,
+        /// The earlier value, shortened.
+        was: String,
+    },
+    /// A variable was put into it.
+    Variable {
+        /// Name of the variable.
+        name: String,
+        /// Where its value comes from.
+        from: VariableSource,
+    },
+    /// It came in through `extends`.
+    Extended {
+        /// Where `extends` stands.
+        span: Span,
+    },
+    /// It came in through `include`.
+    Included {
+        /// Where the entry of `include` stands.
+        span: Span,
+    },
+    /// It was not written anywhere: Compose's rules add it.
+    Default {
+        /// The rule, in a few words.
+        rule: &'static str,
+    },
+}
+
+/// Where the value of a variable comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VariableSource {
+    /// The environment of the process.
+    Process,
+    /// A line of an env file.
+    File(Span),
+    /// Ketch itself (`COMPOSE_PROJECT_NAME`).
+    Ketch,
+    /// Not set: blank.
+    Unset,
+    /// Not set: the default that the expression names.
+    DefaultValue,
+}
+
+impl Node {
+    /// A node without a history.
+    pub fn new(value: Value, span: Span) -> Self {
+        Self { value, span, trail: Vec::new() }
+    }
+
+    /// A text node.
+    pub fn string(text: impl Into<String>, span: Span) -> Self {
+        Self::new(Value::Str(text.into()), span)
+    }
+
+    /// A mapping node.
+    pub fn map(map: Map, span: Span) -> Self {
+        Self::new(Value::Map(map), span)
+    }
+
+    /// Adds a step to the trail.
+    #[must_use]
+    pub fn with(mut self, step: Step) -> Self {
+        self.trail.push(step);
+        self
+    }
+
+    /// The mapping, if it is one.
+    pub fn as_map(&self) -> Option<&Map> {
+        if let Value::Map(map) = &self.value { Some(map) } else { None }
+    }
+
+    /// The mapping, if it is one, to change it.
+    pub fn as_map_mut(&mut self) -> Option<&mut Map> {
+        if let Value::Map(map) = &mut self.value { Some(map) } else { None }
+    }
+
+    /// The list, if it is one.
+    pub fn as_seq(&self) -> Option<&[Node]> {
+        if let Value::Seq(seq) = &self.value { Some(seq) } else { None }
+    }
+
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Value::Str(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// Whether there is no value.
+    pub fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// The child of a mapping with this key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.as_map()?.get(key).map(|entry| &entry.node)
+    }
+
+    /// The child of a mapping with this key, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.as_map_mut()?.get_mut(key).map(|entry| &mut entry.node)
+    }
+
+    /// A scalar as Compose writes it into text (`environment`, labels); `None` for null, lists
+    /// and mappings.
+    pub fn scalar_text(&self) -> Option<String> {
+        match &self.value {
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Int(value) => Some(value.to_string()),
+            Value::Float(value) => Some(crate::model::number::general(*value)),
+            Value::Str(text) | Value::Timestamp(text) => Some(text.clone()),
+            Value::Null | Value::Seq(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// A few words that show the value in a message.
+    pub fn brief(&self) -> String {
+        const LIMIT: usize = 40;
+        let text = match &self.value {
+            Value::Null => "null".to_owned(),
+            Value::Seq(items) => format!("a list of {}", items.len()),
+            Value::Map(map) => format!("a mapping of {}", map.len()),
+            Value::Str(text) => format!("{text:?}"),
+            _ => self.scalar_text().unwrap_or_default(),
+        };
+        if text.chars().count() <= LIMIT {
+            return text;
+        }
+        let mut short: String = text.chars().take(LIMIT).collect();
+        let _ = write!(short, "…");
+        short
+    }
+
+    /// The type in the words of a message.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) => "an integer",
+            Value::Float(_) => "a number",
+            Value::Str(_) => "a string",
+            Value::Timestamp(_) => "a date",
+            Value::Seq(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Parser events to a raw tree: what stands in the text, nothing resolved.
+
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as YamlSpan, StrInput, Tag};
+
+use crate::diagnostic::{Code, Diagnostic, FileId, Span};
+
+use super::{Budget, too_large};
+
+/// A document before resolution. Nodes refer to each other by index.
+#[derive(Debug, Default)]
+pub(super) struct Raw {
+    nodes: Vec<RawNode>,
+    anchors: HashMap<usize, usize>,
+}
+
+impl Raw {
+    pub(super) fn node(&self, index: usize) -> &RawNode {
+        &self.nodes[index]
+    }
+
+    /// The node that an alias refers to.
+    pub(super) fn anchored(&self, anchor: usize) -> Option<usize> {
+        self.anchors.get(&anchor).copied()
+    }
+
+    /// The top of the document: nodes are pushed parents first.
+    pub(super) fn root(&self) -> usize {
+        0
+    }
+}
+
+/// One value as it is written.
+#[derive(Debug)]
+pub(super) struct RawNode {
+    pub(super) kind: RawKind,
+    /// `!reset`, or the short form of a core tag: `!!str`.
+    pub(super) tag: Option<String>,
+    pub(super) span: Span,
+}
+
+#[derive(Debug)]
+pub(super) enum RawKind {
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    Seq(Vec<usize>),
+    /// Keys and values in turn.
+    Map(Vec<usize>),
+    Alias(usize),
+}
+
+/// Pulls documents out of a text.
+pub(super) struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    file: FileId,
+    len: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str, file: FileId) -> Self {
+        Self { parser: Parser::new_from_str(text), file, len: text.len() }
+    }
+
+    /// The next document, or `None` at the end of the text.
+    pub(super) fn next_document(
+        &mut self,
+        budget: &mut Budget,
+    ) -> Result<Option<Raw>, Box<Diagnostic>> {
+        loop {
+            match self.next()? {
+                None | Some((Event::StreamEnd, _)) => return Ok(None),
+                Some((Event::DocumentStart(_, version), span)) => {
+                    if version.is_some_and(|version| (version.major, version.minor) != (1, 1)) {
+                        return Err(incompatible(self.span(span)));
+                    }
+                    return self.document(budget).map(Some);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Reads up to the end of the document that has just begun.
+    fn document(&mut self, budget: &mut Budget) -> Result<Raw, Box<Diagnostic>> {
+        let mut raw = Raw::default();
+        let mut open: Vec<usize> = Vec::new();
+        while let Some((event, span)) = self.next()? {
+            let place = self.span(span);
+            let (kind, anchor, tag) = match event {
+                Event::DocumentEnd => break,
+                Event::SequenceEnd | Event::MappingEnd => {
+                    close(&mut raw, &mut open, place);
+                    continue;
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    let plain = style == ScalarStyle::Plain;
+                    // The parser writes a value that is not there as `~`.
+                    let text = if plain && span.is_empty() { String::new() } else { text.into() };
+                    (RawKind::Scalar { text, plain }, anchor, tag)
+                }
+                Event::SequenceStart(_, anchor, tag) => (RawKind::Seq(Vec::new()), anchor, tag),
+                Event::MappingStart(_, anchor, tag) => (RawKind::Map(Vec::new()), anchor, tag),
+                Event::Alias(target) => (RawKind::Alias(target), 0, None),
+                _ => continue,
+            };
+            let bytes = if let RawKind::Scalar { text, .. } = &kind { text.len() } else { 0 };
+            if !budget.spend(bytes) {
+                return Err(too_large(place));
+            }
+            let opens = matches!(kind, RawKind::Seq(_) | RawKind::Map(_));
+            let tag = tag.as_deref().map(short_tag);
+            let index = push(&mut raw, &open, RawNode { kind, tag, span: place });
+            if anchor > 0 {
+                raw.anchors.insert(anchor, index);
+            }
+            if opens {
+                open.push(index);
+            }
+        }
+        Ok(raw)
+    }
+
+    fn next(&mut self) -> Result<Option<(Event<'a>, YamlSpan)>, Box<Diagnostic>> {
+        self.parser.next_event().transpose().map_err(|error| self.syntax(&error))
+    }
+
+    fn span(&self, span: YamlSpan) -> Span {
+        let range = span.byte_range().unwrap_or(0..0);
+        Span::new(self.file, range.start.min(self.len), range.end.min(self.len))
+    }
+
+    fn syntax(&self, error: &ScanError) -> Box<Diagnostic> {
+        let at = error.marker().byte_offset().unwrap_or(0).min(self.len);
+        let message = error.info();
+        let diagnostic = Diagnostic::error(Code::Syntax, format!("not valid YAML: {message}"))
+            .at(Span::new(self.file, at, (at + 1).min(self.len)), "here");
+        Box::new(match remedy(&message) {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        })
+    }
+}
+
+/// Adds a node to the tree and to the collection that is open.
+fn push(raw: &mut Raw, open: &[usize], node: RawNode) -> usize {
+    let index = raw.nodes.len();
+    raw.nodes.push(node);
+    if let Some(parent) = open.last() {
+        match &mut raw.nodes[*parent].kind {
+            RawKind::Seq(items) | RawKind::Map(items) => items.push(index),
+            RawKind::Scalar { .. } | RawKind::Alias(_) => {}
+        }
+    }
+    index
+}
+
+/// Ends the innermost collection: only now is it known how far it reaches.
+fn close(raw: &mut Raw, open: &mut Vec<usize>, end: Span) {
+    if let Some(index) = open.pop() {
+        let reach = match &raw.nodes[index].kind {
+            RawKind::Seq(items) | RawKind::Map(items) => {
+                items.last().map(|last| raw.nodes[*last].span.end)
+            }
+            _ => None,
+        };
+        let node = &mut raw.nodes[index];
+        node.span.end = if end.end > end.start { end.end } else { reach.unwrap_or(node.span.end) };
+    }
+}
+
+/// `!reset` as it is, `tag:yaml.org,2002:str` as `!!str`.
+fn short_tag(tag: &Tag) -> String {
+    if tag.handle() == "tag:yaml.org,2002:" {
+        format!("!!{}", tag.suffix())
+    } else {
+        format!("{}{}", tag.handle(), tag.suffix())
+    }
+}
+
+fn incompatible(span: Span) -> Box<Diagnostic> {
+    Box::new(
+        Diagnostic::error(Code::Syntax, "Compose files are read as YAML 1.1")
+            .at(span, "another version is asked for")
+            .hint("remove the `%YAML` line"),
+    )
+}
+
+/// What usually helps, by the words of the parser.
+fn remedy(message: &str) -> Option<&'static str> {
+    let lower = message.to_lowercase();
+    if lower.contains("tab") {
+        Some("indent with spaces: YAML does not allow tabs there")
+    } else if lower.contains("anchor") {
+        Some("an alias `*name` needs an anchor `&name` before it in the same document")
+    } else if lower.contains("mapping values") {
+        Some("put quotes around a value that holds `: `")
+    } else if lower.contains("comment") {
+        Some("put a blank before `#`")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,117 @@
+//! YAML to [`Node`]s, read the way Docker Compose's parser reads it.
+//!
+//! In: the text of one file. Out: its documents, with aliases and merge keys resolved, and the
+//! places where `!reset` and `!override` stand.
+//!
+//! # Invariants
+//!
+//! - Every key is a string, and no mapping has a key twice.
+//! - What a file may expand to is bounded by [`Budget`], so an alias bomb ends in an error.
+//!
+//! # Not here
+//!
+//! The meaning of anything: `services` is a key like any other.
+
+mod events;
+mod expand;
+mod scalar;
+
+use crate::diagnostic::{Code, Diagnostic, FileId, Span};
+
+use super::node::Node;
+
+/// How deep collections may be nested, aliases included.
+const MAX_DEPTH: usize = 256;
+
+/// One document of a file.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Its top-level value.
+    pub(super) node: Node,
+    /// Attributes that this document takes away from the files before it.
+    pub(super) resets: Vec<Reset>,
+}
+
+/// The place of a `!reset` or `!override`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reset {
+    /// Keys from the top of the document; items of lists are `[]`, which no reset reaches.
+    pub(super) path: Vec<String>,
+    /// Where the tagged value stands.
+    pub(super) span: Span,
+}
+
+/// What a whole project may still expand to.
+#[derive(Debug)]
+pub(super) struct Budget {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Default for Budget {
+    /// Ten times the largest project that was ever seen, and still below 150 MB of memory.
+    fn default() -> Self {
+        Self { nodes: 500_000, bytes: 32 << 20 }
+    }
+}
+
+impl Budget {
+    /// Takes one node with `bytes` of text from the budget; false if there is not enough left.
+    pub(super) fn spend(&mut self, bytes: usize) -> bool {
+        let (Some(nodes), Some(left)) = (self.nodes.checked_sub(1), self.bytes.checked_sub(bytes))
+        else {
+            return false;
+        };
+        (self.nodes, self.bytes) = (nodes, left);
+        true
+    }
+}
+
+/// Reads all documents of a file.
+///
+/// # Errors
+///
+/// The first thing that is not YAML, or not YAML that Compose takes. Boxed: diagnostics are large.
+pub(super) fn parse(
+    text: &str,
+    file: FileId,
+    budget: &mut Budget,
+) -> Result<Vec<Document>, Box<Diagnostic>> {
+    check_characters(text, file)?;
+    let mut documents = Vec::new();
+    let mut reader = events::Reader::new(text, file);
+    while let Some(raw) = reader.next_document(budget)? {
+        documents.push(expand::document(&raw, file, budget)?);
+    }
+    Ok(documents)
+}
+
+/// Refuses control characters, which no YAML text may have.
+fn check_characters(text: &str, file: FileId) -> Result<(), Box<Diagnostic>> {
+    let allowed = |c: char| {
+        matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{85}' | '\u{a0}'..='\u{d7ff}'
+            | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+    };
+    match text.char_indices().find(|(_, c)| !allowed(*c)) {
+        None => Ok(()),
+        Some((at, c)) => Err(Box::new(
+            Diagnostic::error(
+                Code::Syntax,
+                format!("control character U+{:04X} is not allowed in YAML", u32::from(c)),
+            )
+            .at(Span::new(file, at, at + c.len_utf8()), "here"),
+        )),
+    }
+}
+
+/// The error for a project that is larger than the budget.
+fn too_large(span: Span) -> Box<Diagnostic> {
+    Box::new(
+        Diagnostic::error(Code::TooLarge, "the file expands to more than Ketch reads")
+            .at(span, "the limit is reached here")
+            .hint("look for anchors that refer to each other many times over"),
+    )
+}
+
+#[cfg(test)]
+mod tests;
