@@ -1,1 +1,119 @@
-//! Commands.
+//! The command line: arguments and environment to one command, its failure to an exit code.
+//!
+//! In: a [`Process`]. Out: text on a [`Screen`] and an [`ExitCode`].
+//!
+//! # Invariants
+//!
+//! - The environment is read once, in [`Process::current`]; everything below gets values.
+//! - A command returns a [`Failure`]; only [`exit`] turns it into words and a code.
+//!
+//! # Not here
+//!
+//! Loading (`project`), drawing (`ui`).
+
+mod args;
+mod check;
+mod config;
+mod exit;
+mod explain;
+mod help;
+mod schema;
+mod session;
+mod usage;
+mod version;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::FromArgMatches as _;
+use indexmap::IndexMap;
+
+use crate::project::{Disk, Source};
+use crate::ui::{Screen, log};
+use args::{Cli, Command, GlobalArgs};
+pub use exit::Failure;
+use session::Session;
+pub use usage::UsageError;
+
+/// What the operating system tells a program at its start.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// The arguments, with the name of the program first.
+    pub arguments: Vec<OsString>,
+    /// The environment.
+    pub environment: IndexMap<String, String>,
+    /// The current directory; `None` if it no longer exists.
+    pub cwd: Option<PathBuf>,
+}
+
+impl Process {
+    /// The running process. What is not UTF-8 in the environment is replaced.
+    pub fn current() -> Self {
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        let mut environment: IndexMap<String, String> =
+            std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        let cwd = std::env::current_dir().ok();
+        // `${PWD}` works even where no shell has set it.
+        if let (false, Some(cwd)) = (environment.contains_key("PWD"), &cwd) {
+            environment.insert("PWD".to_owned(), cwd.to_string_lossy().into_owned());
+        }
+        Self { arguments: std::env::args_os().collect(), environment, cwd }
+    }
+}
+
+/// Runs the command that the arguments name and tells on the standard streams what comes of it.
+#[expect(clippy::unused_async, reason = "commands that reach a runtime will wait for it here")]
+pub async fn run(process: &Process) -> ExitCode {
+    let mut screen = Screen::standard();
+    ExitCode::from(run_on(process, &Disk, &mut screen))
+}
+
+/// Runs a command with any files and any screen; returns the exit code.
+pub fn run_on(process: &Process, source: &dyn Source, screen: &mut Screen) -> u8 {
+    let result = match parse(&process.arguments) {
+        Ok(cli) => dispatch(cli, process, source, screen),
+        Err(failure) => Err(failure),
+    };
+    result.map_or_else(|failure| exit::tell(&failure, screen), |()| 0)
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, Failure> {
+    let parsed = args::tolerant(help::command()).try_get_matches_from(arguments);
+    let failed = |error| usage::understand(&error, arguments);
+    let matches = parsed.map_err(failed)?;
+    Cli::from_arg_matches(&matches).map_err(failed)
+}
+
+fn dispatch(
+    cli: Cli,
+    process: &Process,
+    source: &dyn Source,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    start_log(&cli.global, process);
+    if cli.global.version {
+        return version::run(&args::VersionArgs::default(), screen);
+    }
+    let Some(command) = cli.command else { return Ok(screen.show(&help::overview())?) };
+    let session = || Session::new(cli.global, process, source, screen);
+    match command {
+        Command::Config(args) => config::run(&args, &mut session()?),
+        Command::Check(args) => check::run(&args, &mut session()?),
+        Command::Explain(args) => explain::run(&args, &mut session()?),
+        Command::Schema => schema::run(screen),
+        Command::Version(args) => version::run(&args, screen),
+    }
+}
+
+/// Turns on Ketch's own log if it is asked for.
+fn start_log(global: &GlobalArgs, process: &Process) {
+    match process.environment.get("RUST_LOG") {
+        Some(filter) if !filter.is_empty() => log::start(filter),
+        _ if global.verbose => log::start("ketch=trace"),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,77 +1,93 @@
-//! Plain data that every module may use: names, the project, and how it is written out.
+//! Plain data that every module may use: the project as Compose means it, how it is written out,
+//! and the schema of what users write.
+//!
+//! In: canonical values, through `Deserialize` (durations are nanoseconds, sizes are bytes, short
+//! forms are long forms). Out: [`Project`] for everyone, text through [`render`], hashes through
+//! [`hash`], the JSON schema through [`schema`].
+//!
+//! # Invariants
+//!
+//! - No IO, and no knowledge of files, engines or the command line.
+//! - Fields stand in the order of Compose's own types, and a missing attribute is the default of
+//!   its type: output and hashes depend on both.
+//! - Attributes that start with `x-` arrive in one mapping under the key `#extensions`.
+//!
+//! Reading and checking files is not here: see [`crate::project`].
+
+mod ai;
+mod blkio;
+mod build;
+mod credential;
+mod dependency;
+mod deploy;
+mod develop;
+mod device;
+pub mod duration;
+mod env_file;
+mod extends;
+mod file;
+pub mod form;
+pub mod hash;
+mod healthcheck;
+mod hook;
+mod host;
+mod include;
+mod logging;
+mod mark;
+mod mount;
+mod network;
+pub mod number;
+mod port;
+mod project;
+mod provider;
+pub mod render;
+mod scalar;
+pub mod schema;
+mod service;
+pub mod size;
+mod ulimit;
+mod volume;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-/// A loaded project.
-#[derive(Clone, Debug, Default)]
-pub struct Project {
-    /// Project name.
-    pub name: String,
-    /// Project directory.
-    pub working_dir: PathBuf,
-    /// The project's files, absolute.
-    pub compose_files: Vec<PathBuf>,
-    /// Active profiles.
-    pub profiles: Vec<String>,
-    /// Enabled services.
-    pub services: BTreeMap<String, Service>,
-    /// Services that no active profile enables, or that are not selected.
-    pub disabled_services: BTreeMap<String, Service>,
-    /// Networks.
-    pub networks: BTreeMap<String, ()>,
-    /// Volumes.
-    pub volumes: BTreeMap<String, ()>,
-    /// Configs.
-    pub configs: BTreeMap<String, ()>,
-    /// Secrets.
-    pub secrets: BTreeMap<String, ()>,
-    /// Models.
-    pub models: BTreeMap<String, ()>,
-}
+pub use ai::{Model, ServiceModel};
+pub use blkio::{BlkioConfig, ThrottleDevice, WeightDevice};
+pub use build::{Build, SshKey};
+pub use credential::CredentialSpec;
+pub use dependency::Dependency;
+pub use deploy::{
+    Deploy, DiscreteResource, GenericResource, Limits, Placement, PlacementPreference,
+    Reservations, Resources, RestartPolicy, UpdateConfig,
+};
+pub use develop::{Develop, Trigger};
+pub use device::{DeviceMapping, DeviceRequest};
+pub use duration::Duration;
+pub use env_file::EnvFile;
+pub use extends::Extends;
+pub use file::{FileObject, FileReference};
+pub use healthcheck::Healthcheck;
+pub use hook::Hook;
+pub use include::Include;
+pub use logging::Logging;
+pub use mount::{BindOptions, ImageOptions, Mount, TmpfsOptions, VolumeOptions};
+pub use network::{Ipam, IpamPool, Network, ServiceNetwork};
+pub use port::Port;
+pub use project::Project;
+pub use provider::Provider;
+pub use scalar::FileMode;
+pub use service::Service;
+pub use size::Bytes;
+pub use ulimit::Ulimit;
+pub use volume::Volume;
 
-/// A service.
-#[derive(Clone, Debug, Default)]
-pub struct Service {
-    /// Image.
-    pub image: Option<String>,
-    /// Profiles.
-    pub profiles: Vec<String>,
-}
+/// Text by name: labels, options and the like.
+pub type Dict = BTreeMap<String, String>;
 
-/// Numbers as Go prints them.
-pub mod number {
-    /// As `%v` prints it.
-    pub fn general(value: f64) -> String {
-        value.to_string()
-    }
-}
+/// Variables; one without a value is unset.
+pub type Environment = BTreeMap<String, Option<String>>;
 
-/// Project to text.
-pub mod render {
-    use super::{Project, Service};
-    /// `config --format yaml`.
-    pub fn project_yaml(_project: &Project) -> String {
-        String::new()
-    }
-    /// `config --format json`.
-    pub fn project_json(_project: &Project) -> String {
-        String::new()
-    }
-    /// Config hash of a service.
-    pub fn service_hash(_service: &Service) -> String {
-        String::new()
-    }
-    /// A raw value as YAML (`config --no-interpolate`).
-    pub fn value_yaml(_value: &serde_yaml::Value) -> String {
-        String::new()
-    }
-    /// A raw value as indented JSON.
-    pub fn value_json(_value: &serde_yaml::Value) -> String {
-        String::new()
-    }
-    /// JSON schema of the Compose file.
-    pub fn schema() -> serde_json::Value {
-        serde_json::Value::Null
-    }
-}
+/// The `x-` attributes of an object, as they stand in the file.
+pub type Extensions = BTreeMap<String, serde_yaml::Value>;
+
+/// The words of a command. `None`: the image's own; empty: the image's own is cleared.
+pub type ShellCommand = Option<Vec<String>>;

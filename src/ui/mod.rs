@@ -1,1 +1,148 @@
-//! Draws.
+//! What people and programs read: the only module that writes to the standard streams.
+//!
+//! In: finished data ([`Diagnostic`](crate::diagnostic::Diagnostic)s, values, rows). Out: text on
+//! a [`Screen`].
+//!
+//! # Invariants
+//!
+//! - Results go to standard output, everything else to standard error.
+//! - Colours appear only where the stream can show them, or where the user insists.
+//! - Text from files or variables is neutralised before it is drawn for people; data stays as it is.
+//!
+//! # Not here
+//!
+//! What to say (whoever finds a problem), when to say it and exit codes (`cli`).
+
+pub mod diagnostics;
+pub mod explain;
+pub mod log;
+pub mod report;
+pub mod table;
+pub mod text;
+
+use std::io::{self, Write};
+
+use anstream::{AutoStream, ColorChoice};
+
+use diagnostics::Message;
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// Where the stream is a terminal; `NO_COLOR` and `CLICOLOR` are respected.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The two output streams.
+#[derive(Debug, Default)]
+pub struct Screen {
+    colour: Colour,
+    captured: Option<Captured>,
+}
+
+/// What was written to a screen that keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Standard output.
+    pub out: Vec<u8>,
+    /// Standard error.
+    pub err: Vec<u8>,
+}
+
+impl Screen {
+    /// The streams of the process.
+    pub fn standard() -> Self {
+        Self::default()
+    }
+
+    /// A screen that keeps what is written, for tests and embedding.
+    pub fn captured() -> Self {
+        Self { colour: Colour::Never, captured: Some(Captured::default()) }
+    }
+
+    /// Takes what was written so far; empty for the streams of the process.
+    pub fn take(&mut self) -> Captured {
+        self.captured.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Decides about colours from here on.
+    pub fn set_colour(&mut self, colour: Colour) {
+        self.colour = colour;
+    }
+
+    /// Writes data to standard output, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// If the stream cannot be written.
+    pub fn data(&mut self, text: &str) -> io::Result<()> {
+        match &mut self.captured {
+            Some(captured) => captured.out.write_all(text.as_bytes()),
+            None => write_whole(io::stdout().lock(), text),
+        }
+    }
+
+    /// Writes coloured text to standard output.
+    ///
+    /// # Errors
+    ///
+    /// If the stream cannot be written.
+    pub fn show(&mut self, text: &str) -> io::Result<()> {
+        let choice = self.choice();
+        match &mut self.captured {
+            Some(captured) => write_whole(AutoStream::new(&mut captured.out, choice), text),
+            None => write_whole(AutoStream::new(io::stdout().lock(), choice), text),
+        }
+    }
+
+    /// Writes coloured text to standard error. There is nowhere to report that this failed, so
+    /// failures are ignored.
+    pub fn tell(&mut self, text: &str) {
+        let choice = self.choice();
+        let _ = match &mut self.captured {
+            Some(captured) => write_whole(AutoStream::new(&mut captured.err, choice), text),
+            None => write_whole(AutoStream::new(io::stderr().lock(), choice), text),
+        };
+    }
+
+    /// Tells one error or warning that has no place in a file.
+    pub fn message(&mut self, message: Message<'_>) {
+        self.tell(&message.draw());
+    }
+
+    fn choice(&self) -> ColorChoice {
+        match self.colour {
+            Colour::Auto => ColorChoice::Auto,
+            Colour::Always => ColorChoice::AlwaysAnsi,
+            Colour::Never => ColorChoice::Never,
+        }
+    }
+}
+
+fn write_whole(mut stream: impl Write, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes())?;
+    stream.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Colour, Screen};
+
+    #[test]
+    fn data_is_never_changed_and_text_loses_its_colours() {
+        let mut screen = Screen::captured();
+        screen.data("\u{1b}[1mraw").expect("memory");
+        screen.show("\u{1b}[1mbold\u{1b}[0m").expect("memory");
+        screen.tell("\u{1b}[31mred\u{1b}[0m");
+        screen.set_colour(Colour::Always);
+        screen.tell("\u{1b}[31mred\u{1b}[0m");
+        let captured = screen.take();
+        assert_eq!(captured.out, b"\x1b[1mrawbold");
+        assert_eq!(captured.err, b"red\x1b[31mred\x1b[0m");
+    }
+}

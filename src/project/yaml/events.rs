@@ -56,12 +56,12 @@ pub(super) enum RawKind {
 pub(super) struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     file: FileId,
-    len: usize,
+    text: &'a str,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str, file: FileId) -> Self {
-        Self { parser: Parser::new_from_str(text), file, len: text.len() }
+        Self { parser: Parser::new_from_str(text), file, text }
     }
 
     /// The next document, or `None` at the end of the text.
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
             let (kind, anchor, tag) = match event {
                 Event::DocumentEnd => break,
                 Event::SequenceEnd | Event::MappingEnd => {
-                    close(&mut raw, &mut open, place);
+                    self.close(&mut raw, &mut open, place);
                     continue;
                 }
                 Event::Scalar(text, style, anchor, tag) => {
@@ -123,20 +123,32 @@ impl<'a> Reader<'a> {
         Ok(raw)
     }
 
+    /// Ends the innermost collection. Its span is what of it stands on its first line: enough to
+    /// point at, and never a whole file.
+    fn close(&self, raw: &mut Raw, open: &mut Vec<usize>, end: Span) {
+        let Some(index) = open.pop() else { return };
+        let span = &mut raw.nodes[index].span;
+        let rest = self.text.get(span.start as usize..).unwrap_or_default();
+        let line = rest.find('\n').unwrap_or(rest.len());
+        let line = rest[..line].trim_end().len();
+        let line_end = span.start.saturating_add(u32::try_from(line).unwrap_or(u32::MAX));
+        span.end = end.end.max(span.start).min(line_end);
+    }
+
     fn next(&mut self) -> Result<Option<(Event<'a>, YamlSpan)>, Box<Diagnostic>> {
         self.parser.next_event().transpose().map_err(|error| self.syntax(&error))
     }
 
     fn span(&self, span: YamlSpan) -> Span {
         let range = span.byte_range().unwrap_or(0..0);
-        Span::new(self.file, range.start.min(self.len), range.end.min(self.len))
+        Span::new(self.file, range.start.min(self.text.len()), range.end.min(self.text.len()))
     }
 
     fn syntax(&self, error: &ScanError) -> Box<Diagnostic> {
-        let at = error.marker().byte_offset().unwrap_or(0).min(self.len);
+        let at = error.marker().byte_offset().unwrap_or(0).min(self.text.len());
         let message = error.info();
         let diagnostic = Diagnostic::error(Code::Syntax, format!("not valid YAML: {message}"))
-            .at(Span::new(self.file, at, (at + 1).min(self.len)), "here");
+            .at(Span::new(self.file, at, (at + 1).min(self.text.len())), "here");
         Box::new(match remedy(&message) {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,
@@ -155,20 +167,6 @@ fn push(raw: &mut Raw, open: &[usize], node: RawNode) -> usize {
         }
     }
     index
-}
-
-/// Ends the innermost collection: only now is it known how far it reaches.
-fn close(raw: &mut Raw, open: &mut Vec<usize>, end: Span) {
-    if let Some(index) = open.pop() {
-        let reach = match &raw.nodes[index].kind {
-            RawKind::Seq(items) | RawKind::Map(items) => {
-                items.last().map(|last| raw.nodes[*last].span.end)
-            }
-            _ => None,
-        };
-        let node = &mut raw.nodes[index];
-        node.span.end = if end.end > end.start { end.end } else { reach.unwrap_or(node.span.end) };
-    }
 }
 
 /// `!reset` as it is, `tag:yaml.org,2002:str` as `!!str`.

@@ -1,0 +1,238 @@
+//! The arguments as clap knows them; the doc comments are the help text.
+//!
+//! In: `argv`. Out: [`Cli`].
+//!
+//! # Invariants
+//!
+//! - Global flags stand before the command, as Docker Compose has it; only `--dry-run` may follow.
+//! - Values that Docker Compose checks in words of its own are plain text here and are checked by
+//!   the command or by [`super::session`].
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ketch",
+    about = "Runs Compose projects: multi-container orchestration with or without a container engine",
+    disable_version_flag = true
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the project as it is understood
+    Config(ConfigArgs),
+    /// Find mistakes without running anything
+    Check(CheckArgs),
+    /// Tell where a value comes from
+    Explain(ExplainArgs),
+    /// Print the JSON schema of Compose files, for editors
+    Schema,
+    /// Show the version
+    Version(VersionArgs),
+}
+
+/// Flags before the command.
+#[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
+pub(super) struct GlobalArgs {
+    /// Compose file; may be repeated, later ones override; `-` is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: Vec<String>,
+    /// Name of the project
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) project_name: Option<String>,
+    /// Profile to enable; may be repeated; `*` is all
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Vec<String>,
+    /// File with variables, instead of `.env`; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<String>,
+    /// Directory that relative paths start from
+    #[arg(long, value_name = "DIR")]
+    pub(super) project_directory: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) workdir: Option<String>,
+    /// Name containers as Compose v1 did, with `_`
+    #[arg(long)]
+    pub(super) compatibility: bool,
+    /// Keep networks, volumes and so on that no service uses
+    #[arg(long)]
+    pub(super) all_resources: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long, global = true)]
+    pub(super) dry_run: bool,
+    /// How progress is shown: auto, tty, plain, json or quiet
+    #[arg(long, value_name = "HOW")]
+    pub(super) progress: Option<String>,
+    /// Colours: never, always or auto
+    #[arg(long, value_name = "WHEN")]
+    pub(super) ansi: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) no_ansi: bool,
+    /// How many operations run at once; -1 is any number
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number)]
+    pub(super) parallel: Option<i64>,
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub(super) insecure_registry: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) verbose: bool,
+    #[arg(short = 'v', long, hide = true)]
+    pub(super) version: bool,
+}
+
+/// Flags of `config`.
+#[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
+pub(super) struct ConfigArgs {
+    /// Services to show, with what they depend on; default: all
+    #[arg(value_name = "SERVICE")]
+    pub(super) services_named: Vec<String>,
+    /// Format: yaml or json
+    #[arg(long)]
+    pub(super) format: Option<String>,
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<String>,
+    /// Only say what is wrong
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// Keep `${…}` as written
+    #[arg(long)]
+    pub(super) no_interpolate: bool,
+    /// Leave out what Compose implies
+    #[arg(long)]
+    pub(super) no_normalize: bool,
+    /// Keep paths as written
+    #[arg(long)]
+    pub(super) no_path_resolution: bool,
+    /// Accept references to what is not defined
+    #[arg(long)]
+    pub(super) no_consistency: bool,
+    /// Keep `env_file` instead of reading it
+    #[arg(long)]
+    pub(super) no_env_resolution: bool,
+    #[arg(long, hide = true)]
+    pub(super) resolve_image_digests: bool,
+    #[arg(long, hide = true)]
+    pub(super) lock_image_digests: bool,
+    /// List the services
+    #[arg(long, help_heading = "Lists")]
+    pub(super) services: bool,
+    /// List the volumes
+    #[arg(long, help_heading = "Lists")]
+    pub(super) volumes: bool,
+    /// List the networks
+    #[arg(long, help_heading = "Lists")]
+    pub(super) networks: bool,
+    /// List the models
+    #[arg(long, help_heading = "Lists")]
+    pub(super) models: bool,
+    /// List config hashes: of services named `a,b`, or of all with `*`
+    #[arg(long, help_heading = "Lists", value_name = "SERVICES")]
+    pub(super) hash: Option<String>,
+    /// List the profiles, active or not
+    #[arg(long, help_heading = "Lists")]
+    pub(super) profiles: bool,
+    /// List the images
+    #[arg(long, help_heading = "Lists")]
+    pub(super) images: bool,
+    /// List the variables that the files use
+    #[arg(long, help_heading = "Lists")]
+    pub(super) variables: bool,
+    /// List the variables that are set
+    #[arg(long, help_heading = "Lists")]
+    pub(super) environment: bool,
+}
+
+/// Flags of `check`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Services to check, with what they depend on; default: all
+    #[arg(value_name = "SERVICE")]
+    pub(super) services: Vec<String>,
+    /// For whom the report is
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: CheckFormat,
+    /// Take warnings for errors
+    #[arg(short = 'W', long)]
+    pub(super) strict: bool,
+}
+
+/// For whom `check` reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckFormat {
+    #[default]
+    Human,
+    Json,
+    Sarif,
+    Github,
+}
+
+/// Flags of `explain`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// Path to the value, such as `services.web.environment.LOG_LEVEL` or `services.web.ports.0`
+    #[arg(value_name = "PATH")]
+    pub(super) path: Option<String>,
+    /// For whom the answer is
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: ExplainFormat,
+}
+
+/// For whom `explain` answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExplainFormat {
+    #[default]
+    Human,
+    Json,
+}
+
+/// Flags of `version`.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct VersionArgs {
+    /// Format: pretty or json
+    #[arg(short, long)]
+    pub(super) format: Option<String>,
+    /// Only the number
+    #[arg(long)]
+    pub(super) short: bool,
+}
+
+/// Lets flags be repeated and switches take a value (`--quiet=false`), as Docker Compose does.
+pub(super) fn tolerant(command: clap::Command) -> clap::Command {
+    command
+        .args_override_self(true)
+        .mut_args(|arg| match arg.get_action() {
+            ArgAction::SetTrue => arg
+                .action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value("false")
+                .default_missing_value("true")
+                .value_parser(switch)
+                .hide_default_value(true),
+            _ => arg,
+        })
+        .mut_subcommands(tolerant)
+}
+
+fn whole_number(word: &str) -> Result<i64, &'static str> {
+    word.parse().map_err(|_| "it takes a whole number")
+}
+
+/// The words that Go takes for a boolean.
+fn switch(word: &str) -> Result<bool, &'static str> {
+    match word {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
+        _ => Err("it takes `true` or `false`"),
+    }
+}

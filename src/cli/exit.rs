@@ -1,0 +1,162 @@
+//! Failures to words, hints and exit codes; the only place that does so.
+//!
+//! In: a [`Failure`]. Out: text on the screen, and the code that Docker Compose would exit with.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::usage::UsageError;
+use crate::diagnostic::Severity;
+use crate::model::render::RenderError;
+use crate::ui::Screen;
+use crate::ui::diagnostics::Message;
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The command line cannot be used.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// Help was asked for; no failure but for the parser.
+    #[error("help")]
+    Help(String),
+    /// The project has errors, which were told already.
+    #[error("the project has errors")]
+    Project,
+    /// A service named on the command line cannot be used.
+    #[error("no such service: {name}{reason}")]
+    NoSuchService {
+        /// Its name.
+        name: String,
+        /// Why it is not there although the file has it; may be empty.
+        reason: &'static str,
+        /// What may have been meant.
+        similar: Option<String>,
+    },
+    /// A path names nothing.
+    #[error("{at} has no `{segment}`")]
+    NoSuchPath {
+        /// The part that exists, in backticks; or words for the project itself.
+        at: String,
+        /// The part that does not.
+        segment: String,
+        /// What to write instead.
+        hint: String,
+    },
+    /// The current directory is gone.
+    #[error("the current directory does not exist any more")]
+    NoCurrentDirectory,
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
+    /// The project cannot be written out.
+    #[error("the project cannot be written out")]
+    Render(#[from] RenderError),
+}
+
+/// Tells a failure and returns the exit code.
+pub(super) fn tell(failure: &Failure, screen: &mut Screen) -> u8 {
+    match failure {
+        Failure::Help(text) => {
+            return screen.show(text).map_or_else(|error| tell(&error.into(), screen), |()| 0);
+        }
+        // Whoever reads our output has seen enough: `ketch config | head`.
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
+        Failure::Project => {}
+        _ => {
+            let hint = hint(failure);
+            let text = with_causes(failure);
+            screen.message(Message {
+                severity: Severity::Error,
+                text: &text,
+                hint: hint.as_deref(),
+            });
+        }
+    }
+    1
+}
+
+/// The failure and what caused it, on one line.
+fn with_causes(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// What the user can do about a failure.
+fn hint(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Usage(error) => usage_hint(error),
+        Failure::NoSuchService { similar, .. } => {
+            similar.as_ref().map(|name| format!("a service with a similar name exists: `{name}`"))
+        }
+        Failure::NoSuchPath { hint, .. } => Some(hint.clone()),
+        Failure::NoCurrentDirectory => Some("change to a directory that exists".to_owned()),
+        Failure::Write { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Some("the directory must exist".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn usage_hint(error: &UsageError) -> Option<String> {
+    let see = |command: &Option<String>| match command {
+        Some(command) => format!("`ketch {command} --help` lists what it takes"),
+        None => "`ketch --help` lists what it takes".to_owned(),
+    };
+    Some(match error {
+        UsageError::UnknownCommand { similar: Some(name), .. } => {
+            format!("a command with a similar name exists: `{name}`")
+        }
+        UsageError::UnknownCommand { .. } => "`ketch --help` lists the commands".to_owned(),
+        UsageError::UnknownFlag { similar: Some(flag), .. } => {
+            format!("a flag with a similar name exists: `{flag}`")
+        }
+        UsageError::UnknownFlag { command, .. }
+        | UsageError::UnexpectedArgument { command, .. } => see(command),
+        UsageError::MisplacedFlag { flag, command } => format!("write `ketch {flag} … {command}`"),
+        UsageError::MissingValue { possible, .. } | UsageError::InvalidValue { possible, .. } => {
+            return (!possible.is_empty()).then(|| format!("it takes {}", choice(possible)));
+        }
+        UsageError::MissingPath => "for example: `ketch explain services.web.image`".to_owned(),
+        UsageError::Format { possible, .. } => format!("use {}", choice(possible)),
+        UsageError::Progress(_) => {
+            format!("use {}", choice(&["auto", "tty", "plain", "json", "quiet"]))
+        }
+        UsageError::ProgressWithoutAnsi { .. } => "leave out `--progress` or `--ansi`".to_owned(),
+        UsageError::OldAndNew { new, .. } => format!("use only `{new}`"),
+        UsageError::NotInteger { .. } => "set it to a whole number, or unset it".to_owned(),
+        UsageError::NeedsRegistry { .. } => {
+            "write digests into the file: `image: NAME@sha256:…`".to_owned()
+        }
+        UsageError::Other(_) => return None,
+    })
+}
+
+/// `a`, `b` or `c`.
+fn choice(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn hint_for_tests(failure: &Failure) -> String {
+    hint(failure).unwrap_or_default()
+}

@@ -1,0 +1,212 @@
+//! `ketch explain PATH`: tells where a value comes from.
+//!
+//! In: a path such as `services.web.ports.0` and the merged tree. Out: an
+//! [`Explanation`], or what the path should have been.
+//!
+//! # Invariants
+//!
+//! - Of several keys that fit a path with dots, the longest wins; quotes settle it.
+
+use super::args::{ExplainArgs, ExplainFormat};
+use super::exit::Failure;
+use super::session::Session;
+use super::usage::UsageError;
+use crate::diagnostic::{Span, closest};
+use crate::project::Node;
+use crate::project::node::Value;
+use crate::ui::explain::Explanation;
+
+/// Explains one value.
+pub(super) fn run(args: &ExplainArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    let path = args.path.as_deref().filter(|path| !path.is_empty());
+    let path = path.ok_or(UsageError::MissingPath)?;
+    let request = session.request()?;
+    let (loaded, sources) = session.load(&request)?;
+    let found = find(&loaded.tree, path)?;
+    let variables =
+        loaded.variables.iter().map(|(name, variable)| (name.as_str(), variable.value.as_str()));
+    let explanation = Explanation {
+        path: &found.path,
+        node: found.node,
+        span: found.span,
+        sources: &sources,
+        variables: variables.collect(),
+    };
+    match args.format {
+        ExplainFormat::Human => session.screen.show(&explanation.human())?,
+        ExplainFormat::Json => session.screen.data(&explanation.json())?,
+    }
+    Ok(())
+}
+
+/// A node and the path that leads to it.
+#[derive(Debug)]
+struct Found<'a> {
+    path: String,
+    node: &'a Node,
+    span: Span,
+}
+
+/// Follows a path through the tree.
+fn find<'a>(root: &'a Node, path: &str) -> Result<Found<'a>, Failure> {
+    let mut found = Found { path: String::new(), node: root, span: root.span };
+    let mut rest = path;
+    while !rest.is_empty() {
+        let Some((key, child, after)) = step(found.node, rest) else {
+            return Err(no_such_path(&found, rest));
+        };
+        let dot = if found.path.is_empty() { "" } else { "." };
+        found.path = format!("{}{dot}{}", found.path, written(key, found.node));
+        found.span = span(found.node, key, child);
+        found.node = child;
+        rest = after;
+    }
+    Ok(found)
+}
+
+/// The child that a path begins with: how the path calls it, the child, and the rest of the path.
+fn step<'a, 'p>(node: &'a Node, path: &'p str) -> Option<(&'p str, &'a Node, &'p str)> {
+    if let Some((key, rest)) = quoted(path) {
+        return Some((key, child(node, key)?, after_dot(rest)?));
+    }
+    let ends = path.match_indices('.').map(|(dot, _)| dot).chain([path.len()]);
+    let mut longest_first: Vec<usize> = ends.collect();
+    longest_first.reverse();
+    longest_first.into_iter().find_map(|end| {
+        let key = &path[..end];
+        Some((key, child(node, key)?, after_dot(&path[end..])?))
+    })
+}
+
+/// The key in quotes at the beginning of a path, and what follows.
+fn quoted(path: &str) -> Option<(&str, &str)> {
+    let quote = path.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+    path[1..].split_once(quote)
+}
+
+/// What follows a key: nothing, or a dot and more.
+fn after_dot(rest: &str) -> Option<&str> {
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+}
+
+fn child<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    match &node.value {
+        Value::Map(map) => map.get(key).map(|entry| &entry.node),
+        Value::Seq(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// Where a value stands: a list or mapping under a key stands where the key does, since its own
+/// text may begin lines below.
+fn span(parent: &Node, key: &str, child: &Node) -> Span {
+    match (&child.value, parent.as_map().and_then(|map| map.get(key))) {
+        (Value::Map(_) | Value::Seq(_), Some(entry)) => entry.key,
+        _ => child.span,
+    }
+}
+
+/// A key as a path must write it: in quotes if it would be taken for several.
+fn written(key: &str, parent: &Node) -> String {
+    let quote = parent.as_map().is_some() && (key.contains('.') || key.is_empty());
+    if quote { format!("\"{key}\"") } else { key.to_owned() }
+}
+
+/// Says at which level a path fails, and what there is instead.
+fn no_such_path(found: &Found<'_>, rest: &str) -> Failure {
+    let segment = match quoted(rest) {
+        Some((key, _)) => key,
+        None => rest.split('.').next().unwrap_or(rest),
+    };
+    let at = match found.path.as_str() {
+        "" => "the project".to_owned(),
+        path => format!("`{path}`"),
+    };
+    let under = |key: &str| match found.path.as_str() {
+        "" => written(key, found.node),
+        path => format!("{path}.{}", written(key, found.node)),
+    };
+    let hint = match &found.node.value {
+        Value::Map(map) => match closest(segment, map.keys().map(String::as_str)) {
+            Some(key) => format!("`{}` exists", under(key)),
+            None => format!("it has {}", keys(map.keys().map(String::as_str))),
+        },
+        Value::Seq(items) if items.is_empty() => "it is an empty list".to_owned(),
+        Value::Seq(items) => format!("it is a list, numbered from 0 to {}", items.len() - 1),
+        _ => format!("it is {}, and nothing lies below it", found.node.kind()),
+    };
+    Failure::NoSuchPath { at, segment: segment.to_owned(), hint }
+}
+
+/// A few keys for a hint.
+fn keys<'a>(keys: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 12;
+    let more = keys.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = keys.take(SHOWN).map(|key| format!("`{key}`")).collect();
+    match (shown.is_empty(), more) {
+        (true, _) => "nothing in it".to_owned(),
+        (_, 0) => shown.join(", "),
+        _ => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+    use crate::diagnostic::{Sources, Span};
+    use crate::project::Node;
+    use crate::project::node::{Entry, Map, Value};
+
+    fn nowhere() -> Span {
+        Span::new(Sources::default().add("a", ""), 0, 0)
+    }
+
+    fn map(entries: impl IntoIterator<Item = (&'static str, Node)>) -> Node {
+        let entries = entries
+            .into_iter()
+            .map(|(key, node)| (key.to_owned(), Entry { key: nowhere(), node }))
+            .collect::<Map>();
+        Node::map(entries, nowhere())
+    }
+
+    fn tree() -> Node {
+        let text = |text: &str| Node::string(text, nowhere());
+        let ports = Node::new(Value::Seq(vec![text("80:80"), text("81:81")]), nowhere());
+        let labels = map([
+            ("a", map([("b", text("nested"))])),
+            ("a.b", text("dotted")),
+            ("a.b.c", text("x")),
+        ]);
+        map([("services", map([("web", map([("ports", ports), ("labels", labels)]))]))])
+    }
+
+    fn ask(path: &str) -> String {
+        match find(&tree(), path) {
+            Ok(found) => format!("{} = {}", found.path, found.node.brief()),
+            Err(failure) => {
+                format!("{failure} / {}", crate::cli::exit::hint_for_tests(&failure))
+            }
+        }
+    }
+
+    #[test]
+    fn paths_find_keys_and_items() {
+        assert_eq!(ask("services.web.ports.1"), "services.web.ports.1 = \"81:81\"");
+        assert_eq!(ask("services.web.labels.a.b"), "services.web.labels.\"a.b\" = \"dotted\"");
+        assert_eq!(ask("services.web.labels.'a'.b"), "services.web.labels.a.b = \"nested\"");
+        assert_eq!(ask("services.web.labels.\"a.b.c\""), "services.web.labels.\"a.b.c\" = \"x\"");
+        assert_eq!(ask("services.web.labels.a"), "services.web.labels.a = a mapping of 1");
+    }
+
+    #[test]
+    fn a_path_that_fails_says_where() {
+        insta::assert_snapshot!(ask("service.web"), @"the project has no `service` / `services` exists");
+        insta::assert_snapshot!(ask("services.wbe.image"), @"`services` has no `wbe` / `services.web` exists");
+        insta::assert_snapshot!(ask("services.web.ports.2"), @"`services.web.ports` has no `2` / it is a list, numbered from 0 to 1");
+        insta::assert_snapshot!(ask("services.web.ports.0.x"), @"`services.web.ports.0` has no `x` / it is a string, and nothing lies below it");
+        insta::assert_snapshot!(ask("services.web.environment"), @"`services.web` has no `environment` / it has `ports`, `labels`");
+        insta::assert_snapshot!(ask("services.web."), @"services.web = a mapping of 2");
+        insta::assert_snapshot!(ask("\"services"), @r#"the project has no `"services` / `services` exists"#);
+        insta::assert_snapshot!(ask(".."), @"the project has no `` / it has `services`");
+    }
+}

@@ -1,0 +1,106 @@
+//! The help texts that clap cannot make from the arguments alone: groups and examples.
+//!
+//! Out: the complete [`clap::Command`], and the overview that `ketch` alone prints.
+
+use std::fmt::Write as _;
+
+use anstyle::Style;
+use clap::CommandFactory as _;
+
+use super::args::Cli;
+
+const HEADING: Style = Style::new().bold();
+
+/// The commands, as the overview shows them.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Look at a project", &["config", "check", "explain"]),
+    ("Ketch itself", &["schema", "version"]),
+];
+
+/// Examples for each command.
+const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "config",
+        "  ketch config                        the project as it is understood\n  \
+           ketch config web                    one service and what it depends on\n  \
+           ketch -f a.yaml -f b.yaml config    two files put together\n  \
+           ketch config --images               the images that it uses",
+    ),
+    (
+        "check",
+        "  ketch check                         for people\n  \
+           ketch check --strict                warnings fail as well, for CI\n  \
+           ketch check --format github         beside the changed lines of a pull request",
+    ),
+    (
+        "explain",
+        "  ketch explain services.web.image\n  \
+           ketch explain services.web.ports.0\n  \
+           ketch explain 'services.web.labels.\"traefik.enable\"'",
+    ),
+    ("schema", "  ketch schema > compose.schema.json"),
+];
+
+/// The command line with its help.
+pub(super) fn command() -> clap::Command {
+    let styles = clap::builder::Styles::styled().header(HEADING).usage(HEADING);
+    let plain = Cli::command().styles(styles);
+    let groups = groups(&plain);
+    let template = format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}{HEADING}Options:{HEADING:#}\n{{options}}\n\n\
+         Help on a command: ketch COMMAND --help\n"
+    );
+    let with_examples = |command: clap::Command| {
+        let known = EXAMPLES.iter().find(|(name, _)| *name == command.get_name());
+        let Some((_, examples)) = known else { return command };
+        command.after_help(format!("{HEADING}Examples:{HEADING:#}\n{examples}"))
+    };
+    plain
+        .help_template(template)
+        .override_usage("ketch [OPTIONS] COMMAND")
+        .disable_help_subcommand(true)
+        .mut_subcommands(with_examples)
+}
+
+/// What `ketch` alone prints.
+pub(super) fn overview() -> String {
+    command().render_help().ansi().to_string()
+}
+
+/// The commands under their headings.
+fn groups(command: &clap::Command) -> String {
+    let mut text = String::new();
+    for (heading, names) in GROUPS {
+        let _ = writeln!(text, "{HEADING}{heading}:{HEADING:#}");
+        for name in *names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {name:10}{about}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{EXAMPLES, GROUPS, command};
+
+    #[test]
+    fn every_command_stands_in_one_group() {
+        let command = command();
+        let all: BTreeSet<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let listed: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), all);
+        assert_eq!(listed.len(), all.len());
+        assert!(EXAMPLES.iter().all(|(name, _)| all.contains(name)));
+    }
+
+    #[test]
+    fn the_tree_is_consistent() {
+        command().debug_assert();
+        crate::cli::args::tolerant(command()).debug_assert();
+    }
+}

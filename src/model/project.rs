@@ -1,0 +1,35 @@
+//! The project: everything that the files of a folder describe together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Extensions, FileObject, Model, Network, Service, Volume};
+
+/// A loaded project.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Project {
+    /// Project name.
+    pub name: String,
+    /// Project directory.
+    pub working_dir: PathBuf,
+    /// The project's files, absolute.
+    pub compose_files: Vec<PathBuf>,
+    /// Active profiles.
+    pub profiles: Vec<String>,
+    /// Enabled services.
+    pub services: BTreeMap<String, Service>,
+    /// Services that no active profile enables, or that are not selected.
+    pub disabled_services: BTreeMap<String, Service>,
+    /// Networks.
+    pub networks: BTreeMap<String, Network>,
+    /// Volumes.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Configs.
+    pub configs: BTreeMap<String, FileObject>,
+    /// Secrets.
+    pub secrets: BTreeMap<String, FileObject>,
+    /// AI models.
+    pub models: BTreeMap<String, Model>,
+    /// Top-level attributes that start with `x-`.
+    pub extensions: Extensions,
+}

@@ -1,0 +1,81 @@
+//! Attributes that say the same thing in two places.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::project::node::{Node, Value};
+use crate::project::session::Session;
+
+use super::Service;
+
+/// Old attributes, and where `deploy` says the same.
+const TWICE: [(&str, &str, &str); 4] = [
+    ("cpus", "limits", "cpus"),
+    ("mem_limit", "limits", "memory"),
+    ("mem_reservation", "reservations", "memory"),
+    ("pids_limit", "limits", "pids"),
+];
+
+/// Checks replicas and limits of a service.
+pub(super) fn check(session: &mut Session<'_>, service: &Service<'_>) {
+    replicas(session, service);
+    for row in TWICE {
+        limit(session, service, row);
+    }
+}
+
+fn number(node: Option<&Node>) -> f64 {
+    match node.map(|node| &node.value) {
+        #[expect(clippy::cast_precision_loss, reason = "compared with each other only")]
+        Some(Value::Int(number)) => *number as f64,
+        Some(Value::Float(number)) => *number,
+        _ => 0.0,
+    }
+}
+
+fn replicas(session: &mut Session<'_>, service: &Service<'_>) {
+    let scale = service.get("scale");
+    let replicas = service.get("deploy").and_then(|deploy| deploy.get("replicas"));
+    if let (Some(scale), Some(replicas)) = (scale, replicas) {
+        if number(Some(scale)) != number(Some(replicas)) {
+            return conflict(session, service, (scale, "scale"), (replicas, "deploy.replicas"));
+        }
+    }
+    let Some(count) = scale.or(replicas) else { return };
+    if number(Some(count)) < 0.0 {
+        let message = format!("service `{}` cannot run {} times", service.name, count.brief());
+        let diagnostic =
+            Diagnostic::error(Code::InvalidValue, message).at(count.span, "must be 0 or more");
+        service.report(session, diagnostic, count);
+    } else if let (true, Some(name)) = (number(Some(count)) > 1.0, service.text("container_name")) {
+        let message = format!("service `{}` cannot run {} containers of the one name `{name}`", service.name, count.brief());
+        let place = service.get("container_name").map_or(count.span, |node| node.span);
+        let diagnostic = Diagnostic::error(Code::Conflict, message)
+            .at(place, "a name for one container")
+            .at(count.span, "more than one container")
+            .hint("remove `container_name`: containers are then numbered");
+        service.report(session, diagnostic, count);
+    }
+}
+
+/// As in Compose, a limit that `deploy` leaves out while it has others counts as zero.
+fn limit(session: &mut Session<'_>, service: &Service<'_>, (old, section, new): (&str, &str, &str)) {
+    let resources = service.get("deploy").and_then(|deploy| deploy.get("resources"));
+    let (Some(section_node), Some(own)) = (resources.and_then(|r| r.get(section)), service.get(old)) else {
+        return;
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "the model keeps single precision")]
+    let single = |node: Option<&Node>| number(node) as f32;
+    if single(Some(own)) == 0.0 || single(Some(own)) == single(section_node.get(new)) {
+        return;
+    }
+    let other = section_node.get(new).unwrap_or(section_node);
+    conflict(session, service, (own, old), (other, &format!("deploy.resources.{section}.{new}")));
+}
+
+fn conflict(session: &mut Session<'_>, service: &Service<'_>, (a, a_name): (&Node, &str), (b, b_name): (&Node, &str)) {
+    let message = format!("service `{}` has different values for `{a_name}` and `{b_name}`", service.name);
+    let diagnostic = Diagnostic::error(Code::Conflict, message)
+        .at(a.span, "one value")
+        .at(b.span, "another")
+        .hint(format!("keep only `{b_name}`"));
+    service.report(session, diagnostic, a);
+}

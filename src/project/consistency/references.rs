@@ -1,0 +1,158 @@
+//! References to services and resources.
+
+use crate::diagnostic::{Code, Diagnostic, Span, closest};
+use crate::project::node::{Map, Node, Value};
+use crate::project::session::Session;
+
+use super::{Model, Service};
+
+/// Checks everything that a service refers to.
+pub(super) fn check(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) {
+    dependencies(session, model, service);
+    network_mode(session, model, service);
+    for (name, entry) in service.get("networks").and_then(Node::as_map).into_iter().flatten() {
+        resource(session, model, service, &Reference { kind: "networks", name, span: entry.key });
+    }
+    for (name, entry) in service.get("models").and_then(Node::as_map).into_iter().flatten() {
+        resource(session, model, service, &Reference { kind: "models", name, span: entry.key });
+    }
+    for kind in ["configs", "secrets"] {
+        sources(session, model, service, (service.get(kind), kind));
+    }
+    volumes(session, model, service);
+    if let Some(build) = service.get("build") {
+        sources(session, model, service, (build.get("secrets"), "secrets"));
+        contexts(session, model, service, build);
+    }
+}
+
+/// A name that has to be defined at top level.
+struct Reference<'r> {
+    kind: &'static str,
+    name: &'r str,
+    span: Span,
+}
+
+fn defined<'t>(model: &Model<'t>, kind: &str) -> Option<&'t Map> {
+    model.tree.get(kind).and_then(Node::as_map)
+}
+
+fn resource(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>, reference: &Reference<'_>) {
+    let Reference { kind, name, span } = reference;
+    let known = defined(model, kind);
+    if known.is_some_and(|known| known.contains_key(*name)) {
+        return;
+    }
+    let one = kind.trim_end_matches('s');
+    let message = format!("service `{}` uses the {one} `{name}`, which is not defined", service.name);
+    let diagnostic = Diagnostic::error(Code::UndefinedResource, message).at(*span, format!("no such {one}"));
+    let names = known.into_iter().flat_map(|known| known.keys().map(String::as_str));
+    let diagnostic = diagnostic.hint(match closest(name, names) {
+        Some(similar) => format!("a {one} with a similar name exists: `{similar}`"),
+        None => format!("define it below the top-level `{kind}:`"),
+    });
+    service.report(session, diagnostic, service.node());
+}
+
+/// Items with a `source`.
+fn sources(
+    session: &mut Session<'_>,
+    model: &Model<'_>,
+    service: &Service<'_>,
+    (list, kind): (Option<&Node>, &'static str),
+) {
+    for item in list.and_then(Node::as_seq).unwrap_or_default() {
+        let source = item.get("source");
+        let name = source.and_then(Node::as_str).unwrap_or_default();
+        let span = source.map_or(item.span, |node| node.span);
+        resource(session, model, service, &Reference { kind, name, span });
+    }
+}
+
+fn volumes(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) {
+    for mount in service.get("volumes").and_then(Node::as_seq).unwrap_or_default() {
+        let text = |key: &str| mount.get(key).and_then(Node::as_str).unwrap_or_default();
+        if text("type") == "volume" && !text("source").is_empty() {
+            let span = mount.get("source").map_or(mount.span, |node| node.span);
+            resource(session, model, service, &Reference { kind: "volumes", name: text("source"), span });
+        }
+    }
+}
+
+fn dependencies(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) {
+    for (name, entry) in service.get("depends_on").and_then(Node::as_map).into_iter().flatten() {
+        let required = !matches!(entry.node.get("required").map(|r| &r.value), Some(Value::Bool(false)));
+        match model.services.get(name) {
+            Some(_) if model.enabled.contains(name) => {}
+            Some(_) if !required => {}
+            Some(other) => {
+                let diagnostic = disabled(service.name, name, &other.node).at(entry.key, "not enabled");
+                service.report(session, diagnostic, service.node());
+            }
+            None => {
+                let message = format!("service `{}` depends on `{name}`, which is not defined", service.name);
+                let diagnostic = Diagnostic::error(Code::UndefinedService, message)
+                    .at(entry.key, "no such service");
+                service.report(session, similar(model, name, diagnostic), service.node());
+            }
+        }
+    }
+}
+
+/// A service that is there, but that no active profile enables.
+fn disabled(from: &str, name: &str, service: &Node) -> Diagnostic {
+    let profiles = service.get("profiles").and_then(Node::as_seq).unwrap_or_default();
+    let names: Vec<&str> = profiles.iter().filter_map(Node::as_str).collect();
+    let message = format!("service `{from}` depends on `{name}`, which no active profile enables");
+    Diagnostic::error(Code::UndefinedService, message).hint(format!(
+        "add `--profile {}`, or let the dependency have `required: false`",
+        names.first().unwrap_or(&"*")
+    ))
+}
+
+fn similar(model: &Model<'_>, name: &str, diagnostic: Diagnostic) -> Diagnostic {
+    match closest(name, model.services.keys().map(String::as_str)) {
+        Some(similar) => diagnostic.hint(format!("a service with a similar name exists: `{similar}`")),
+        None => diagnostic,
+    }
+}
+
+fn network_mode(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) {
+    let (Some(mode), Some(node)) = (service.text("network_mode"), service.get("network_mode")) else {
+        return;
+    };
+    if let Some(networks) = service.get("networks").filter(|n| n.as_map().is_some_and(|map| !map.is_empty())) {
+        let message = format!("service `{}` has both `network_mode` and `networks`", service.name);
+        let diagnostic = Diagnostic::error(Code::Conflict, message)
+            .at(node.span, "either this")
+            .at(networks.span, "or this")
+            .hint("remove one of the two");
+        service.report(session, diagnostic, node);
+    }
+    let Some(name) = mode.strip_prefix("service:") else { return };
+    let implied = service.get("depends_on").is_some_and(|depends_on| depends_on.get(name).is_some());
+    if !implied && !model.enabled.contains(name) {
+        let message = format!("service `{}` shares the network of `{name}`, which is not there", service.name);
+        let diagnostic =
+            Diagnostic::error(Code::UndefinedService, message).at(node.span, "no such service");
+        service.report(session, similar(model, name, diagnostic), node);
+    }
+}
+
+/// Build contexts that are other services' images.
+fn contexts(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>, build: &Node) {
+    let contexts = build.get("additional_contexts").and_then(Node::as_map);
+    for (context, entry) in contexts.into_iter().flatten() {
+        let Some(name) = entry.node.as_str().and_then(|text| text.strip_prefix("service:")) else { continue };
+        let other = model.services.get(name).filter(|_| model.enabled.contains(name));
+        let problem = match other {
+            None => "is not defined",
+            Some(other) if other.node.get("build").is_none() => "is not built",
+            Some(_) => continue,
+        };
+        let message =
+            format!("build context `{context}` of service `{}` is service `{name}`, which {problem}", service.name);
+        let diagnostic = Diagnostic::error(Code::UndefinedService, message).at(entry.node.span, problem);
+        service.report(session, similar(model, name, diagnostic), &entry.node);
+    }
+}

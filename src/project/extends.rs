@@ -1,0 +1,267 @@
+//! `extends`: a service that begins as a copy of another.
+//!
+//! The base may stand in the same document or in another file. Another file is read raw: its
+//! `include` is ignored and nothing is checked before the result is merged.
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Code, Diagnostic, Span, closest};
+
+use super::compose::{self, Cache, Scope};
+use super::cursor::Cursor;
+use super::include::refuse_remote;
+use super::locations::{self, Base};
+use super::node::{Map, Node, Step, Value};
+use super::session::Session;
+use super::yaml::Reset;
+use super::{interpolate, merge, unique};
+
+/// Applies `extends` for the documents of one file.
+pub(super) struct Extender<'s> {
+    scope: &'s Scope,
+    file: PathBuf,
+    bases: Cache<BaseFile>,
+}
+
+/// Services that others extend, as their file has them.
+#[derive(Debug, Default)]
+struct BaseFile {
+    services: Map,
+    resets: Vec<Reset>,
+    /// Services that have been extended themselves.
+    done: Cache<Option<Node>>,
+}
+
+/// A reference to a service in a file: one step of a chain.
+#[derive(Clone, Debug)]
+struct Link {
+    file: String,
+    service: String,
+    span: Span,
+}
+
+impl<'s> Extender<'s> {
+    pub(super) fn new(scope: &'s Scope, file: &Path) -> Self {
+        Self { scope, file: file.to_owned(), bases: Cache::new() }
+    }
+
+    /// Extends all services of a document.
+    pub(super) fn extend_all(&mut self, session: &mut Session<'_>, document: &mut Node, resets: &[Reset]) {
+        let Some(services) = compose::take_services(document) else { return };
+        let own = self.file.to_string_lossy().into_owned();
+        let names: Vec<String> = services.keys().cloned().collect();
+        let base = BaseFile { services, resets: resets.to_vec(), done: Cache::new() };
+        self.bases.insert(own.clone(), base);
+        for name in &names {
+            self.resolve(session, &own, name, &mut Vec::new());
+        }
+        let Some(mut base) = self.bases.shift_remove(&own) else { return };
+        for (name, node) in base.done {
+            if let (Some(entry), Some(node)) = (base.services.get_mut(&name), node) {
+                entry.node = node;
+            }
+        }
+        if let Some(services) = document.get_mut("services") {
+            services.value = Value::Map(base.services);
+        }
+    }
+
+    /// The service `name` of `file`, extended.
+    fn resolve(
+        &mut self,
+        session: &mut Session<'_>,
+        file: &str,
+        name: &str,
+        chain: &mut Vec<Link>,
+    ) -> Option<Node> {
+        let base = self.bases.get(file)?;
+        if let Some(done) = base.done.get(name) {
+            return done.clone();
+        }
+        let service = base.services.get(name)?.node.clone();
+        let extended = self.extend(session, file, name, service, chain);
+        if let Some(base) = self.bases.get_mut(file) {
+            base.done.insert(name.to_owned(), extended.clone());
+        }
+        extended
+    }
+
+    /// Merges a service onto what it extends.
+    fn extend(
+        &mut self,
+        session: &mut Session<'_>,
+        file: &str,
+        name: &str,
+        mut service: Node,
+        chain: &mut Vec<Link>,
+    ) -> Option<Node> {
+        let Some(extends) = service.get("extends").cloned() else { return Some(service) };
+        let Some((reference, from)) = reference(session, &extends, name) else {
+            remove_extends(&mut service);
+            return Some(service);
+        };
+        let target = match &from {
+            None => file.to_owned(),
+            Some(from) => self.open(session, from).unwrap_or_default(),
+        };
+        let link = Link { file: target.clone(), service: name.to_owned(), span: extends.span };
+        let known = self.bases.get(&target);
+        let base = if chain.iter().any(|step| step.file == link.file && step.service == link.service) {
+            report_circle(session, chain, &link);
+            None
+        } else if known.is_some_and(|base| base.services.contains_key(reference.as_str().unwrap_or_default())) {
+            chain.push(link);
+            let base = self.resolve(session, &target, reference.as_str().unwrap_or_default(), chain);
+            chain.pop();
+            base
+        } else {
+            if !target.is_empty() {
+                let names = known.map(|base| base.services.keys().cloned().collect()).unwrap_or_default();
+                report_missing(session, name, &reference, &names, &target);
+            }
+            None
+        };
+        let Some(base) = base else {
+            session.taint(name);
+            remove_extends(&mut service);
+            return Some(service);
+        };
+        Some(self.merge(session, file, name, base, service))
+    }
+
+    fn merge(
+        &self,
+        session: &mut Session<'_>,
+        file: &str,
+        name: &str,
+        mut base: Node,
+        service: Node,
+    ) -> Node {
+        let resets = self.bases.get(file).map(|base| base.resets.as_slice()).unwrap_or_default();
+        for reset in resets {
+            if let [top, service, rest @ ..] = reset.path.as_slice() {
+                if top == "services" && service == name && !rest.is_empty() {
+                    let inner = Reset { path: rest.to_vec(), span: reset.span };
+                    compose::apply_resets(&mut base, &[inner]);
+                }
+            }
+        }
+        let extends = service.get("extends").map_or(service.span, |node| node.span);
+        if let Some(attributes) = base.as_map_mut() {
+            for attribute in attributes.values_mut() {
+                attribute.node.trail.push(Step::Extended { span: extends });
+            }
+        }
+        let top = Cursor::top();
+        let services = top.key("services");
+        let mut merged = merge::merge(session, base, service, &services.key(name));
+        remove_extends(&mut merged);
+        merged
+    }
+
+    /// Reads a file that is extended from, once. Returns its name in the cache.
+    fn open(&mut self, session: &mut Session<'_>, from: &Node) -> Option<String> {
+        let written = from.as_str()?;
+        if refuse_remote(session, from) {
+            return None;
+        }
+        let path = self.scope.base.dir.join(written);
+        let name = path.to_string_lossy().into_owned();
+        if !self.bases.contains_key(&name) {
+            let base = self.load(session, &path, from)?;
+            self.bases.insert(name.clone(), base);
+        }
+        Some(name)
+    }
+
+    fn load(&mut self, session: &mut Session<'_>, path: &Path, from: &Node) -> Option<BaseFile> {
+        let parsed = compose::parse_file(session, path, Some(from.span))?;
+        let mut tree: Option<Node> = None;
+        let mut resets = Vec::new();
+        for document in parsed.documents {
+            let mut node = document.node;
+            if session.phases().interpolate {
+                interpolate::interpolate(session, &mut node, &self.scope.variables);
+            }
+            resets = document.resets;
+            let mut whole = match tree.take() {
+                None => node,
+                Some(mut tree) => {
+                    compose::apply_resets(&mut tree, &resets);
+                    merge::merge(session, tree, node, &Cursor::top())
+                }
+            };
+            unique::enforce(session, &mut whole, &Cursor::top());
+            compose::lengthen(session, &mut whole);
+            tree = Some(whole);
+        }
+        let mut tree = tree.unwrap_or_else(|| Node::new(Value::Null, from.span));
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let prefix = locations::relative(&self.scope.base.dir, folder);
+        // Paths of the file become relative to the folder of the project, as its own paths are.
+        let base = Base { prefix, dir: self.scope.base.dir.clone() };
+        locations::resolve(session, &mut tree, &base);
+        let Some(services) = compose::take_services(&mut tree) else {
+            let message = format!("`{}` has no services to extend", session.display(path));
+            session.report(Diagnostic::error(Code::Extends, message).at(from.span, "named here"));
+            return None;
+        };
+        Some(BaseFile { services, resets, done: Cache::new() })
+    }
+}
+
+/// Name and file of the service that is extended.
+fn reference(session: &mut Session<'_>, extends: &Node, name: &str) -> Option<(Node, Option<Node>)> {
+    if extends.as_str().is_some() {
+        return Some((extends.clone(), None));
+    }
+    let from = extends.get("file").filter(|file| !file.is_null()).cloned();
+    if let Some(service) = extends.get("service").filter(|service| service.as_str().is_some()) {
+        return Some((service.clone(), from));
+    }
+    session.taint(name);
+    session.report(
+        Diagnostic::error(Code::Extends, format!("`services.{name}.extends` names no service"))
+            .at(extends.span, "`service` is missing")
+            .hint("write `extends: {service: NAME}`, with `file: PATH` if it stands in another file"),
+    );
+    None
+}
+
+fn remove_extends(service: &mut Node) {
+    if let Some(map) = service.as_map_mut() {
+        map.shift_remove("extends");
+    }
+}
+
+fn report_circle(session: &mut Session<'_>, chain: &[Link], last: &Link) {
+    let names: Vec<String> =
+        chain.iter().chain([last]).map(|link| format!("`{}`", link.service)).collect();
+    let message = format!("services extend each other in a circle: {}", names.join(" extends "));
+    let mut diagnostic =
+        Diagnostic::error(Code::ExtendsCycle, message).at(last.span, "the circle closes here");
+    for link in chain {
+        if link.span != last.span {
+            diagnostic = diagnostic.at(link.span, format!("`{}` extends here", link.service));
+        }
+    }
+    // Every service of a circle finds it; one report is enough.
+    let known = session.report.diagnostics.iter().any(|known| {
+        known.code == Code::ExtendsCycle && known.labels.iter().any(|label| label.span == last.span)
+    });
+    if !known {
+        session.report(diagnostic);
+    }
+}
+
+fn report_missing(session: &mut Session<'_>, name: &str, reference: &Node, names: &Vec<String>, file: &str) {
+    let wanted = reference.as_str().unwrap_or_default();
+    let file = session.display(Path::new(file));
+    let message = format!("service `{name}` extends `{wanted}`, which `{file}` does not define");
+    let mut diagnostic =
+        Diagnostic::error(Code::Extends, message).at(reference.span, "no such service");
+    if let Some(similar) = closest(wanted, names.iter().map(String::as_str)) {
+        diagnostic = diagnostic.hint(format!("a service with a similar name exists: `{similar}`"));
+    }
+    session.report(diagnostic);
+}

@@ -1,0 +1,171 @@
+//! Replaces `${…}` in every value, and casts the text that results.
+//!
+//! Keys are never interpolated. What cannot be replaced or cast is reported and becomes null, so
+//! that the phases after this one still see the rest.
+
+use crate::diagnostic::{Code, Diagnostic, Span};
+
+use super::attribute::Cast;
+use super::cursor::Cursor;
+use super::node::{Node, Step, Value, VariableSource};
+use super::session::Session;
+use super::template::{self, Outcome, TemplateError};
+use super::variables::Variables;
+
+/// Interpolates a document.
+pub(super) fn interpolate(
+    session: &mut Session<'_>,
+    node: &mut Node,
+    variables: &Variables,
+) {
+    Interpolation { session, variables }.node(node, &Cursor::top());
+}
+
+struct Interpolation<'s, 'a> {
+    session: &'s mut Session<'a>,
+    variables: &'s Variables,
+}
+
+impl Interpolation<'_, '_> {
+    fn node(&mut self, node: &mut Node, cursor: &Cursor<'_>) {
+        match &mut node.value {
+            Value::Str(_) => self.text(node, cursor),
+            Value::Seq(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.node(item, &cursor.item(index));
+                }
+            }
+            Value::Map(map) => {
+                for (key, entry) in map {
+                    self.node(&mut entry.node, &cursor.key(key));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, node: &mut Node, cursor: &Cursor<'_>) {
+        let Value::Str(text) = &node.value else { return };
+        if text.contains('$') {
+            match template::expand(text, &|name| self.variables.lookup(name)) {
+                Ok(expanded) => self.apply(node, expanded),
+                Err(error) => {
+                    self.fail(node, cursor, &error);
+                    node.value = Value::Null;
+                    return;
+                }
+            }
+        }
+        self.cast(node, cursor);
+    }
+
+    /// Puts the expanded text in, and notes where its variables come from.
+    fn apply(&mut self, node: &mut Node, expanded: template::Expanded) {
+        let Value::Str(text) = &node.value else { return };
+        for used in &expanded.uses {
+            let from = match used.outcome {
+                Outcome::Set => self.variables.origin(&used.name),
+                Outcome::Default => VariableSource::DefaultValue,
+                Outcome::Unset => {
+                    let place = self.place(node, text, &used.at);
+                    self.session.unset(&used.name, place);
+                    VariableSource::Unset
+                }
+            };
+            node.trail.push(Step::Variable { name: used.name.clone(), from });
+        }
+        if !self.session.budget.spend(expanded.text.len()) {
+            let diagnostic =
+                Diagnostic::error(Code::TooLarge, "the values of variables are larger than Ketch reads")
+                    .at(node.span, "the limit is reached here");
+            self.session.report(diagnostic);
+            node.value = Value::Null;
+            return;
+        }
+        node.value = Value::Str(expanded.text);
+    }
+
+    fn fail(&mut self, node: &Node, cursor: &Cursor<'_>, error: &TemplateError) {
+        let text = node.as_str().unwrap_or_default();
+        let diagnostic = match error {
+            TemplateError::Invalid { at } => {
+                Diagnostic::error(Code::Interpolation, format!("invalid `${{…}}` expression in `{cursor}`"))
+                    .at(self.place(node, text, at), "cannot be read as a variable")
+                    .hint("write `$$` for a dollar sign")
+            }
+            TemplateError::Required { variable, reason, at } => {
+                let mut message = format!("required variable `{variable}` is missing a value");
+                if !reason.is_empty() {
+                    message = format!("{message}: {reason}");
+                }
+                Diagnostic::error(Code::RequiredVariable, message)
+                    .at(self.place(node, text, at), "required here")
+                    .hint(format!("set `{variable}` in the environment or in an env file"))
+            }
+            TemplateError::TooLarge => {
+                Diagnostic::error(Code::TooLarge, format!("`{cursor}` expands to more than Ketch reads"))
+                    .at(node.span, "this value")
+            }
+        };
+        self.session.report_at(diagnostic, node, cursor);
+    }
+
+    /// The place of a part of the text, if the text stands in the file as it is.
+    fn place(&self, node: &Node, text: &str, part: &std::ops::Range<usize>) -> Span {
+        let written = self.session.report.sources.text(node.span);
+        let Some(expression) = text.get(part.clone()) else { return node.span };
+        let offset = match written.find(text) {
+            Some(start) => Some(start + part.start),
+            None => written.find(expression),
+        };
+        offset.map_or(node.span, |offset| {
+            let start = node.span.start as usize + offset;
+            Span::new(node.span.file, start, start + expression.len())
+        })
+    }
+
+    fn cast(&mut self, node: &mut Node, cursor: &Cursor<'_>) {
+        let Value::Str(text) = &node.value else { return };
+        let cast = cursor.attribute().cast;
+        let (value, wanted) = match cast {
+            Cast::Text => return,
+            Cast::Int => (text.parse().ok().map(Value::Int), "a whole number"),
+            Cast::Float => (text.parse().ok().map(Value::Float), "a number"),
+            Cast::Bool => match self.boolean(node, text) {
+                Some(value) => (Some(Value::Bool(value)), ""),
+                None => (None, "`true` or `false`"),
+            },
+        };
+        if let Some(value) = value {
+            node.value = value;
+            return;
+        }
+        let message = format!("`{cursor}` must be {wanted}, not {}", node.brief());
+        let diagnostic = Diagnostic::error(Code::WrongType, message)
+            .at(node.span, format!("is not {wanted}"));
+        self.session.report_at(diagnostic, node, cursor);
+        node.value = Value::Null;
+    }
+
+    fn boolean(&mut self, node: &Node, text: &str) -> Option<bool> {
+        boolean(self.session, node.span, text)
+    }
+}
+
+/// Text as a boolean: those of YAML 1.1, with a warning.
+pub(super) fn boolean(session: &mut Session<'_>, span: Span, text: &str) -> Option<bool> {
+    let lower = text.to_lowercase();
+    let value = match lower.as_str() {
+        "true" | "y" | "yes" | "on" => true,
+        "false" | "n" | "no" | "off" => false,
+        _ => return None,
+    };
+    if lower != "true" && lower != "false" {
+        session.report(
+            Diagnostic::warning(Code::AmbiguousBoolean, format!("`{text}` is a string in YAML 1.2"))
+                .at(span, "taken as a boolean here")
+                .hint(format!("write `{value}`")),
+        );
+    }
+    Some(value)
+}

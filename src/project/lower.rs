@@ -1,0 +1,181 @@
+//! The composed tree to the typed [`Project`](crate::model::Project).
+//!
+//! First every value becomes what its type wants ([`finish`]): durations are nanoseconds, sizes are
+//! bytes, commands are words, `KEY=VALUE` lists are mappings. What does not fit is reported with
+//! its place and taken out. Then the tree is handed to serde ([`typed`]), which cannot fail any
+//! more but for a bug.
+
+mod scalars;
+mod mappings;
+
+use serde::de::DeserializeOwned;
+
+use crate::diagnostic::{Code, Diagnostic};
+
+use super::attribute::Type;
+use super::cursor::Cursor;
+use super::merge::entry;
+use super::node::{Map, Node, Value};
+use super::session::Session;
+
+/// The key under which the `x-*` attributes of an object are handed to serde.
+const EXTENSIONS: &str = "#extensions";
+
+/// Why a value does not fit its type: the problem, and what to do.
+struct Misfit {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl Misfit {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+}
+
+type Fit = Result<Value, Misfit>;
+
+/// Brings every value of a tree into its final form.
+pub(super) fn finish(session: &mut Session<'_>, tree: &mut Node) {
+    node(session, tree, &Cursor::top());
+}
+
+/// Finishes one node. False if it does not fit and has to go.
+fn node(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool {
+    match fit(session, node, cursor) {
+        Ok(None) => {}
+        Ok(Some(value)) => node.value = value,
+        Err(misfit) => {
+            let mut diagnostic =
+                Diagnostic::error(Code::InvalidValue, format!("`{cursor}` {}", misfit.message))
+                    .at(node.span, "does not fit");
+            diagnostic.hint = misfit.hint.map(str::to_owned);
+            session.report_at(diagnostic, node, cursor);
+            return false;
+        }
+    }
+    let keyed = matches!(cursor.attribute().kind, Type::Keyed | Type::Nullable);
+    match &mut node.value {
+        Value::Map(map) if cursor.has_rules() => {
+            let top_level = cursor.keys().len() == 1 && keyed;
+            for entry in map.values_mut().filter(|entry| top_level && entry.node.is_null()) {
+                entry.node.value = Value::Map(Map::new());
+            }
+            map.retain(|key, entry| {
+                key.starts_with("x-") && !keyed || self::node(session, &mut entry.node, &cursor.key(key))
+            });
+        }
+        Value::Seq(items) => {
+            let mut index = 0;
+            items.retain_mut(|item| {
+                index += 1;
+                self::node(session, item, &cursor.item(index - 1))
+            });
+        }
+        _ => {}
+    }
+    true
+}
+
+/// The final value of a node, if it changes.
+fn fit(session: &mut Session<'_>, node: &Node, cursor: &Cursor<'_>) -> Result<Option<Value>, Misfit> {
+    let value = match cursor.attribute().kind {
+        Type::Checked | Type::Keyed | Type::Nullable => return Ok(None),
+        _ if node.is_null() => return Ok(None),
+        Type::Bool => scalars::boolean(session, node)?,
+        Type::Int => scalars::int(node)?,
+        Type::Unsigned(limit) => scalars::unsigned(node, limit)?,
+        Type::Float => scalars::float(node)?,
+        Type::Text => scalars::text(node)?,
+        Type::Duration => scalars::duration(node)?,
+        Type::Bytes => scalars::bytes(session, node)?,
+        Type::FileMode => scalars::file_mode(node)?,
+        Type::DeviceCount => scalars::device_count(node)?,
+        Type::Command => scalars::command(node)?,
+        Type::HealthTest => scalars::health_test(node),
+        Type::Strings => scalars::strings(node),
+        Type::Numbers => scalars::numbers(node),
+        Type::Environment => mappings::environment(node)?,
+        Type::Mapping => mappings::mapping(node),
+        Type::MultiMapping => mappings::multi_mapping(node),
+        Type::Hosts => mappings::hosts(node)?,
+        Type::Ulimit => mappings::ulimit(node)?,
+        Type::Ssh => mappings::ssh(node),
+    };
+    Ok(Some(value))
+}
+
+/// A part of the tree as its type in the model.
+pub(super) fn typed<T: DeserializeOwned>(node: &Node, cursor: &Cursor<'_>) -> Result<T, Box<Diagnostic>> {
+    let value = to_serde(node, cursor);
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let place = path.split('.').try_fold(node, |node, key| node.get(key)).unwrap_or(node);
+        Box::new(
+            Diagnostic::error(Code::Internal, format!("`{cursor}.{path}`: {}", error.into_inner()))
+                .at(place.span, "does not fit the model")
+                .hint("this is a bug in Ketch; please report it with this file"),
+        )
+    })
+}
+
+/// A finished tree as a value for serde: `x-*` in one place, nulls of objects left out.
+pub(super) fn to_serde(node: &Node, cursor: &Cursor<'_>) -> serde_yaml::Value {
+    let Value::Map(map) = &node.value else {
+        return match &node.value {
+            Value::Seq(items) => {
+                let items = items.iter().enumerate();
+                items.map(|(index, item)| to_serde(item, &cursor.item(index))).collect::<Vec<_>>().into()
+            }
+            _ => raw(node),
+        };
+    };
+    let keyed = !matches!(cursor.attribute().kind, Type::Checked);
+    let mut result = serde_yaml::Mapping::with_capacity(map.len());
+    let mut extensions = serde_yaml::Mapping::new();
+    for (key, entry) in map {
+        if !keyed && key.starts_with("x-") {
+            extensions.insert(key.as_str().into(), raw(&entry.node));
+        } else if keyed || !entry.node.is_null() {
+            result.insert(key.as_str().into(), to_serde(&entry.node, &cursor.key(key)));
+        }
+    }
+    if !extensions.is_empty() {
+        result.insert(EXTENSIONS.into(), extensions.into());
+    }
+    result.into()
+}
+
+/// A tree as it is, as a value for serde.
+pub fn raw(node: &Node) -> serde_yaml::Value {
+    match &node.value {
+        Value::Null => serde_yaml::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(number) => match (i64::try_from(*number), u64::try_from(*number)) {
+            (Ok(number), _) => number.into(),
+            (_, Ok(number)) => number.into(),
+            _ => serde_yaml::Value::Null,
+        },
+        Value::Float(number) => (*number).into(),
+        Value::Str(text) | Value::Timestamp(text) => text.as_str().into(),
+        Value::Seq(items) => items.iter().map(raw).collect::<Vec<_>>().into(),
+        Value::Map(map) => {
+            let pairs = map.iter().map(|(key, entry)| (key.as_str().into(), raw(&entry.node)));
+            serde_yaml::Value::Mapping(pairs.collect())
+        }
+    }
+}
+
+/// A text without a history, at the place of another.
+fn text_at(text: impl Into<String>, near: &Node) -> Node {
+    Node { value: Value::Str(text.into()), span: near.span, trail: near.trail.clone() }
+}
+
+/// An entry for a text at the place of another.
+fn text_entry(text: impl Into<String>, near: &Node) -> super::node::Entry {
+    entry(text_at(text, near))
+}

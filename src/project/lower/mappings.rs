@@ -1,0 +1,163 @@
+//! `KEY=VALUE` lists and mappings in the form that the model wants.
+
+use crate::project::node::{Entry, Map, Node, Value};
+
+use super::{Fit, Misfit, text_at, text_entry};
+
+/// Splits a `KEY=VALUE` item.
+fn pair(item: &Node) -> (String, Option<String>) {
+    let text = item.scalar_text().unwrap_or_default();
+    match text.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (text, None),
+    }
+}
+
+/// Turns every value of a mapping into text; `absent` says what null becomes.
+fn texts(map: &Map, absent: &Value) -> Value {
+    let text = |(key, entry): (&String, &Entry)| {
+        let value = entry.node.scalar_text().map_or_else(|| absent.clone(), Value::Str);
+        let node = Node { value, ..entry.node.clone() };
+        (key.clone(), Entry { key: entry.key, node })
+    };
+    Value::Map(map.iter().map(text).collect())
+}
+
+/// Variables: a key alone has no value.
+pub(super) fn environment(node: &Node) -> Fit {
+    let items = match &node.value {
+        Value::Map(map) => return Ok(texts(map, &Value::Null)),
+        Value::Seq(items) => items,
+        _ => return Ok(Value::Map(Map::new())),
+    };
+    let mut map = Map::with_capacity(items.len());
+    for item in items {
+        let (key, value) = pair(item);
+        if key.ends_with(char::is_whitespace) {
+            return Err(Misfit::new(format!("has a variable `{key}` with a blank at its end"))
+                .hint("remove the blank before `=`"));
+        }
+        let value = value.map_or(Value::Null, Value::Str);
+        map.insert(key, Entry { key: item.span, node: Node { value, ..item.clone() } });
+    }
+    Ok(Value::Map(map))
+}
+
+/// Key to text; a key alone is blank.
+pub(super) fn mapping(node: &Node) -> Value {
+    match &node.value {
+        Value::Map(map) => texts(map, &Value::Str(String::new())),
+        Value::Seq(items) => {
+            let item = |item: &Node| {
+                let (key, value) = pair(item);
+                (key, text_entry(value.unwrap_or_default(), item))
+            };
+            Value::Map(items.iter().map(item).collect())
+        }
+        _ => Value::Map(Map::new()),
+    }
+}
+
+/// Key to one or more texts.
+pub(super) fn multi_mapping(node: &Node) -> Value {
+    let list = |node: &Node| match node.as_seq() {
+        Some(items) => {
+            items.iter().map(|item| text_at(item.scalar_text().unwrap_or_default(), item)).collect()
+        }
+        None => vec![text_at(node.scalar_text().unwrap_or_default(), node)],
+    };
+    let entries = node.as_map().into_iter().flatten().map(|(key, entry)| {
+        let node = Node { value: Value::Seq(list(&entry.node)), ..entry.node.clone() };
+        (key.clone(), Entry { key: entry.key, node })
+    });
+    Value::Map(entries.collect())
+}
+
+/// Host to addresses: `host=ip`, `host:ip`, or a mapping.
+pub(super) fn hosts(node: &Node) -> Fit {
+    let mut map = Map::new();
+    match &node.value {
+        Value::Map(hosts) => {
+            for (host, entry) in hosts {
+                let addresses = match &entry.node.value {
+                    Value::Seq(items) => items.clone(),
+                    _ => vec![text_at(entry.node.scalar_text().unwrap_or_default(), &entry.node)],
+                };
+                add_host(&mut map, host, addresses, &entry.node)?;
+            }
+        }
+        Value::Seq(items) => {
+            for item in items {
+                let text = item.scalar_text().unwrap_or_default();
+                let Some((host, address)) = text.split_once('=').or_else(|| text.split_once(':'))
+                else {
+                    return Err(Misfit::new(format!("has a host without an address: {text:?}"))
+                        .hint("write `host=address`"));
+                };
+                let addresses = address.split(',').map(|address| text_at(address, item)).collect();
+                add_host(&mut map, host, addresses, item)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(Value::Map(map))
+}
+
+fn add_host(map: &mut Map, host: &str, addresses: Vec<Node>, near: &Node) -> Result<(), Misfit> {
+    if host.is_empty() || host.contains([':', '=']) {
+        return Err(Misfit::new(format!("has a bad host name: {host:?}")));
+    }
+    let plain = addresses.into_iter().map(|address| {
+        let text = address.scalar_text().unwrap_or_default();
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        text_at(inner.filter(|inner| !inner.is_empty()).unwrap_or(&text), &address)
+    });
+    let known = map
+        .entry(host.to_owned())
+        .or_insert_with(|| Entry { key: near.span, node: Node::new(Value::Seq(Vec::new()), near.span) });
+    if let Value::Seq(items) = &mut known.node.value {
+        items.extend(plain);
+    }
+    Ok(())
+}
+
+/// One limit for both, or a soft and a hard one.
+pub(super) fn ulimit(node: &Node) -> Fit {
+    let limit = |node: &Node| match node.value {
+        Value::Int(limit) => i64::try_from(limit).ok(),
+        _ => None,
+    };
+    let number = |limit: i64| super::entry(Node::new(Value::Int(limit.into()), node.span));
+    let mut map = Map::new();
+    let Some(limits) = node.as_map() else {
+        let single = limit(node).ok_or_else(|| not_a_limit(node))?;
+        map.insert("single".to_owned(), number(single));
+        return Ok(Value::Map(map));
+    };
+    for (key, entry) in limits {
+        if !key.starts_with("x-") {
+            let value = limit(&entry.node).ok_or_else(|| not_a_limit(&entry.node))?;
+            map.insert(key.clone(), number(value));
+        }
+    }
+    Ok(Value::Map(map))
+}
+
+fn not_a_limit(node: &Node) -> Misfit {
+    Misfit::new(format!("must be a whole number, not {}", node.brief())).hint("-1 means no limit")
+}
+
+/// Keys by id, sorted.
+pub(super) fn ssh(node: &Node) -> Value {
+    let mut keys: Vec<(&String, &Entry)> = node.as_map().into_iter().flatten().collect();
+    keys.sort_by_key(|(id, _)| *id);
+    let key = |(id, entry): (&String, &Entry)| {
+        let path = entry.node.scalar_text().unwrap_or_default();
+        let map = Map::from([
+            ("id".to_owned(), text_entry(id.clone(), &entry.node)),
+            ("path".to_owned(), text_entry(path, &entry.node)),
+        ]);
+        Node::map(map, entry.node.span)
+    };
+    Value::Seq(keys.into_iter().map(key).collect())
+}

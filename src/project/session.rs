@@ -1,0 +1,217 @@
+//! What one load shares between its phases: the source, what was read, and what was found wrong.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
+
+use super::cursor::Cursor;
+use super::node::{Node, Step};
+use super::yaml::Budget;
+use super::{Phases, Report, Request, Source};
+
+/// State of one load.
+pub(super) struct Session<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) request: &'a Request,
+    pub(super) report: Report,
+    pub(super) budget: Budget,
+    /// Services with an error: what follows from it is not reported again.
+    tainted: BTreeSet<String>,
+    /// Variables that are not set, and where they are used.
+    unset: IndexMap<String, Vec<Span>>,
+}
+
+/// Why a file could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("is not UTF-8 text (byte {at})")]
+    Encoding { at: usize, file: FileId },
+}
+
+impl ReadError {
+    /// Whether there is no such file.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+    }
+
+    /// What the operating system says, without its error number.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Io(error) => match error.kind() {
+                io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                io::ErrorKind::FilesystemLoop => "its links lead in a circle".to_owned(),
+                _ => {
+                    let text = error.to_string();
+                    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+                }
+            },
+            Self::Encoding { .. } => self.to_string(),
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(source: &'a dyn Source, request: &'a Request) -> Self {
+        Self {
+            source,
+            request,
+            report: Report::default(),
+            budget: Budget::default(),
+            tainted: BTreeSet::new(),
+            unset: IndexMap::new(),
+        }
+    }
+
+    pub(super) fn phases(&self) -> Phases {
+        self.request.phases
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.report.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Reports a problem, once.
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        if !self.report.diagnostics.contains(&diagnostic) {
+            self.report.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Reports a problem with a value: adds how it got there, and remembers the service.
+    pub(super) fn report_at(&mut self, diagnostic: Diagnostic, node: &Node, cursor: &Cursor<'_>) {
+        if let Some(service) = cursor.service() {
+            self.taint(service);
+        }
+        let diagnostic = self.with_trail(diagnostic, node);
+        self.report(diagnostic);
+    }
+
+    /// Adds the history of a value to a diagnostic about it.
+    pub(super) fn with_trail(&self, diagnostic: Diagnostic, node: &Node) -> Diagnostic {
+        node.trail.iter().fold(diagnostic, |diagnostic, step| match step {
+            Step::Replaced { span, was } => diagnostic.at(*span, format!("replaces {was}")),
+            Step::Extended { span } => diagnostic.at(*span, "inherited through this"),
+            Step::Included { span } => diagnostic.at(*span, "included here"),
+            Step::Variable { name, from } => match from {
+                super::node::VariableSource::File(span) => {
+                    diagnostic.at(*span, format!("`{name}` is set here"))
+                }
+                super::node::VariableSource::Process => {
+                    diagnostic.note(format!("`{name}` comes from the environment"))
+                }
+                super::node::VariableSource::Unset => diagnostic.note(format!("`{name}` is not set")),
+                _ => diagnostic,
+            },
+            Step::Default { rule } => diagnostic.note(format!("the value is implied: {rule}")),
+        })
+    }
+
+    /// Marks a service as broken: errors that may only follow from that are not reported.
+    pub(super) fn taint(&mut self, service: &str) {
+        self.tainted.insert(service.to_owned());
+    }
+
+    pub(super) fn is_tainted(&self, service: &str) -> bool {
+        self.tainted.contains(service)
+    }
+
+    /// Remembers the use of a variable that is not set.
+    pub(super) fn unset(&mut self, name: &str, span: Span) {
+        let places = self.unset.entry(name.to_owned()).or_default();
+        if !places.contains(&span) {
+            places.push(span);
+        }
+    }
+
+    /// Says once for each variable that it is not set.
+    pub(super) fn report_unset(&mut self) {
+        for (name, places) in std::mem::take(&mut self.unset) {
+            let message = format!("the variable `{name}` is not set; a blank string is used");
+            let mut diagnostic =
+                Diagnostic::warning(Code::UnsetVariable, message).at(places[0], "used here");
+            if places.len() > 1 {
+                diagnostic = diagnostic.note(format!("used in {} places", places.len()));
+            }
+            let hint = format!("set it, or write `${{{name}:-default}}`");
+            self.report(diagnostic.hint(hint));
+        }
+    }
+
+    /// Reads a text file and keeps it for messages.
+    pub(super) fn read(&mut self, path: &Path) -> Result<FileId, ReadError> {
+        let bytes = self.source.read(path)?;
+        let name = self.display(path);
+        self.keep(name, bytes)
+    }
+
+    /// Reads standard input and keeps it for messages.
+    pub(super) fn read_stdin(&mut self) -> Result<FileId, ReadError> {
+        let bytes = self.source.read_stdin()?;
+        self.keep("<stdin>".to_owned(), bytes)
+    }
+
+    fn keep(&mut self, name: String, bytes: Vec<u8>) -> Result<FileId, ReadError> {
+        match decode(bytes) {
+            Ok(text) => Ok(self.report.sources.add(name, text)),
+            Err((text, at)) => {
+                let file = self.report.sources.add(name, text);
+                Err(ReadError::Encoding { at, file })
+            }
+        }
+    }
+
+    /// The text of a file that was read. Cheap: the text is shared.
+    pub(super) fn text(&self, file: FileId) -> std::sync::Arc<str> {
+        self.report.sources.get(file).text.clone()
+    }
+
+    /// How a path is called in messages.
+    pub(super) fn display(&self, path: &Path) -> String {
+        path.strip_prefix(&self.request.cwd).unwrap_or(path).display().to_string()
+    }
+
+    /// Reports a file that cannot be read. `from` is where it is named.
+    pub(super) fn unreadable(&mut self, path: &Path, error: &ReadError, from: Option<Span>) {
+        let message = format!("cannot read `{}`: {}", self.display(path), error.reason());
+        let code = match error {
+            ReadError::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => Code::TooLarge,
+            _ => Code::Unreadable,
+        };
+        let mut diagnostic = Diagnostic::error(code, message);
+        if let ReadError::Encoding { at, file } = error {
+            diagnostic = diagnostic.at(Span::new(*file, *at, *at), "the first byte that is not text");
+        }
+        if let Some(span) = from {
+            diagnostic = diagnostic.at(span, "named here");
+        }
+        self.report(diagnostic);
+    }
+}
+
+/// Bytes to text: UTF-8, or UTF-16 with a byte order mark. On failure, the text as far as it can
+/// be shown, and the offset of the first bad byte.
+fn decode(bytes: Vec<u8>) -> Result<String, (String, usize)> {
+    let utf16 = |decode: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
+        String::from_utf16(&units).map_err(|_| (String::from_utf16_lossy(&units), 0))
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => utf16(u16::from_be_bytes),
+        _ => match String::from_utf8(bytes) {
+            Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                Err((String::from_utf8_lossy(error.as_bytes()).into_owned(), at))
+            }
+        },
+    }
+}

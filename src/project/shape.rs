@@ -1,0 +1,240 @@
+//! Checks a tree against the JSON schema of Compose files.
+//!
+//! Own and small, because it works on nodes with places, reports everything at once, and takes
+//! what it has reported out of the tree, so that later phases see only what fits.
+//!
+//! The schema itself is generated from the types in `model`; see [`rules`] for what is understood.
+
+mod rules;
+
+use std::collections::HashSet;
+
+use crate::diagnostic::{Code, Diagnostic, closest};
+
+use super::cursor::Cursor;
+use super::node::{Map, Node, Value};
+use super::session::Session;
+use rules::{Kind, Rule, Rules};
+
+/// Checks a whole project file.
+pub(super) fn check(session: &mut Session<'_>, node: &mut Node) {
+    let rules = Rules::compose();
+    Checker { session, rules }.node(node, rules.top(), &Cursor::top());
+}
+
+struct Checker<'s, 'a> {
+    session: &'s mut Session<'a>,
+    rules: &'static Rules,
+}
+
+impl Checker<'_, '_> {
+    /// Reports what is wrong with a node. False if the node has to go.
+    fn node(&mut self, node: &mut Node, rule: &Rule, cursor: &Cursor<'_>) -> bool {
+        let Some(rule) = self.alternative(node, rule) else {
+            self.wrong_type(node, rule, cursor);
+            return false;
+        };
+        let fits = self.value(node, rule, cursor);
+        match &mut node.value {
+            Value::Map(map) => {
+                let taken = std::mem::take(map);
+                let (kept, missing) = self.map(taken, rule, cursor);
+                node.value = Value::Map(kept);
+                self.required(node, missing, cursor)
+            }
+            Value::Seq(items) => {
+                let taken = std::mem::take(items);
+                *items = self.seq(taken, rule, cursor);
+                true
+            }
+            _ => fits,
+        }
+    }
+
+    /// The rule among alternatives that a node of this type means.
+    fn alternative(&self, node: &Node, rule: &'static Rule) -> Option<&'static Rule> {
+        let kind = Kind::of(node)?;
+        if rule.alternatives.is_empty() {
+            return rule.takes(kind).then_some(rule);
+        }
+        rule.alternatives.iter().find_map(|index| self.alternative(node, self.rules.get(*index)))
+    }
+
+    fn wrong_type(&mut self, node: &Node, rule: &Rule, cursor: &Cursor<'_>) {
+        let wanted = self.rules.wanted(rule);
+        let message = format!("`{cursor}` must be {wanted}, not {}", node.kind());
+        let mut diagnostic = Diagnostic::error(Code::WrongType, message)
+            .at(node.span, format!("this is {}", node.kind()));
+        if let (true, Some(text)) = (wanted.contains("a string"), node.scalar_text()) {
+            diagnostic = diagnostic.hint(format!("put quotes around it: \"{text}\""));
+        } else if node.as_str().is_some() && wanted.contains("a list") {
+            diagnostic = diagnostic.hint("begin the line with `- `, or write `[…]`");
+        }
+        self.session.report_at(diagnostic, node, cursor);
+    }
+
+    /// Checks a scalar, and what holds for collections as a whole.
+    fn value(&mut self, node: &Node, rule: &Rule, cursor: &Cursor<'_>) -> bool {
+        let problem = match &node.value {
+            Value::Str(text) => text_problem(text, rule),
+            #[expect(clippy::cast_precision_loss, reason = "limits are small numbers")]
+            Value::Int(number) => number_problem(*number as f64, rule),
+            Value::Float(number) => number_problem(*number, rule),
+            _ => None,
+        };
+        let Some((message, hint)) = problem else { return true };
+        let mut diagnostic = Diagnostic::error(Code::InvalidValue, format!("`{cursor}` {message}"))
+            .at(node.span, "not allowed here");
+        diagnostic.hint = hint;
+        self.session.report_at(diagnostic, node, cursor);
+        false
+    }
+
+    fn map(&mut self, map: Map, rule: &Rule, cursor: &Cursor<'_>) -> (Map, Option<String>) {
+        let mut kept = Map::with_capacity(map.len());
+        for (key, mut entry) in map {
+            let here = cursor.key(&key);
+            let fits = match rule.property(&key) {
+                Some(index) => self.node(&mut entry.node, self.rules.get(index), &here),
+                None if rule.open => true,
+                None => {
+                    self.unknown(&key, &entry.node, rule, &here, entry.key);
+                    false
+                }
+            };
+            if fits {
+                kept.insert(key, entry);
+            } else if let (true, Some(_)) = (here.keys().len() == 2, here.service()) {
+                // The service stays known, so that references to it are not reported as well.
+                entry.node = Node::map(Map::new(), entry.node.span);
+                kept.insert(key, entry);
+            }
+        }
+        let missing = rule.required.iter().find(|name| !kept.contains_key(*name)).cloned();
+        (kept, missing)
+    }
+
+    fn required(&mut self, node: &Node, missing: Option<String>, cursor: &Cursor<'_>) -> bool {
+        let Some(name) = missing else { return true };
+        // An attribute that was there but wrong has been reported already.
+        if !cursor.service().is_some_and(|service| self.session.is_tainted(service)) {
+            let message = format!("`{cursor}` has no `{name}`");
+            let diagnostic = Diagnostic::error(Code::MissingAttribute, message)
+                .at(node.span, format!("`{name}` is missing"))
+                .hint(format!("add `{name}:`"));
+            self.session.report_at(diagnostic, node, cursor);
+        }
+        false
+    }
+
+    fn seq(&mut self, items: Vec<Node>, rule: &Rule, cursor: &Cursor<'_>) -> Vec<Node> {
+        let mut seen = HashSet::new();
+        let mut kept = Vec::with_capacity(items.len());
+        for (index, mut item) in items.into_iter().enumerate() {
+            let here = cursor.item(index);
+            let fits = rule.items.is_none_or(|rule| self.node(&mut item, self.rules.get(rule), &here));
+            if fits && rule.unique && !seen.insert(fingerprint(&item)) {
+                let diagnostic = Diagnostic::error(
+                    Code::InvalidValue,
+                    format!("`{cursor}` lists {} twice", item.brief()),
+                )
+                .at(item.span, "again here")
+                .hint("remove one of the two");
+                self.session.report_at(diagnostic, &item, &here);
+            } else if fits {
+                kept.push(item);
+            }
+        }
+        kept
+    }
+
+    fn unknown(
+        &mut self,
+        key: &str,
+        node: &Node,
+        rule: &Rule,
+        cursor: &Cursor<'_>,
+        place: crate::diagnostic::Span,
+    ) {
+        let parent = cursor.parent_text();
+        let diagnostic = if rule.is_named() {
+            Diagnostic::error(Code::InvalidName, format!("`{key}` is not a valid name in `{parent}`"))
+                .at(place, "this name")
+                .hint("names are made of letters, digits, `.`, `_` and `-`")
+        } else {
+            let message = match parent.as_str() {
+                "" => format!("unknown top-level attribute `{key}`"),
+                parent => format!("unknown attribute `{key}` in `{parent}`"),
+            };
+            let diagnostic = Diagnostic::error(Code::UnknownAttribute, message)
+                .at(place, "not part of the Compose specification");
+            match self.suggestion(key, rule, &parent) {
+                Some(hint) => diagnostic.hint(hint),
+                None => diagnostic,
+            }
+        };
+        self.session.report_at(diagnostic, node, cursor);
+    }
+
+    /// What may have been meant by an unknown attribute.
+    fn suggestion(&self, key: &str, rule: &Rule, parent: &str) -> Option<String> {
+        if let Some(known) = closest(key, rule.names()) {
+            return Some(format!("did you mean `{known}`?"));
+        }
+        if parent.is_empty() && self.rules.service().property(key).is_some() {
+            return Some(format!("`{key}` is an attribute of services: put it below one of them"));
+        }
+        if parent.starts_with("services.") && self.rules.top().property(key).is_some() {
+            return Some(format!("`{key}` is a top-level attribute: is it indented too far?"));
+        }
+        (rule.names().len() < 12).then(|| {
+            let names: Vec<String> = rule.names().iter().map(|name| format!("`{name}`")).collect();
+            format!("known are {}; extensions begin with `x-`", names.join(", "))
+        })
+    }
+}
+
+/// What is wrong with a text, and what to do.
+fn text_problem(text: &str, rule: &Rule) -> Option<(String, Option<String>)> {
+    if let Some(allowed) = rule.allowed.as_ref().filter(|allowed| !allowed.iter().any(|a| a == text)) {
+        let names: Vec<String> = allowed.iter().map(|value| format!("`{value}`")).collect();
+        let hint = closest(text, allowed.iter().map(String::as_str));
+        return Some((
+            format!("must be {}, not {text:?}", names.join(" or ")),
+            hint.map(|value| format!("did you mean `{value}`?")),
+        ));
+    }
+    let (pattern, regex) = rule.pattern.as_ref()?;
+    if regex.is_match(text) {
+        return None;
+    }
+    let words: Vec<&str> = pattern.split('|').filter(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).collect();
+    let hint = closest(text, words).map(|value| format!("did you mean `{value}`?"));
+    Some((format!("does not match `{pattern}`: {text:?}"), hint))
+}
+
+fn number_problem(number: f64, rule: &Rule) -> Option<(String, Option<String>)> {
+    if let Some(least) = rule.minimum.filter(|least| number < *least) {
+        return Some((format!("must be at least {least}, not {number}"), None));
+    }
+    let most = rule.maximum.filter(|most| number > *most)?;
+    Some((format!("must be at most {most}, not {number}"), None))
+}
+
+/// Equal for values that JSON calls equal.
+fn fingerprint(node: &Node) -> String {
+    match &node.value {
+        Value::Seq(items) => {
+            let items: Vec<String> = items.iter().map(fingerprint).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Map(map) => {
+            let mut pairs: Vec<String> =
+                map.iter().map(|(key, entry)| format!("{key:?}:{}", fingerprint(&entry.node))).collect();
+            pairs.sort();
+            format!("{{{}}}", pairs.join(","))
+        }
+        Value::Str(text) => format!("{text:?}"),
+        _ => node.scalar_text().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,149 @@
+//! Items of lists that mean the same thing: the later one takes the place of the earlier.
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::{Code, Diagnostic};
+
+use super::attribute::Unique;
+use super::cursor::Cursor;
+use super::merge;
+use super::node::{Node, Value};
+use super::session::Session;
+use super::short;
+
+/// Removes what is defined again, in the whole tree.
+pub(super) fn enforce(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) {
+    match &mut node.value {
+        Value::Map(map) if cursor.has_rules() => {
+            for (key, entry) in map {
+                enforce(session, &mut entry.node, &cursor.key(key));
+            }
+        }
+        Value::Seq(items) => {
+            let rule = cursor.attribute().unique;
+            if rule != Unique::No {
+                let taken = std::mem::take(items);
+                *items = unique(session, taken, rule, cursor);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unique(session: &mut Session<'_>, items: Vec<Node>, rule: Unique, cursor: &Cursor<'_>) -> Vec<Node> {
+    let mut kept: IndexMap<String, Node> = IndexMap::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        match key(&item, rule) {
+            Ok(key) => {
+                let item = match kept.get(&key) {
+                    Some(earlier) => merge::replace(earlier.clone(), item),
+                    None => item,
+                };
+                kept.insert(key, item);
+            }
+            Err(problem) => {
+                let cursor = cursor.item(index);
+                let diagnostic = problem.diagnostic(&item, &cursor);
+                session.report_at(diagnostic, &item, &cursor);
+            }
+        }
+    }
+    kept.into_values().collect()
+}
+
+/// Why an item has no key.
+enum Problem {
+    Type(&'static str),
+    Missing(&'static str),
+    Short(short::ShortError),
+}
+
+impl Problem {
+    fn diagnostic(self, item: &Node, cursor: &Cursor<'_>) -> Diagnostic {
+        match self {
+            Self::Type(wanted) => {
+                Diagnostic::error(Code::WrongType, format!("`{cursor}` must be {wanted}, not {}", item.kind()))
+                    .at(item.span, format!("this is {}", item.kind()))
+                    .hint("put quotes around it, or write `KEY=VALUE`")
+            }
+            Self::Missing(key) => {
+                Diagnostic::error(Code::MissingAttribute, format!("`{cursor}` has no `{key}`"))
+                    .at(item.span, format!("`{key}` is missing"))
+            }
+            Self::Short(error) => super::canonical::short_error(&error, item, cursor),
+        }
+    }
+}
+
+/// What tells an item apart.
+fn key(item: &Node, rule: Unique) -> Result<String, Problem> {
+    match rule {
+        Unique::No => Ok(String::new()),
+        Unique::Key => {
+            let text = item.as_str().ok_or(Problem::Type("a string"))?;
+            Ok(text.split('=').next().unwrap_or_default().to_owned())
+        }
+        Unique::Mount => match &item.value {
+            Value::Map(_) => attribute(item, "target"),
+            Value::Str(text) => short::volume(text).map(|mount| mount.target).map_err(Problem::Short),
+            _ => Ok(String::new()),
+        },
+        Unique::Device => match &item.value {
+            Value::Map(_) => attribute(item, "target"),
+            Value::Str(text) => {
+                let mut parts = text.split(':');
+                let source = parts.next().unwrap_or_default();
+                Ok(parts.next().unwrap_or(source).to_owned())
+            }
+            _ => Ok(String::new()),
+        },
+        Unique::File(folder) => file(item, folder),
+        Unique::Expose => match item.value {
+            Value::Str(_) | Value::Int(_) => Ok(item.scalar_text().unwrap_or_default()),
+            _ => Err(Problem::Type("a port number or a string")),
+        },
+        Unique::Port => port(item),
+        Unique::EnvFile => match &item.value {
+            Value::Str(text) => Ok(text.clone()),
+            Value::Map(_) => attribute(item, "path"),
+            _ => Ok(String::new()),
+        },
+    }
+}
+
+fn attribute(item: &Node, name: &'static str) -> Result<String, Problem> {
+    let text = item.get(name).and_then(Node::as_str);
+    text.map(str::to_owned).ok_or(Problem::Missing(name))
+}
+
+fn file(item: &Node, folder: &str) -> Result<String, Problem> {
+    match &item.value {
+        Value::Str(source) => Ok(format!("{folder}/{source}")),
+        Value::Map(map) => match map.get("target") {
+            Some(_) => attribute(item, "target"),
+            None => {
+                let source = item.get("source").and_then(Node::scalar_text).unwrap_or_default();
+                Ok(format!("{folder}/{source}"))
+            }
+        },
+        _ => Err(Problem::Type("a string or a mapping")),
+    }
+}
+
+/// `80` and `"80"` are not the same port to Compose, so the type is part of the key.
+fn port(item: &Node) -> Result<String, Problem> {
+    if item.as_map().is_none() {
+        return Ok(item.scalar_text().unwrap_or_default());
+    }
+    let part = |name: &str| item.get(name).map(|node| (node.kind(), node.scalar_text()));
+    let target = part("target").ok_or(Problem::Missing("target"))?;
+    let text = |name: &str, default: &str| {
+        item.get(name).and_then(Node::scalar_text).unwrap_or_else(|| default.to_owned())
+    };
+    Ok(format!(
+        "{}:{:?}:{target:?}/{}",
+        text("host_ip", "0.0.0.0"),
+        part("published"),
+        text("protocol", "tcp")
+    ))
+}
