@@ -258,10 +258,7 @@ const SERVICE: &[Attribute] = &[
     at("blkio_config.device_read_iops.*.rate").kind(Type::Bytes),
     at("blkio_config.device_write_bps.*.rate").kind(Type::Bytes),
     at("blkio_config.device_write_iops.*.rate").kind(Type::Bytes),
-    at("build")
-        .merge(Merge::Build)
-        .long(Long::Under("context"))
-        .implied(Implied::BuildContext),
+    at("build").merge(Merge::Build).long(Long::Under("context")).implied(Implied::BuildContext),
     at("build.additional_contexts")
         .merge(Merge::Sequence)
         .unique(Unique::Key)

@@ -287,7 +287,9 @@ fn external(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> 
     let old = old.clone();
     let flag = Node { value: Value::Bool(true), ..old.node.clone() };
     map.insert("external".to_owned(), super::node::Entry { key: old.key, node: flag });
-    let Some(name) = old.node.as_map().and_then(|external| external.get("name")) else { return Ok(()) };
+    let Some(name) = old.node.as_map().and_then(|external| external.get("name")) else {
+        return Ok(());
+    };
     session.report(
         Diagnostic::warning(Code::Deprecated, format!("`{cursor}.external.name` is deprecated"))
             .at(name.key, "deprecated")

@@ -17,7 +17,9 @@ use super::node::{Map, Node, Value};
 use super::session::Session;
 use super::variables::Variables;
 use super::yaml::{self, Document, Reset};
-use super::{canonical, environment, implied, include, interpolate, merge, resources, shape, unique};
+use super::{
+    canonical, environment, implied, include, interpolate, merge, resources, shape, unique,
+};
 
 /// A file that was read and parsed.
 #[derive(Debug)]
@@ -40,7 +42,11 @@ pub(super) struct Scope {
 }
 
 /// Reads and parses a file. Problems are reported; `from` is where the file is named.
-pub(super) fn parse_file(session: &mut Session<'_>, path: &Path, from: Option<Span>) -> Option<Parsed> {
+pub(super) fn parse_file(
+    session: &mut Session<'_>,
+    path: &Path,
+    from: Option<Span>,
+) -> Option<Parsed> {
     let read = if path == Path::new("-") { session.read_stdin() } else { session.read(path) };
     match read {
         Ok(file) => parse_text(session, path, file),
@@ -63,7 +69,11 @@ fn parse_text(session: &mut Session<'_>, path: &Path, file: FileId) -> Option<Pa
 }
 
 /// Composes parsed files into one tree, with defaults and absolute paths.
-pub(super) fn compose(session: &mut Session<'_>, files: Vec<Parsed>, scope: &Scope) -> Option<Node> {
+pub(super) fn compose(
+    session: &mut Session<'_>,
+    files: Vec<Parsed>,
+    scope: &Scope,
+) -> Option<Node> {
     let mut tree: Option<Node> = None;
     for file in files {
         let mut chain = scope.chain.clone();
@@ -137,11 +147,16 @@ pub(super) fn lengthen(session: &mut Session<'_>, tree: &mut Node) {
 
 /// `version` says nothing any more.
 fn drop_version(session: &mut Session<'_>, tree: &mut Node) {
-    let Some(version) = tree.as_map_mut().and_then(|top| top.shift_remove("version")) else { return };
+    let Some(version) = tree.as_map_mut().and_then(|top| top.shift_remove("version")) else {
+        return;
+    };
     session.report(
-        Diagnostic::warning(Code::ObsoleteVersion, "the attribute `version` is obsolete and ignored")
-            .at(version.key, "not needed")
-            .hint("remove the line"),
+        Diagnostic::warning(
+            Code::ObsoleteVersion,
+            "the attribute `version` is obsolete and ignored",
+        )
+        .at(version.key, "not needed")
+        .hint("remove the line"),
     );
 }
 

@@ -34,7 +34,8 @@ impl<'t> Model<'t> {
 }
 
 /// Checks the project.
-pub(super) fn check(session: &mut Session<'_>, tree: &Node, enabled: &BTreeSet<String>) {
+pub(super) fn check(session: &mut Session<'_>, tree: &mut Node, enabled: &BTreeSet<String>) {
+    limits::align_replicas(tree, enabled);
     let none = Map::new();
     let services = tree.get("services").and_then(Node::as_map).unwrap_or(&none);
     let model = Model { tree, services, enabled };
@@ -91,9 +92,14 @@ impl Service<'_> {
             }
             return;
         };
-        if let (Some(file), Some(inline)) = (build.get("dockerfile"), build.get("dockerfile_inline")) {
+        if let (Some(file), Some(inline)) =
+            (build.get("dockerfile"), build.get("dockerfile_inline"))
+        {
             if file.as_str() != Some("") && inline.as_str() != Some("") {
-                let message = format!("service `{}` has both `dockerfile` and `dockerfile_inline`", self.name);
+                let message = format!(
+                    "service `{}` has both `dockerfile` and `dockerfile_inline`",
+                    self.name
+                );
                 let diagnostic = Diagnostic::error(Code::Conflict, message)
                     .at(inline.span, "either this")
                     .at(file.span, "or this");
@@ -108,7 +114,10 @@ impl Service<'_> {
         let (Some(platform), false) = (self.get("platform"), platforms.is_empty()) else { return };
         let wanted = platform.as_str().unwrap_or_default();
         if !wanted.is_empty() && !platforms.iter().any(|built| built.as_str() == Some(wanted)) {
-            let message = format!("service `{}` runs on `{wanted}`, which `build.platforms` does not list", self.name);
+            let message = format!(
+                "service `{}` runs on `{wanted}`, which `build.platforms` does not list",
+                self.name
+            );
             let diagnostic = Diagnostic::error(Code::Conflict, message)
                 .at(platform.span, "not built for this")
                 .at(platforms[0].span, "built for these");
@@ -120,7 +129,10 @@ impl Service<'_> {
         let test = self.get("healthcheck").and_then(|check| check.get("test"));
         let Some(first) = test.and_then(Node::as_seq).and_then(<[Node]>::first) else { return };
         if !matches!(first.as_str(), Some("CMD" | "CMD-SHELL" | "NONE")) {
-            let message = format!("`services.{}.healthcheck.test` must begin with `CMD`, `CMD-SHELL` or `NONE`", self.name);
+            let message = format!(
+                "`services.{}.healthcheck.test` must begin with `CMD`, `CMD-SHELL` or `NONE`",
+                self.name
+            );
             let diagnostic = Diagnostic::error(Code::InvalidValue, message)
                 .at(first.span, "begins with something else")
                 .hint("write `[\"CMD\", …]`, or the command as one string to run it in a shell");
@@ -134,9 +146,15 @@ impl Service<'_> {
             let action = trigger.get("action").and_then(Node::as_str).unwrap_or_default();
             let target = trigger.get("target").and_then(Node::as_str).unwrap_or_default();
             if target.is_empty() && !matches!(action, "rebuild" | "restart") {
-                let message = format!("`services.{}.develop.watch` has no `target` for `{action}`", self.name);
+                let message = format!(
+                    "`services.{}.develop.watch` has no `target` for `{action}`",
+                    self.name
+                );
                 let diagnostic = Diagnostic::error(Code::MissingAttribute, message)
-                    .at(trigger.get("action").map_or(trigger.span, |node| node.span), "needs a target")
+                    .at(
+                        trigger.get("action").map_or(trigger.span, |node| node.span),
+                        "needs a target",
+                    )
                     .hint("add `target:` with a path in the container");
                 self.report(session, diagnostic, trigger);
             }
@@ -150,9 +168,9 @@ impl Service<'_> {
         let tmpfs = items("tmpfs").iter().filter_map(|item| {
             item.as_str().map(|text| (text.split(':').next().unwrap_or_default(), item))
         });
-        let mounts = items("volumes").iter().map(|mount| {
-            (mount.get("target").and_then(Node::as_str).unwrap_or_default(), mount)
-        });
+        let mounts = items("volumes")
+            .iter()
+            .map(|mount| (mount.get("target").and_then(Node::as_str).unwrap_or_default(), mount));
         for (target, item) in tmpfs.chain(mounts) {
             if let Some(other) = taken.insert(target, item) {
                 let message = format!("service `{}` mounts two things at `{target}`", self.name);
@@ -169,7 +187,8 @@ impl Service<'_> {
 fn secrets(session: &mut Session<'_>, tree: &Node) {
     for (name, entry) in tree.get("secrets").and_then(Node::as_map).into_iter().flatten() {
         let text = |key: &str| entry.node.get(key).and_then(Node::as_str).unwrap_or_default();
-        let external = matches!(entry.node.get("external").map(|e| &e.value), Some(Value::Bool(true)));
+        let external =
+            matches!(entry.node.get("external").map(|e| &e.value), Some(Value::Bool(true)));
         let reported = session.report.diagnostics.iter().any(|known| {
             known.span().is_some_and(|span| span == entry.node.span || span == entry.key)
         });
@@ -207,7 +226,9 @@ fn circles(session: &mut Session<'_>, model: &Model<'_>) {
     let mut places: HashMap<(&str, &str), &Entry> = HashMap::new();
     for (name, entry) in model.services.iter().filter(|(name, _)| model.enabled.contains(*name)) {
         graph.add(name);
-        for (to, dependency) in entry.node.get("depends_on").and_then(Node::as_map).into_iter().flatten() {
+        for (to, dependency) in
+            entry.node.get("depends_on").and_then(Node::as_map).into_iter().flatten()
+        {
             if model.enabled.contains(to) {
                 graph.depend(name, to);
                 places.insert((name, to), dependency);

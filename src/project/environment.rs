@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
 
+use super::Variable;
 use super::compose::Scope;
 use super::cursor::Cursor;
 use super::dotenv;
@@ -15,7 +16,6 @@ use super::normalize::from_environment;
 use super::session::Session;
 use super::source::Kind;
 use super::variables::Variables;
-use super::Variable;
 
 /// Variables read from files, in order.
 type Assigned = IndexMap<String, Set>;
@@ -165,9 +165,13 @@ pub(super) fn service(
     };
     let mut assigned = Assigned::new();
     let files = service.as_map_mut().and_then(|map| map.shift_remove("env_file"));
-    let files = files.and_then(|files| if let Value::Seq(items) = files.node.value { Some(items) } else { None });
+    let files =
+        files.and_then(
+            |files| if let Value::Seq(items) = files.node.value { Some(items) } else { None },
+        );
     for file in files.unwrap_or_default() {
-        if let Err(diagnostic) = env_file(session, &file, &Lookup { first: &known }, &mut assigned) {
+        if let Err(diagnostic) = env_file(session, &file, &Lookup { first: &known }, &mut assigned)
+        {
             session.report_at(*diagnostic, &file, cursor);
         }
     }
@@ -216,7 +220,8 @@ fn env_file(
     let written = path.and_then(Node::as_str).unwrap_or_default();
     let span = path.map_or(file.span, |node| node.span);
     let place = session.request.cwd.join(written);
-    let required = !matches!(file.get("required").map(|node| &node.value), Some(Value::Bool(false)));
+    let required =
+        !matches!(file.get("required").map(|node| &node.value), Some(Value::Bool(false)));
     if !required && session.source.kind(&place).is_err() {
         return Ok(());
     }
@@ -251,7 +256,8 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     for file in files {
         let path = session.request.cwd.join(file.as_str().unwrap_or_default());
         let none = |_: &str| None;
-        let outcome = read(session, &path, Dialect::Dotenv, &Lookup { first: &none }, &mut assigned);
+        let outcome =
+            read(session, &path, Dialect::Dotenv, &Lookup { first: &none }, &mut assigned);
         if let Err(mut diagnostic) = outcome {
             diagnostic.code = Code::LabelFile;
             diagnostic.message = diagnostic.message.replace("env file", "label file");
@@ -264,9 +270,10 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     let mut labels: Map = assigned.into_iter().map(assignment).collect();
     let span = first_key(&labels);
     let Some(map) = service.as_map_mut() else { return };
-    if let Some(Entry { node: Node { value: Value::Map(own), .. }, .. }) = map.shift_remove("labels") {
+    if let Some(Entry { node: Node { value: Value::Map(own), .. }, .. }) =
+        map.shift_remove("labels")
+    {
         labels.extend(own);
     }
     map.insert("labels".to_owned(), entry(Node::map(labels, span)));
 }
-

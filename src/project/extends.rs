@@ -46,7 +46,12 @@ impl<'s> Extender<'s> {
     }
 
     /// Extends all services of a document.
-    pub(super) fn extend_all(&mut self, session: &mut Session<'_>, document: &mut Node, resets: &[Reset]) {
+    pub(super) fn extend_all(
+        &mut self,
+        session: &mut Session<'_>,
+        document: &mut Node,
+        resets: &[Reset],
+    ) {
         let Some(services) = compose::take_services(document) else { return };
         let own = self.file.to_string_lossy().into_owned();
         let names: Vec<String> = services.keys().cloned().collect();
@@ -106,21 +111,27 @@ impl<'s> Extender<'s> {
         };
         let link = Link { file: target.clone(), service: name.to_owned(), span: extends.span };
         let known = self.bases.get(&target);
-        let base = if chain.iter().any(|step| step.file == link.file && step.service == link.service) {
-            report_circle(session, chain, &link);
-            None
-        } else if known.is_some_and(|base| base.services.contains_key(reference.as_str().unwrap_or_default())) {
-            chain.push(link);
-            let base = self.resolve(session, &target, reference.as_str().unwrap_or_default(), chain);
-            chain.pop();
-            base
-        } else {
-            if !target.is_empty() {
-                let names = known.map(|base| base.services.keys().cloned().collect()).unwrap_or_default();
-                report_missing(session, name, &reference, &names, &target);
-            }
-            None
-        };
+        let base =
+            if chain.iter().any(|step| step.file == link.file && step.service == link.service) {
+                report_circle(session, chain, &link);
+                None
+            } else if known.is_some_and(|base| {
+                base.services.contains_key(reference.as_str().unwrap_or_default())
+            }) {
+                chain.push(link);
+                let base =
+                    self.resolve(session, &target, reference.as_str().unwrap_or_default(), chain);
+                chain.pop();
+                base
+            } else {
+                if !target.is_empty() {
+                    let names = known
+                        .map(|base| base.services.keys().cloned().collect())
+                        .unwrap_or_default();
+                    report_missing(session, name, &reference, &names, &target);
+                }
+                None
+            };
         let Some(base) = base else {
             session.taint(name);
             remove_extends(&mut service);
@@ -211,7 +222,11 @@ impl<'s> Extender<'s> {
 }
 
 /// Name and file of the service that is extended.
-fn reference(session: &mut Session<'_>, extends: &Node, name: &str) -> Option<(Node, Option<Node>)> {
+fn reference(
+    session: &mut Session<'_>,
+    extends: &Node,
+    name: &str,
+) -> Option<(Node, Option<Node>)> {
     if extends.as_str().is_some() {
         return Some((extends.clone(), None));
     }
@@ -223,7 +238,9 @@ fn reference(session: &mut Session<'_>, extends: &Node, name: &str) -> Option<(N
     session.report(
         Diagnostic::error(Code::Extends, format!("`services.{name}.extends` names no service"))
             .at(extends.span, "`service` is missing")
-            .hint("write `extends: {service: NAME}`, with `file: PATH` if it stands in another file"),
+            .hint(
+                "write `extends: {service: NAME}`, with `file: PATH` if it stands in another file",
+            ),
     );
     None
 }
@@ -254,7 +271,13 @@ fn report_circle(session: &mut Session<'_>, chain: &[Link], last: &Link) {
     }
 }
 
-fn report_missing(session: &mut Session<'_>, name: &str, reference: &Node, names: &Vec<String>, file: &str) {
+fn report_missing(
+    session: &mut Session<'_>,
+    name: &str,
+    reference: &Node,
+    names: &Vec<String>,
+    file: &str,
+) {
     let wanted = reference.as_str().unwrap_or_default();
     let file = session.display(Path::new(file));
     let message = format!("service `{name}` extends `{wanted}`, which `{file}` does not define");

@@ -8,23 +8,28 @@ use std::path::PathBuf;
 use crate::diagnostic::{Code, Diagnostic};
 
 use super::compose::{self, Parsed, Scope};
+use super::environment;
 use super::locations::{Base, relative};
 use super::node::{Entry, Map, Node, Step, Value};
 use super::session::Session;
 use super::source::Kind;
-use super::environment;
 
 /// Top-level attributes that are imported.
 const KINDS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
 /// Replaces `include` in a document by what it includes.
 pub(super) fn include(session: &mut Session<'_>, document: &mut Node, scope: &Scope) {
-    let Some(include) = document.as_map_mut().and_then(|top| top.shift_remove("include")) else { return };
+    let Some(include) = document.as_map_mut().and_then(|top| top.shift_remove("include")) else {
+        return;
+    };
     let Value::Seq(entries) = include.node.value else {
         if !include.node.is_null() {
             session.report(
-                Diagnostic::error(Code::Include, format!("`include` must be a list, not {}", include.node.kind()))
-                    .at(include.node.span, "begin the line with `- `"),
+                Diagnostic::error(
+                    Code::Include,
+                    format!("`include` must be a list, not {}", include.node.kind()),
+                )
+                .at(include.node.span, "begin the line with `- `"),
             );
         }
         return;
@@ -50,23 +55,28 @@ fn read_entry(session: &mut Session<'_>, entry: &Node) -> Option<Included> {
         _ => Vec::new(),
     };
     let included = match &entry.value {
-        Value::Str(_) => Included { paths: vec![entry.clone()], directory: None, env_files: Vec::new() },
+        Value::Str(_) => {
+            Included { paths: vec![entry.clone()], directory: None, env_files: Vec::new() }
+        }
         _ => Included {
             paths: list("path"),
             directory: entry.get("project_directory").cloned(),
             env_files: list("env_file"),
         },
     };
-    let strings = included.paths.iter().chain(&included.env_files).all(|node| node.as_str().is_some());
+    let strings =
+        included.paths.iter().chain(&included.env_files).all(|node| node.as_str().is_some());
     let known = ["path", "project_directory", "env_file"];
-    let unknown = entry
-        .as_map()
-        .and_then(|map| map.iter().find(|(key, _)| !known.contains(&key.as_str())));
+    let unknown =
+        entry.as_map().and_then(|map| map.iter().find(|(key, _)| !known.contains(&key.as_str())));
     if let Some((key, entry)) = unknown {
         session.report(
-            Diagnostic::error(Code::UnknownAttribute, format!("unknown attribute `{key}` in `include`"))
-                .at(entry.key, "not part of the Compose specification")
-                .hint("known are `path`, `project_directory` and `env_file`"),
+            Diagnostic::error(
+                Code::UnknownAttribute,
+                format!("unknown attribute `{key}` in `include`"),
+            )
+            .at(entry.key, "not part of the Compose specification")
+            .hint("known are `path`, `project_directory` and `env_file`"),
         );
         return None;
     }
@@ -166,7 +176,9 @@ fn same(a: &Node, b: &Node) -> bool {
     match (&a.value, &b.value) {
         (Value::Map(a), Value::Map(b)) => {
             a.len() == b.len()
-                && a.iter().all(|(key, entry)| b.get(key).is_some_and(|other| same(&entry.node, &other.node)))
+                && a.iter().all(|(key, entry)| {
+                    b.get(key).is_some_and(|other| same(&entry.node, &other.node))
+                })
         }
         (Value::Seq(a), Value::Seq(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
@@ -192,7 +204,12 @@ fn report_conflict(
     );
 }
 
-fn report_circle(session: &mut Session<'_>, entry: &Node, chain: &[PathBuf], again: &std::path::Path) {
+fn report_circle(
+    session: &mut Session<'_>,
+    entry: &Node,
+    chain: &[PathBuf],
+    again: &std::path::Path,
+) {
     let names: Vec<String> = chain
         .iter()
         .map(PathBuf::as_path)
@@ -228,4 +245,3 @@ pub(super) fn is_remote(text: &str) -> bool {
         ["https://", "http://", "git://", "ssh://", "git@", "github.com/", "oci://"];
     PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
-

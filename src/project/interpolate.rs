@@ -13,11 +13,7 @@ use super::template::{self, Outcome, TemplateError};
 use super::variables::Variables;
 
 /// Interpolates a document.
-pub(super) fn interpolate(
-    session: &mut Session<'_>,
-    node: &mut Node,
-    variables: &Variables,
-) {
+pub(super) fn interpolate(session: &mut Session<'_>, node: &mut Node, variables: &Variables) {
     Interpolation { session, variables }.node(node, &Cursor::top());
 }
 
@@ -75,9 +71,11 @@ impl Interpolation<'_, '_> {
             node.trail.push(Step::Variable { name: used.name.clone(), from });
         }
         if !self.session.budget.spend(expanded.text.len()) {
-            let diagnostic =
-                Diagnostic::error(Code::TooLarge, "the values of variables are larger than Ketch reads")
-                    .at(node.span, "the limit is reached here");
+            let diagnostic = Diagnostic::error(
+                Code::TooLarge,
+                "the values of variables are larger than Ketch reads",
+            )
+            .at(node.span, "the limit is reached here");
             self.session.report(diagnostic);
             node.value = Value::Null;
             return;
@@ -88,11 +86,12 @@ impl Interpolation<'_, '_> {
     fn fail(&mut self, node: &Node, cursor: &Cursor<'_>, error: &TemplateError) {
         let text = node.as_str().unwrap_or_default();
         let diagnostic = match error {
-            TemplateError::Invalid { at } => {
-                Diagnostic::error(Code::Interpolation, format!("invalid `${{…}}` expression in `{cursor}`"))
-                    .at(self.place(node, text, at), "cannot be read as a variable")
-                    .hint("write `$$` for a dollar sign")
-            }
+            TemplateError::Invalid { at } => Diagnostic::error(
+                Code::Interpolation,
+                format!("invalid `${{…}}` expression in `{cursor}`"),
+            )
+            .at(self.place(node, text, at), "cannot be read as a variable")
+            .hint("write `$$` for a dollar sign"),
             TemplateError::Required { variable, reason, at } => {
                 let mut message = format!("required variable `{variable}` is missing a value");
                 if !reason.is_empty() {
@@ -102,10 +101,11 @@ impl Interpolation<'_, '_> {
                     .at(self.place(node, text, at), "required here")
                     .hint(format!("set `{variable}` in the environment or in an env file"))
             }
-            TemplateError::TooLarge => {
-                Diagnostic::error(Code::TooLarge, format!("`{cursor}` expands to more than Ketch reads"))
-                    .at(node.span, "this value")
-            }
+            TemplateError::TooLarge => Diagnostic::error(
+                Code::TooLarge,
+                format!("`{cursor}` expands to more than Ketch reads"),
+            )
+            .at(node.span, "this value"),
         };
         self.session.report_at(diagnostic, node, cursor);
     }
@@ -141,8 +141,8 @@ impl Interpolation<'_, '_> {
             return;
         }
         let message = format!("`{cursor}` must be {wanted}, not {}", node.brief());
-        let diagnostic = Diagnostic::error(Code::WrongType, message)
-            .at(node.span, format!("is not {wanted}"));
+        let diagnostic =
+            Diagnostic::error(Code::WrongType, message).at(node.span, format!("is not {wanted}"));
         self.session.report_at(diagnostic, node, cursor);
         node.value = Value::Null;
     }
@@ -162,9 +162,12 @@ pub(super) fn boolean(session: &mut Session<'_>, span: Span, text: &str) -> Opti
     };
     if lower != "true" && lower != "false" {
         session.report(
-            Diagnostic::warning(Code::AmbiguousBoolean, format!("`{text}` is a string in YAML 1.2"))
-                .at(span, "taken as a boolean here")
-                .hint(format!("write `{value}`")),
+            Diagnostic::warning(
+                Code::AmbiguousBoolean,
+                format!("`{text}` is a string in YAML 1.2"),
+            )
+            .at(span, "taken as a boolean here")
+            .hint(format!("write `{value}`")),
         );
     }
     Some(value)

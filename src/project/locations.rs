@@ -29,9 +29,14 @@ fn walk(session: &mut Session<'_>, node: &mut Node, base: &Base, cursor: &Cursor
         Location::No => children(session, node, base, cursor),
         Location::Local => change(node, |path| local(session, path, base)),
         Location::MaybeWindows => change(node, |path| maybe_windows(session, path, base)),
-        Location::Context => change(node, |path| {
-            if is_remote(path) { path.to_owned() } else { local(session, path, base) }
-        }),
+        Location::Context => {
+            change(
+                node,
+                |path| {
+                    if is_remote(path) { path.to_owned() } else { local(session, path, base) }
+                },
+            )
+        }
         Location::Followed => change(node, |path| followed(session, path, base)),
         Location::Mount => mount(session, node, base, cursor),
         Location::Volume => volume(session, node, base),

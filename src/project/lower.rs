@@ -5,8 +5,10 @@
 //! its place and taken out. Then the tree is handed to serde ([`typed`]), which cannot fail any
 //! more but for a bug.
 
-mod scalars;
 mod mappings;
+mod scalars;
+
+use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
@@ -66,7 +68,8 @@ fn node(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool
                 entry.node.value = Value::Map(Map::new());
             }
             map.retain(|key, entry| {
-                key.starts_with("x-") && !keyed || self::node(session, &mut entry.node, &cursor.key(key))
+                key.starts_with("x-") && !keyed
+                    || self::node(session, &mut entry.node, &cursor.key(key))
             });
         }
         Value::Seq(items) => {
@@ -82,7 +85,11 @@ fn node(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool
 }
 
 /// The final value of a node, if it changes.
-fn fit(session: &mut Session<'_>, node: &Node, cursor: &Cursor<'_>) -> Result<Option<Value>, Misfit> {
+fn fit(
+    session: &mut Session<'_>,
+    node: &Node,
+    cursor: &Cursor<'_>,
+) -> Result<Option<Value>, Misfit> {
     let value = match cursor.attribute().kind {
         Type::Checked | Type::Keyed | Type::Nullable => return Ok(None),
         _ if node.is_null() => return Ok(None),
@@ -110,7 +117,10 @@ fn fit(session: &mut Session<'_>, node: &Node, cursor: &Cursor<'_>) -> Result<Op
 }
 
 /// A part of the tree as its type in the model.
-pub(super) fn typed<T: DeserializeOwned>(node: &Node, cursor: &Cursor<'_>) -> Result<T, Box<Diagnostic>> {
+pub(super) fn typed<T: DeserializeOwned>(
+    node: &Node,
+    cursor: &Cursor<'_>,
+) -> Result<T, Box<Diagnostic>> {
     let value = to_serde(node, cursor);
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
@@ -124,14 +134,17 @@ pub(super) fn typed<T: DeserializeOwned>(node: &Node, cursor: &Cursor<'_>) -> Re
 }
 
 /// A finished tree as a value for serde: `x-*` in one place, nulls of objects left out.
-pub(super) fn to_serde(node: &Node, cursor: &Cursor<'_>) -> serde_yaml::Value {
+fn to_serde(node: &Node, cursor: &Cursor<'_>) -> serde_yaml::Value {
     let Value::Map(map) = &node.value else {
         return match &node.value {
             Value::Seq(items) => {
                 let items = items.iter().enumerate();
-                items.map(|(index, item)| to_serde(item, &cursor.item(index))).collect::<Vec<_>>().into()
+                items
+                    .map(|(index, item)| to_serde(item, &cursor.item(index)))
+                    .collect::<Vec<_>>()
+                    .into()
             }
-            _ => raw(node),
+            _ => node.into(),
         };
     };
     let keyed = !matches!(cursor.attribute().kind, Type::Checked);
@@ -139,7 +152,7 @@ pub(super) fn to_serde(node: &Node, cursor: &Cursor<'_>) -> serde_yaml::Value {
     let mut extensions = serde_yaml::Mapping::new();
     for (key, entry) in map {
         if !keyed && key.starts_with("x-") {
-            extensions.insert(key.as_str().into(), raw(&entry.node));
+            extensions.insert(key.as_str().into(), (&entry.node).into());
         } else if keyed || !entry.node.is_null() {
             result.insert(key.as_str().into(), to_serde(&entry.node, &cursor.key(key)));
         }
@@ -150,24 +163,15 @@ pub(super) fn to_serde(node: &Node, cursor: &Cursor<'_>) -> serde_yaml::Value {
     result.into()
 }
 
-/// A tree as it is, as a value for serde.
-pub fn raw(node: &Node) -> serde_yaml::Value {
-    match &node.value {
-        Value::Null => serde_yaml::Value::Null,
-        Value::Bool(value) => (*value).into(),
-        Value::Int(number) => match (i64::try_from(*number), u64::try_from(*number)) {
-            (Ok(number), _) => number.into(),
-            (_, Ok(number)) => number.into(),
-            _ => serde_yaml::Value::Null,
-        },
-        Value::Float(number) => (*number).into(),
-        Value::Str(text) | Value::Timestamp(text) => text.as_str().into(),
-        Value::Seq(items) => items.iter().map(raw).collect::<Vec<_>>().into(),
-        Value::Map(map) => {
-            let pairs = map.iter().map(|(key, entry)| (key.as_str().into(), raw(&entry.node)));
-            serde_yaml::Value::Mapping(pairs.collect())
-        }
-    }
+/// The resources of one kind, by name.
+pub(super) fn resources<T: DeserializeOwned>(
+    tree: &Node,
+    cursor: &Cursor<'_>,
+) -> Result<BTreeMap<String, T>, Box<Diagnostic>> {
+    let entries = tree.get(cursor.name()).and_then(Node::as_map).into_iter().flatten();
+    entries
+        .map(|(name, entry)| Ok((name.clone(), typed(&entry.node, &cursor.key(name))?)))
+        .collect()
 }
 
 /// A text without a history, at the place of another.

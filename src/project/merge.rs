@@ -11,7 +11,12 @@ use super::node::{Entry, Map, Node, Step, Value};
 use super::session::Session;
 
 /// Merges `over` onto `base`, which stand at the same place.
-pub(super) fn merge(session: &mut Session<'_>, base: Node, over: Node, cursor: &Cursor<'_>) -> Node {
+pub(super) fn merge(
+    session: &mut Session<'_>,
+    base: Node,
+    over: Node,
+    cursor: &Cursor<'_>,
+) -> Node {
     let rule = cursor.attribute().merge;
     match rule {
         Merge::Replace => replace(base, over),
@@ -61,7 +66,8 @@ fn mappings(session: &mut Session<'_>, mut base: Map, over: Map, cursor: &Cursor
         let merged = match base.get_mut(&key) {
             None => entry,
             Some(earlier) => {
-                let earlier = std::mem::replace(&mut earlier.node, Node::new(Value::Null, entry.key));
+                let earlier =
+                    std::mem::replace(&mut earlier.node, Node::new(Value::Null, entry.key));
                 let node = merge(session, earlier, entry.node, &cursor.key(&key));
                 Entry { key: entry.key, node }
             }
@@ -116,7 +122,11 @@ pub(super) fn to_sequence(mut node: Node) -> Node {
 /// `KEY=VALUE` for a scalar, one for each item of a list, `KEY` for null.
 fn to_items(key: &str, entry: Entry) -> Vec<Node> {
     let span = together(entry.key, entry.node.span);
-    let item = |text: String, node: &Node| Node { value: Value::Str(text), span, trail: node.trail.clone() };
+    let item = |text: String, node: &Node| Node {
+        value: Value::Str(text),
+        span,
+        trail: node.trail.clone(),
+    };
     match &entry.node.value {
         Value::Null => vec![item(key.to_owned(), &entry.node)],
         Value::Seq(values) => values

@@ -1,17 +1,74 @@
 //! Text to [`Project`]: finds, reads, composes and checks the files of a project.
 //!
-//! Pure but for its [`Source`] (files and variables).
+//! Pure but for its [`Source`] (files and variables). [`load`] reads as the phases it performs;
+//! each phase is a module:
+//!
+//! | phase | module |
+//! |---|---|
+//! | find files, env files, profiles, the name | `discover` |
+//! | parse into [`Node`]s, which know their places | `yaml` |
+//! | compose documents: `${…}`, `extends`, `!reset`, `include`, merge, shape, long forms | `compose` and what it calls |
+//! | fill in what is implied | `normalize` |
+//! | give every value its final type | `lower` |
+//! | check references and contradictions | `consistency` |
+//! | keep what is selected, read env files | `select`, `environment` |
+//!
+//! What holds for which attribute stands in one table: `attribute`.
+//!
+//! # Invariants
+//!
+//! - Every problem is reported, with its place; what is reported is taken out of the tree, so that
+//!   the phases after it neither fail on it nor report it again.
+//! - Time and memory are bounded, whatever the files hold.
+//!
+//! # Not here
+//!
+//! Drawing problems (`ui`), deciding what to do with a project (`plan`).
 
+mod attribute;
+mod canonical;
+mod compose;
+mod consistency;
+mod cursor;
+mod discover;
+pub mod dotenv;
+mod environment;
+mod extends;
+mod implied;
+mod include;
+mod interpolate;
+mod locations;
+mod lower;
+mod merge;
 pub mod node;
+mod normalize;
+mod resources;
+mod select;
+mod session;
+mod shape;
+pub mod short;
 pub mod source;
+pub mod template;
+mod unique;
+mod value;
+mod variables;
+pub mod words;
 mod yaml;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-use crate::diagnostic::{Diagnostic, Sources};
+use crate::diagnostic::{Code, Diagnostic, Sources};
 use crate::model::Project;
+
+use compose::Scope;
+use cursor::Cursor;
+use discover::Found;
+use locations::Base;
+use node::VariableSource;
+use session::Session;
 
 pub use node::Node;
 pub use source::{Disk, Memory, Source};
@@ -105,6 +162,151 @@ pub struct Variable {
 ///
 /// The result is `None` if the report holds an error.
 pub fn load(source: &dyn Source, request: &Request) -> (Option<Loaded>, Report) {
-    let _ = (source, request);
-    todo!()
+    let mut session = Session::new(source, request);
+    let loaded = run(&mut session);
+    session.report_unset();
+    let loaded = loaded.filter(|_| !session.has_errors());
+    (loaded, session.report)
+}
+
+fn run(session: &mut Session<'_>) -> Option<Loaded> {
+    let mut found = discover::discover(session)?;
+    let mut files = Vec::with_capacity(found.files.len());
+    for path in &found.files {
+        files.push(compose::parse_file(session, path, None));
+    }
+    let files: Vec<_> = files.into_iter().collect::<Option<_>>()?;
+    let name = discover::project_name(session, &found, &files)?;
+    found.variables.set("COMPOSE_PROJECT_NAME", &name, VariableSource::Ketch);
+    let base = Base { prefix: found.dir.to_string_lossy().into_owned(), dir: found.dir.clone() };
+    let scope = Scope { base, variables: found.variables.clone(), chain: Vec::new() };
+    let Some(mut tree) = compose::compose(session, files, &scope) else {
+        report_empty(session, &found);
+        return None;
+    };
+    if tree.as_map().is_some_and(node::Map::is_empty) {
+        report_empty(session, &found);
+    }
+    if session.phases().normalize {
+        let named = merge::entry(Node::string(&name, tree.span));
+        if let Some(top) = tree.as_map_mut() {
+            let entry = top.entry("name".to_owned()).or_insert(named);
+            entry.node.value = node::Value::Str(name.clone());
+        }
+        normalize::normalize(&mut tree, &found.variables);
+    }
+    if session.phases().interpolate {
+        finish(session, tree, found, name)
+    } else {
+        let project = Project { name, ..Project::default() };
+        Some(Loaded { project, tree, variables: found.variables.into_map() })
+    }
+}
+
+/// From the composed tree to the selected part of the project.
+fn finish(
+    session: &mut Session<'_>,
+    mut tree: Node,
+    mut found: Found,
+    name: String,
+) -> Option<Loaded> {
+    lower::finish(session, &mut tree);
+    let mut enabled = select::enabled(&tree, &found.profiles);
+    if session.phases().check_consistency {
+        consistency::check(session, &mut tree, &enabled);
+    }
+    let request = session.request;
+    if !request.services.is_empty() {
+        select::activate(&tree, &request.services, &mut found.profiles);
+        enabled = select::enabled(&tree, &found.profiles);
+        select::select(session, &mut tree, &request.services, &mut enabled);
+    }
+    if !request.all_resources {
+        select::drop_unused(&mut tree, &enabled);
+    }
+    resolve_files(session, &mut tree, &found, &enabled);
+    if session.has_errors() {
+        return None;
+    }
+    match typed(&tree, &found, name, &enabled) {
+        Ok(project) => Some(Loaded { project, tree, variables: found.variables.into_map() }),
+        Err(diagnostic) => {
+            session.report(*diagnostic);
+            None
+        }
+    }
+}
+
+/// Reads the env files and label files of enabled services.
+fn resolve_files(
+    session: &mut Session<'_>,
+    tree: &mut Node,
+    found: &Found,
+    enabled: &BTreeSet<String>,
+) {
+    let top = Cursor::top();
+    let parent = top.key("services");
+    let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) else { return };
+    for (name, entry) in services.iter_mut().filter(|(name, _)| enabled.contains(*name)) {
+        let cursor = parent.key(name);
+        if session.phases().resolve_environment {
+            environment::service(session, &mut entry.node, &found.variables, &cursor);
+        }
+        environment::labels(session, &mut entry.node, &cursor);
+    }
+}
+
+/// The typed model of the finished tree.
+fn typed(
+    tree: &Node,
+    found: &Found,
+    name: String,
+    enabled: &BTreeSet<String>,
+) -> Result<Project, Box<Diagnostic>> {
+    let top = Cursor::top();
+    let mut project = Project {
+        name,
+        working_dir: found.dir.clone(),
+        compose_files: found.files.clone(),
+        profiles: found.profiles.clone(),
+        ..Project::default()
+    };
+    let services = top.key("services");
+    for (name, entry) in tree.get("services").and_then(Node::as_map).into_iter().flatten() {
+        let service = lower::typed(&entry.node, &services.key(name))?;
+        let target = if enabled.contains(name) {
+            &mut project.services
+        } else {
+            &mut project.disabled_services
+        };
+        target.insert(name.clone(), service);
+    }
+    project.networks = lower::resources(tree, &top.key("networks"))?;
+    project.volumes = lower::resources(tree, &top.key("volumes"))?;
+    project.configs = lower::resources(tree, &top.key("configs"))?;
+    project.secrets = lower::resources(tree, &top.key("secrets"))?;
+    project.models = lower::resources(tree, &top.key("models"))?;
+    for resource in project.configs.values_mut().chain(project.secrets.values_mut()) {
+        if let Some(value) = found.variables.get(&resource.environment) {
+            resource.content = value.to_owned();
+        }
+    }
+    for (key, entry) in tree.as_map().into_iter().flatten() {
+        if key.starts_with("x-") {
+            project.extensions.insert(key.clone(), (&entry.node).into());
+        }
+    }
+    Ok(project)
+}
+
+fn report_empty(session: &mut Session<'_>, found: &Found) {
+    if session.has_errors() {
+        return;
+    }
+    let names: Vec<String> =
+        found.files.iter().map(|file| format!("`{}`", session.display(file))).collect();
+    session.report(
+        Diagnostic::error(Code::EmptyProject, format!("{} defines nothing", names.join(", ")))
+            .hint("begin with `services:`"),
+    );
 }

@@ -5,7 +5,8 @@ use super::node::{Map, Node, Step, Value};
 use super::variables::Variables;
 
 /// Normalises the whole model. Top-level resources that are null become mappings.
-pub(super) fn normalize(tree: &mut Node, name: &str, variables: &Variables) {
+pub(super) fn normalize(tree: &mut Node, variables: &Variables) {
+    let name = variables.lookup("COMPOSE_PROJECT_NAME").unwrap_or_default();
     connect_to_default(tree);
     if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
         for service in services.values_mut() {
@@ -13,7 +14,7 @@ pub(super) fn normalize(tree: &mut Node, name: &str, variables: &Variables) {
         }
     }
     for kind in ["networks", "volumes", "configs", "secrets"] {
-        name_resources(tree, kind, name);
+        name_resources(tree, kind, &name);
     }
 }
 
@@ -52,8 +53,13 @@ fn connect_to_default(tree: &mut Node) {
 }
 
 /// The top-level mapping `kind`, made if it is not there.
-fn resources<'t>(tree: &'t mut Node, kind: &str, span: crate::diagnostic::Span) -> Option<&'t mut Map> {
-    let node = &mut tree.as_map_mut()?.entry(kind.to_owned()).or_insert_with(|| entry(nothing(span))).node;
+fn resources<'t>(
+    tree: &'t mut Node,
+    kind: &str,
+    span: crate::diagnostic::Span,
+) -> Option<&'t mut Map> {
+    let node =
+        &mut tree.as_map_mut()?.entry(kind.to_owned()).or_insert_with(|| entry(nothing(span))).node;
     if node.is_null() {
         node.value = Value::Map(Map::new());
     }
@@ -159,7 +165,8 @@ fn add_dependencies(service: &mut Node) {
     }
     let span = service.span;
     let Some(map) = service.as_map_mut() else { return };
-    let depends_on = map.entry("depends_on".to_owned()).or_insert_with(|| entry(Node::map(Map::new(), span)));
+    let depends_on =
+        map.entry("depends_on".to_owned()).or_insert_with(|| entry(Node::map(Map::new(), span)));
     let Some(depends_on) = depends_on.node.as_map_mut() else { return };
     for (name, near, rule) in implied {
         let restart = Value::Bool(rule != "its volumes are used");
@@ -189,7 +196,8 @@ fn name_resources(tree: &mut Node, kind: &str, project: &str) {
             continue;
         }
         let external = resource.get("external").and_then(Node::scalar_text);
-        let external = matches!(external.as_deref(), Some("true" | "True" | "TRUE" | "1" | "t" | "T"));
+        let external =
+            matches!(external.as_deref(), Some("true" | "True" | "TRUE" | "1" | "t" | "T"));
         let name = if external { key.clone() } else { format!("{project}_{key}") };
         let name = implied(Value::Str(name), resource, "named after project and key");
         if let Some(resource) = resource.as_map_mut() {

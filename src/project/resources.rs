@@ -15,12 +15,16 @@ pub(super) fn check(session: &mut Session<'_>, tree: &mut Node) {
         ("configs", &["file", "environment", "content"][..]),
         ("secrets", &["file", "environment"][..]),
     ] {
-        each(tree, &top, kind, &mut |resource, cursor| file_object(session, resource, keys, cursor));
+        each(tree, &top, kind, &mut |resource, cursor| {
+            file_object(session, resource, keys, cursor)
+        });
     }
     each(tree, &top, "volumes", &mut |volume, cursor| external(session, volume, cursor));
     each(tree, &top, "services", &mut |service, cursor| {
         items(service, cursor, &["ports"], &mut |port, cursor| host_address(session, port, cursor));
-        items(service, cursor, &["develop", "watch"], &mut |watch, cursor| watched(session, watch, cursor));
+        items(service, cursor, &["develop", "watch"], &mut |watch, cursor| {
+            watched(session, watch, cursor)
+        });
         for path in [&["gpus"][..], &["deploy", "resources", "reservations", "devices"][..]] {
             items(service, cursor, path, &mut |device, cursor| devices(session, device, cursor));
         }
@@ -63,7 +67,8 @@ fn file_object(session: &mut Session<'_>, node: &Node, keys: &[&str], cursor: &C
     let Some(map) = node.as_map() else { return };
     let set: Vec<_> = keys.iter().filter_map(|key| map.get(*key)).collect();
     if set.len() > 1 {
-        let message = format!("`{cursor}` has more than one source: only one of {} goes", quoted(keys));
+        let message =
+            format!("`{cursor}` has more than one source: only one of {} goes", quoted(keys));
         let diagnostic = Diagnostic::error(Code::Conflict, message)
             .at(set[1].key, "one too many")
             .at(set[0].key, "the other");

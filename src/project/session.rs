@@ -47,8 +47,8 @@ impl ReadError {
                 io::ErrorKind::NotFound => "there is no such file".to_owned(),
                 io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
                 io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                io::ErrorKind::FilesystemLoop => "its links lead in a circle".to_owned(),
                 _ => {
+                    // "too many levels of symbolic links" and the like say enough.
                     let text = error.to_string();
                     text.split(" (os error").next().unwrap_or_default().to_lowercase()
                 }
@@ -107,7 +107,9 @@ impl<'a> Session<'a> {
                 super::node::VariableSource::Process => {
                     diagnostic.note(format!("`{name}` comes from the environment"))
                 }
-                super::node::VariableSource::Unset => diagnostic.note(format!("`{name}` is not set")),
+                super::node::VariableSource::Unset => {
+                    diagnostic.note(format!("`{name}` is not set"))
+                }
                 _ => diagnostic,
             },
             Step::Default { rule } => diagnostic.note(format!("the value is implied: {rule}")),
@@ -187,7 +189,8 @@ impl<'a> Session<'a> {
         };
         let mut diagnostic = Diagnostic::error(code, message);
         if let ReadError::Encoding { at, file } = error {
-            diagnostic = diagnostic.at(Span::new(*file, *at, *at), "the first byte that is not text");
+            diagnostic =
+                diagnostic.at(Span::new(*file, *at, *at), "the first byte that is not text");
         }
         if let Some(span) = from {
             diagnostic = diagnostic.at(span, "named here");
@@ -200,7 +203,8 @@ impl<'a> Session<'a> {
 /// be shown, and the offset of the first bad byte.
 fn decode(bytes: Vec<u8>) -> Result<String, (String, usize)> {
     let utf16 = |decode: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
+        let units: Vec<u16> =
+            bytes[2..].chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
         String::from_utf16(&units).map_err(|_| (String::from_utf16_lossy(&units), 0))
     };
     match bytes.as_slice() {

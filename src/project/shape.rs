@@ -29,7 +29,7 @@ struct Checker<'s, 'a> {
 
 impl Checker<'_, '_> {
     /// Reports what is wrong with a node. False if the node has to go.
-    fn node(&mut self, node: &mut Node, rule: &Rule, cursor: &Cursor<'_>) -> bool {
+    fn node(&mut self, node: &mut Node, rule: &'static Rule, cursor: &Cursor<'_>) -> bool {
         let Some(rule) = self.alternative(node, rule) else {
             self.wrong_type(node, rule, cursor);
             return false;
@@ -90,7 +90,7 @@ impl Checker<'_, '_> {
         false
     }
 
-    fn map(&mut self, map: Map, rule: &Rule, cursor: &Cursor<'_>) -> (Map, Option<String>) {
+    fn map(&mut self, map: Map, rule: &'static Rule, cursor: &Cursor<'_>) -> (Map, Option<String>) {
         let mut kept = Map::with_capacity(map.len());
         for (key, mut entry) in map {
             let here = cursor.key(&key);
@@ -127,12 +127,13 @@ impl Checker<'_, '_> {
         false
     }
 
-    fn seq(&mut self, items: Vec<Node>, rule: &Rule, cursor: &Cursor<'_>) -> Vec<Node> {
+    fn seq(&mut self, items: Vec<Node>, rule: &'static Rule, cursor: &Cursor<'_>) -> Vec<Node> {
         let mut seen = HashSet::new();
         let mut kept = Vec::with_capacity(items.len());
         for (index, mut item) in items.into_iter().enumerate() {
             let here = cursor.item(index);
-            let fits = rule.items.is_none_or(|rule| self.node(&mut item, self.rules.get(rule), &here));
+            let fits =
+                rule.items.is_none_or(|rule| self.node(&mut item, self.rules.get(rule), &here));
             if fits && rule.unique && !seen.insert(fingerprint(&item)) {
                 let diagnostic = Diagnostic::error(
                     Code::InvalidValue,
@@ -158,9 +159,12 @@ impl Checker<'_, '_> {
     ) {
         let parent = cursor.parent_text();
         let diagnostic = if rule.is_named() {
-            Diagnostic::error(Code::InvalidName, format!("`{key}` is not a valid name in `{parent}`"))
-                .at(place, "this name")
-                .hint("names are made of letters, digits, `.`, `_` and `-`")
+            Diagnostic::error(
+                Code::InvalidName,
+                format!("`{key}` is not a valid name in `{parent}`"),
+            )
+            .at(place, "this name")
+            .hint("names are made of letters, digits, `.`, `_` and `-`")
         } else {
             let message = match parent.as_str() {
                 "" => format!("unknown top-level attribute `{key}`"),
@@ -196,7 +200,9 @@ impl Checker<'_, '_> {
 
 /// What is wrong with a text, and what to do.
 fn text_problem(text: &str, rule: &Rule) -> Option<(String, Option<String>)> {
-    if let Some(allowed) = rule.allowed.as_ref().filter(|allowed| !allowed.iter().any(|a| a == text)) {
+    if let Some(allowed) =
+        rule.allowed.as_ref().filter(|allowed| !allowed.iter().any(|a| a == text))
+    {
         let names: Vec<String> = allowed.iter().map(|value| format!("`{value}`")).collect();
         let hint = closest(text, allowed.iter().map(String::as_str));
         return Some((
@@ -208,7 +214,10 @@ fn text_problem(text: &str, rule: &Rule) -> Option<(String, Option<String>)> {
     if regex.is_match(text) {
         return None;
     }
-    let words: Vec<&str> = pattern.split('|').filter(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).collect();
+    let words: Vec<&str> = pattern
+        .split('|')
+        .filter(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        .collect();
     let hint = closest(text, words).map(|value| format!("did you mean `{value}`?"));
     Some((format!("does not match `{pattern}`: {text:?}"), hint))
 }
@@ -229,8 +238,10 @@ fn fingerprint(node: &Node) -> String {
             format!("[{}]", items.join(","))
         }
         Value::Map(map) => {
-            let mut pairs: Vec<String> =
-                map.iter().map(|(key, entry)| format!("{key:?}:{}", fingerprint(&entry.node))).collect();
+            let mut pairs: Vec<String> = map
+                .iter()
+                .map(|(key, entry)| format!("{key:?}:{}", fingerprint(&entry.node)))
+                .collect();
             pairs.sort();
             format!("{{{}}}", pairs.join(","))
         }

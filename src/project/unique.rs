@@ -30,7 +30,12 @@ pub(super) fn enforce(session: &mut Session<'_>, node: &mut Node, cursor: &Curso
     }
 }
 
-fn unique(session: &mut Session<'_>, items: Vec<Node>, rule: Unique, cursor: &Cursor<'_>) -> Vec<Node> {
+fn unique(
+    session: &mut Session<'_>,
+    items: Vec<Node>,
+    rule: Unique,
+    cursor: &Cursor<'_>,
+) -> Vec<Node> {
     let mut kept: IndexMap<String, Node> = IndexMap::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         match key(&item, rule) {
@@ -61,11 +66,12 @@ enum Problem {
 impl Problem {
     fn diagnostic(self, item: &Node, cursor: &Cursor<'_>) -> Diagnostic {
         match self {
-            Self::Type(wanted) => {
-                Diagnostic::error(Code::WrongType, format!("`{cursor}` must be {wanted}, not {}", item.kind()))
-                    .at(item.span, format!("this is {}", item.kind()))
-                    .hint("put quotes around it, or write `KEY=VALUE`")
-            }
+            Self::Type(wanted) => Diagnostic::error(
+                Code::WrongType,
+                format!("`{cursor}` must be {wanted}, not {}", item.kind()),
+            )
+            .at(item.span, format!("this is {}", item.kind()))
+            .hint("put quotes around it, or write `KEY=VALUE`"),
             Self::Missing(key) => {
                 Diagnostic::error(Code::MissingAttribute, format!("`{cursor}` has no `{key}`"))
                     .at(item.span, format!("`{key}` is missing"))
@@ -85,7 +91,9 @@ fn key(item: &Node, rule: Unique) -> Result<String, Problem> {
         }
         Unique::Mount => match &item.value {
             Value::Map(_) => attribute(item, "target"),
-            Value::Str(text) => short::volume(text).map(|mount| mount.target).map_err(Problem::Short),
+            Value::Str(text) => {
+                short::volume(text).map(|mount| mount.target).map_err(Problem::Short)
+            }
             _ => Ok(String::new()),
         },
         Unique::Device => match &item.value {

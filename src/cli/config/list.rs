@@ -16,7 +16,7 @@ use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::cli::usage::UsageError;
 use crate::diagnostic::closest;
-use crate::model::{Project, Service, render};
+use crate::model::{Project, Service, hash, render};
 use crate::project::node::Value;
 use crate::project::template::{self, Variable};
 use crate::project::{Loaded, Node, Phases, Request};
@@ -74,6 +74,9 @@ pub(super) fn run(
     if list.heeds_services() {
         request.services.clone_from(&args.services_named);
     }
+    if matches!(list, List::Hash(_)) {
+        request.phases.resolve_environment = false;
+    }
     let (loaded, _) = session.load(&request)?;
     let underscore = session.joins_with_underscore(&loaded.variables);
     let separator = if underscore { '_' } else { '-' };
@@ -94,7 +97,7 @@ fn lines(list: &List, loaded: &Loaded, separator: char) -> Result<Vec<String>, F
         List::Volumes => project.volumes.keys().cloned().collect(),
         List::Networks => project.networks.keys().cloned().collect(),
         List::Models => project.models.keys().cloned().collect(),
-        List::Hash(names) => hashes(project, names)?,
+        List::Hash(names) => hashes(loaded, names)?,
         List::Profiles => profiles(project),
         List::Images => images(project, separator),
         List::Environment => loaded
@@ -108,16 +111,34 @@ fn lines(list: &List, loaded: &Loaded, separator: char) -> Result<Vec<String>, F
 }
 
 /// `web 9079c3…`, for all services or those named.
-fn hashes(project: &Project, names: &str) -> Result<Vec<String>, Failure> {
+///
+/// Env files are not read for this, as Docker Compose does not read them: the hash on a container
+/// is another one where a service has env files.
+fn hashes(loaded: &Loaded, names: &str) -> Result<Vec<String>, Failure> {
+    let project = &loaded.project;
     let wanted: Vec<&str> = match names {
         "*" => project.services.keys().map(String::as_str).collect(),
         _ => names.split(',').collect(),
     };
     let hash = |name: &str| {
         let service = find_service(project, name)?;
-        Ok(format!("{name} {}", render::service_hash(service)?))
+        let service = with_platform(service, loaded);
+        Ok(format!("{name} {}", hash::service_hash(&service)))
     };
     wanted.into_iter().map(hash).collect()
+}
+
+/// A service that is built runs on the default platform if it names none.
+fn with_platform(service: &Service, loaded: &Loaded) -> Service {
+    let mut service = service.clone();
+    if let (true, Some(platform)) =
+        (service.build.is_some(), loaded.variables.get("DOCKER_DEFAULT_PLATFORM"))
+    {
+        if service.platform.is_empty() {
+            service.platform.clone_from(&platform.value);
+        }
+    }
+    service
 }
 
 fn find_service<'a>(project: &'a Project, name: &str) -> Result<&'a Service, Failure> {
@@ -196,9 +217,8 @@ fn collect(node: &Node, variables: &mut BTreeMap<String, Variable>) {
 
 fn variables_table(variables: &BTreeMap<String, Variable>) -> String {
     let row = |variable: &Variable| {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let required = variable.required.to_string();
-        [variable.name.clone(), required, text(&variable.default), text(&variable.alternate)]
+        [variable.name.clone(), required, variable.default.clone(), variable.alternate.clone()]
     };
     let rows: Vec<[String; 4]> = variables.values().map(row).collect();
     table(["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"], &rows)
@@ -209,8 +229,8 @@ fn variables_json(variables: &BTreeMap<String, Variable>) -> String {
     let entry = |variable: &Variable| {
         json!({
             "Name": variable.name,
-            "DefaultValue": variable.default.as_deref().unwrap_or_default(),
-            "PresenceValue": variable.alternate.as_deref().unwrap_or_default(),
+            "DefaultValue": variable.default,
+            "PresenceValue": variable.alternate,
             "Required": variable.required,
         })
     };
@@ -224,8 +244,8 @@ fn variables_yaml(variables: &BTreeMap<String, Variable>) -> Result<String, Fail
     let entry = |variable: &Variable| {
         json!({
             "name": variable.name,
-            "defaultvalue": variable.default.as_deref().unwrap_or_default(),
-            "presencevalue": variable.alternate.as_deref().unwrap_or_default(),
+            "defaultvalue": variable.default,
+            "presencevalue": variable.alternate,
             "required": variable.required,
         })
     };
@@ -235,5 +255,5 @@ fn variables_yaml(variables: &BTreeMap<String, Variable>) -> Result<String, Fail
             Some((name.as_str().into(), serde_yaml::to_value(entry(variable)).ok()?))
         })
         .collect();
-    Ok(render::value_yaml(&entries.into())?)
+    Ok(render::value_yaml(&entries.into()))
 }

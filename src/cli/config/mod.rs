@@ -101,7 +101,7 @@ fn interpolated(
     request.services.clone_from(&args.services_named);
     let (loaded, _) = session.load(&request)?;
     let content = match format {
-        Format::Yaml => render::project_yaml(&loaded.project)?,
+        Format::Yaml => render::project_yaml(&loaded.project),
         Format::Json => render::project_json(&loaded.project)?,
     };
     Ok(content.replace('$', "$$"))
@@ -121,7 +121,7 @@ fn uninterpolated(
     let (loaded, _) = session.load(request)?;
     let tree = Value::from(&loaded.tree);
     Ok(match format {
-        Format::Yaml => render::value_yaml(&tree)?,
+        Format::Yaml => render::value_yaml(&tree),
         Format::Json => render::value_json(&tree)?,
     })
 }

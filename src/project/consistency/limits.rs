@@ -1,5 +1,7 @@
 //! Attributes that say the same thing in two places.
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::node::{Node, Value};
 use crate::project::session::Session;
@@ -13,6 +15,19 @@ const TWICE: [(&str, &str, &str); 4] = [
     ("mem_reservation", "reservations", "memory"),
     ("pids_limit", "limits", "pids"),
 ];
+
+/// Where `deploy` says nothing, it takes the number of replicas from `scale`.
+pub(super) fn align_replicas(tree: &mut Node, enabled: &BTreeSet<String>) {
+    let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) else { return };
+    for (_, entry) in services.iter_mut().filter(|(name, _)| enabled.contains(*name)) {
+        let Some(scale) = entry.node.as_map().and_then(|map| map.get("scale")).cloned() else {
+            continue;
+        };
+        if let Some(deploy) = entry.node.get_mut("deploy").and_then(Node::as_map_mut) {
+            deploy.entry("replicas".to_owned()).or_insert(scale);
+        }
+    }
+}
 
 /// Checks replicas and limits of a service.
 pub(super) fn check(session: &mut Session<'_>, service: &Service<'_>) {
@@ -46,7 +61,11 @@ fn replicas(session: &mut Session<'_>, service: &Service<'_>) {
             Diagnostic::error(Code::InvalidValue, message).at(count.span, "must be 0 or more");
         service.report(session, diagnostic, count);
     } else if let (true, Some(name)) = (number(Some(count)) > 1.0, service.text("container_name")) {
-        let message = format!("service `{}` cannot run {} containers of the one name `{name}`", service.name, count.brief());
+        let message = format!(
+            "service `{}` cannot run {} containers of the one name `{name}`",
+            service.name,
+            count.brief()
+        );
         let place = service.get("container_name").map_or(count.span, |node| node.span);
         let diagnostic = Diagnostic::error(Code::Conflict, message)
             .at(place, "a name for one container")
@@ -57,9 +76,15 @@ fn replicas(session: &mut Session<'_>, service: &Service<'_>) {
 }
 
 /// As in Compose, a limit that `deploy` leaves out while it has others counts as zero.
-fn limit(session: &mut Session<'_>, service: &Service<'_>, (old, section, new): (&str, &str, &str)) {
+fn limit(
+    session: &mut Session<'_>,
+    service: &Service<'_>,
+    (old, section, new): (&str, &str, &str),
+) {
     let resources = service.get("deploy").and_then(|deploy| deploy.get("resources"));
-    let (Some(section_node), Some(own)) = (resources.and_then(|r| r.get(section)), service.get(old)) else {
+    let (Some(section_node), Some(own)) =
+        (resources.and_then(|r| r.get(section)), service.get(old))
+    else {
         return;
     };
     #[expect(clippy::cast_possible_truncation, reason = "the model keeps single precision")]
@@ -71,8 +96,14 @@ fn limit(session: &mut Session<'_>, service: &Service<'_>, (old, section, new): 
     conflict(session, service, (own, old), (other, &format!("deploy.resources.{section}.{new}")));
 }
 
-fn conflict(session: &mut Session<'_>, service: &Service<'_>, (a, a_name): (&Node, &str), (b, b_name): (&Node, &str)) {
-    let message = format!("service `{}` has different values for `{a_name}` and `{b_name}`", service.name);
+fn conflict(
+    session: &mut Session<'_>,
+    service: &Service<'_>,
+    (a, a_name): (&Node, &str),
+    (b, b_name): (&Node, &str),
+) {
+    let message =
+        format!("service `{}` has different values for `{a_name}` and `{b_name}`", service.name);
     let diagnostic = Diagnostic::error(Code::Conflict, message)
         .at(a.span, "one value")
         .at(b.span, "another")

@@ -37,15 +37,22 @@ fn defined<'t>(model: &Model<'t>, kind: &str) -> Option<&'t Map> {
     model.tree.get(kind).and_then(Node::as_map)
 }
 
-fn resource(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>, reference: &Reference<'_>) {
+fn resource(
+    session: &mut Session<'_>,
+    model: &Model<'_>,
+    service: &Service<'_>,
+    reference: &Reference<'_>,
+) {
     let Reference { kind, name, span } = reference;
     let known = defined(model, kind);
     if known.is_some_and(|known| known.contains_key(*name)) {
         return;
     }
     let one = kind.trim_end_matches('s');
-    let message = format!("service `{}` uses the {one} `{name}`, which is not defined", service.name);
-    let diagnostic = Diagnostic::error(Code::UndefinedResource, message).at(*span, format!("no such {one}"));
+    let message =
+        format!("service `{}` uses the {one} `{name}`, which is not defined", service.name);
+    let diagnostic =
+        Diagnostic::error(Code::UndefinedResource, message).at(*span, format!("no such {one}"));
     let names = known.into_iter().flat_map(|known| known.keys().map(String::as_str));
     let diagnostic = diagnostic.hint(match closest(name, names) {
         Some(similar) => format!("a {one} with a similar name exists: `{similar}`"),
@@ -74,23 +81,31 @@ fn volumes(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) 
         let text = |key: &str| mount.get(key).and_then(Node::as_str).unwrap_or_default();
         if text("type") == "volume" && !text("source").is_empty() {
             let span = mount.get("source").map_or(mount.span, |node| node.span);
-            resource(session, model, service, &Reference { kind: "volumes", name: text("source"), span });
+            resource(
+                session,
+                model,
+                service,
+                &Reference { kind: "volumes", name: text("source"), span },
+            );
         }
     }
 }
 
 fn dependencies(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) {
     for (name, entry) in service.get("depends_on").and_then(Node::as_map).into_iter().flatten() {
-        let required = !matches!(entry.node.get("required").map(|r| &r.value), Some(Value::Bool(false)));
+        let required =
+            !matches!(entry.node.get("required").map(|r| &r.value), Some(Value::Bool(false)));
         match model.services.get(name) {
             Some(_) if model.enabled.contains(name) => {}
             Some(_) if !required => {}
             Some(other) => {
-                let diagnostic = disabled(service.name, name, &other.node).at(entry.key, "not enabled");
+                let diagnostic =
+                    disabled(service.name, name, &other.node).at(entry.key, "not enabled");
                 service.report(session, diagnostic, service.node());
             }
             None => {
-                let message = format!("service `{}` depends on `{name}`, which is not defined", service.name);
+                let message =
+                    format!("service `{}` depends on `{name}`, which is not defined", service.name);
                 let diagnostic = Diagnostic::error(Code::UndefinedService, message)
                     .at(entry.key, "no such service");
                 service.report(session, similar(model, name, diagnostic), service.node());
@@ -112,16 +127,21 @@ fn disabled(from: &str, name: &str, service: &Node) -> Diagnostic {
 
 fn similar(model: &Model<'_>, name: &str, diagnostic: Diagnostic) -> Diagnostic {
     match closest(name, model.services.keys().map(String::as_str)) {
-        Some(similar) => diagnostic.hint(format!("a service with a similar name exists: `{similar}`")),
+        Some(similar) => {
+            diagnostic.hint(format!("a service with a similar name exists: `{similar}`"))
+        }
         None => diagnostic,
     }
 }
 
 fn network_mode(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) {
-    let (Some(mode), Some(node)) = (service.text("network_mode"), service.get("network_mode")) else {
+    let (Some(mode), Some(node)) = (service.text("network_mode"), service.get("network_mode"))
+    else {
         return;
     };
-    if let Some(networks) = service.get("networks").filter(|n| n.as_map().is_some_and(|map| !map.is_empty())) {
+    if let Some(networks) =
+        service.get("networks").filter(|n| n.as_map().is_some_and(|map| !map.is_empty()))
+    {
         let message = format!("service `{}` has both `network_mode` and `networks`", service.name);
         let diagnostic = Diagnostic::error(Code::Conflict, message)
             .at(node.span, "either this")
@@ -130,9 +150,13 @@ fn network_mode(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
         service.report(session, diagnostic, node);
     }
     let Some(name) = mode.strip_prefix("service:") else { return };
-    let implied = service.get("depends_on").is_some_and(|depends_on| depends_on.get(name).is_some());
+    let implied =
+        service.get("depends_on").is_some_and(|depends_on| depends_on.get(name).is_some());
     if !implied && !model.enabled.contains(name) {
-        let message = format!("service `{}` shares the network of `{name}`, which is not there", service.name);
+        let message = format!(
+            "service `{}` shares the network of `{name}`, which is not there",
+            service.name
+        );
         let diagnostic =
             Diagnostic::error(Code::UndefinedService, message).at(node.span, "no such service");
         service.report(session, similar(model, name, diagnostic), node);
@@ -143,16 +167,21 @@ fn network_mode(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
 fn contexts(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>, build: &Node) {
     let contexts = build.get("additional_contexts").and_then(Node::as_map);
     for (context, entry) in contexts.into_iter().flatten() {
-        let Some(name) = entry.node.as_str().and_then(|text| text.strip_prefix("service:")) else { continue };
+        let Some(name) = entry.node.as_str().and_then(|text| text.strip_prefix("service:")) else {
+            continue;
+        };
         let other = model.services.get(name).filter(|_| model.enabled.contains(name));
         let problem = match other {
             None => "is not defined",
             Some(other) if other.node.get("build").is_none() => "is not built",
             Some(_) => continue,
         };
-        let message =
-            format!("build context `{context}` of service `{}` is service `{name}`, which {problem}", service.name);
-        let diagnostic = Diagnostic::error(Code::UndefinedService, message).at(entry.node.span, problem);
+        let message = format!(
+            "build context `{context}` of service `{}` is service `{name}`, which {problem}",
+            service.name
+        );
+        let diagnostic =
+            Diagnostic::error(Code::UndefinedService, message).at(entry.node.span, problem);
         service.report(session, similar(model, name, diagnostic), &entry.node);
     }
 }

@@ -112,9 +112,10 @@ fn add_host(map: &mut Map, host: &str, addresses: Vec<Node>, near: &Node) -> Res
         let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         text_at(inner.filter(|inner| !inner.is_empty()).unwrap_or(&text), &address)
     });
-    let known = map
-        .entry(host.to_owned())
-        .or_insert_with(|| Entry { key: near.span, node: Node::new(Value::Seq(Vec::new()), near.span) });
+    let known = map.entry(host.to_owned()).or_insert_with(|| Entry {
+        key: near.span,
+        node: Node::new(Value::Seq(Vec::new()), near.span),
+    });
     if let Value::Seq(items) = &mut known.node.value {
         items.extend(plain);
     }

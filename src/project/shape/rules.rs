@@ -205,7 +205,10 @@ impl Rules {
         }
         let number = |key: &str| schema.get(key).and_then(Json::as_f64);
         let mut rule = Rule {
-            kinds: strings(schema.get("type")).iter().filter_map(|name| Kind::named(name)).collect(),
+            kinds: strings(schema.get("type"))
+                .iter()
+                .filter_map(|name| Kind::named(name))
+                .collect(),
             open: schema.get("additionalProperties").and_then(Json::as_bool).unwrap_or(true),
             required: strings(schema.get("required")),
             items: schema.get("items").map(|items| self.add(items, root)),
