@@ -91,8 +91,8 @@ pub struct IpamPool {
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "form::StringMap")]
     pub aux_addresses: Dict,
-    /// Attributes that start with `x-`: free for your own use.
-    #[serde(rename = "#extensions", skip_serializing_if = "is_default")]
+    /// Attributes that start with `x-`: free for your own use. Compose never prints these.
+    #[serde(rename = "#extensions", skip_serializing)]
     #[schemars(with = "form::Any")]
     pub extensions: Extensions,
 }

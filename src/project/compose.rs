@@ -96,7 +96,9 @@ pub(super) fn compose(
     if session.phases().resolve_paths || !scope.chain.is_empty() {
         locations::resolve(session, &mut tree, &scope.base);
     }
-    environment::resolve_lists(&mut tree, &scope.variables);
+    if session.phases().interpolate {
+        environment::resolve_lists(&mut tree, &scope.variables);
+    }
     Some(tree)
 }
 

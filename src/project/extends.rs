@@ -137,6 +137,10 @@ impl<'s> Extender<'s> {
             remove_extends(&mut service);
             return Some(service);
         };
+        // As in Compose, a base that is null leaves even `extends` in place.
+        if base.is_null() {
+            return Some(service);
+        }
         Some(self.merge(session, file, name, base, service))
     }
 

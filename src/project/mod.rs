@@ -149,6 +149,13 @@ pub struct Loaded {
     pub variables: IndexMap<String, Variable>,
 }
 
+impl Loaded {
+    /// The tree as plain values: `config --no-interpolate`.
+    pub fn values(&self) -> serde_yaml::Value {
+        value::uninterpolated(&self.tree, &Cursor::top())
+    }
+}
+
 /// A variable and where its value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
@@ -193,7 +200,8 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
             let entry = top.entry("name".to_owned()).or_insert(named);
             entry.node.value = node::Value::Str(name.clone());
         }
-        normalize::normalize(&mut tree, &found.variables);
+        let variables = session.phases().interpolate.then_some(&found.variables);
+        normalize::normalize(&mut tree, &name, variables);
     }
     if session.phases().interpolate {
         finish(session, tree, found, name)

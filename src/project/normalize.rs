@@ -5,8 +5,9 @@ use super::node::{Map, Node, Step, Value};
 use super::variables::Variables;
 
 /// Normalises the whole model. Top-level resources that are null become mappings.
-pub(super) fn normalize(tree: &mut Node, variables: &Variables) {
-    let name = variables.lookup("COMPOSE_PROJECT_NAME").unwrap_or_default();
+///
+/// `variables` is `None` for a model that stays as it is written: nothing is inherited then.
+pub(super) fn normalize(tree: &mut Node, name: &str, variables: Option<&Variables>) {
     connect_to_default(tree);
     if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
         for service in services.values_mut() {
@@ -14,7 +15,7 @@ pub(super) fn normalize(tree: &mut Node, variables: &Variables) {
         }
     }
     for kind in ["networks", "volumes", "configs", "secrets"] {
-        name_resources(tree, kind, &name);
+        name_resources(tree, kind, name);
     }
 }
 
@@ -45,10 +46,12 @@ fn connect_to_default(tree: &mut Node) {
             service.insert("networks".to_owned(), entry(networks));
         }
     }
-    if let (true, Some(networks)) = (used, resources(tree, "networks", span)) {
-        networks.entry("default".to_owned()).or_insert_with(|| {
-            entry(nothing(span).with(Step::Default { rule: "a service uses it" }))
-        });
+    if !used {
+        return;
+    }
+    if let Some(networks) = resources(tree, "networks", span) {
+        let default = nothing(span).with(Step::Default { rule: "a service uses it" });
+        networks.entry("default".to_owned()).or_insert_with(|| entry(default));
     }
 }
 
@@ -66,7 +69,7 @@ fn resources<'t>(
     node.as_map_mut()
 }
 
-fn normalize_service(service: &mut Node, variables: &Variables) {
+fn normalize_service(service: &mut Node, variables: Option<&Variables>) {
     if let Some(policy) = service.get_mut("pull_policy") {
         if policy.as_str() == Some("if_not_present") {
             policy.value = Value::Str("missing".to_owned());
@@ -75,7 +78,7 @@ fn normalize_service(service: &mut Node, variables: &Variables) {
     if let Some(build) = service.get_mut("build") {
         normalize_build(build, variables);
     }
-    if let Some(environment) = service.get_mut("environment") {
+    if let (Some(environment), Some(variables)) = (service.get_mut("environment"), variables) {
         inherit(environment, variables, Unset::Keep);
     }
     if let Some(Value::Seq(mounts)) = service.get_mut("volumes").map(|node| &mut node.value) {
@@ -88,12 +91,12 @@ fn normalize_service(service: &mut Node, variables: &Variables) {
     add_dependencies(service);
 }
 
-fn normalize_build(build: &mut Node, variables: &Variables) {
+fn normalize_build(build: &mut Node, variables: Option<&Variables>) {
     super::implied::set(build, "context", ".", "the folder of the project");
     if build.get("dockerfile_inline").is_none() {
         super::implied::set(build, "dockerfile", "Dockerfile", "the usual name");
     }
-    if let Some(args) = build.get_mut("args") {
+    if let (Some(args), Some(variables)) = (build.get_mut("args"), variables) {
         inherit(args, variables, Unset::Drop);
     }
 }

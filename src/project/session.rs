@@ -35,11 +35,6 @@ pub(super) enum ReadError {
 }
 
 impl ReadError {
-    /// Whether there is no such file.
-    pub(super) fn is_missing(&self) -> bool {
-        matches!(self, Self::Io(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
-    }
-
     /// What the operating system says, without its error number.
     pub(super) fn reason(&self) -> String {
         match self {

@@ -53,6 +53,9 @@ impl Checker<'_, '_> {
 
     /// The rule among alternatives that a node of this type means.
     fn alternative(&self, node: &Node, rule: &'static Rule) -> Option<&'static Rule> {
+        if rule.takes_all() {
+            return Some(rule);
+        }
         let kind = Kind::of(node)?;
         if rule.alternatives.is_empty() {
             return rule.takes(kind).then_some(rule);

@@ -6,9 +6,12 @@
 //!
 //! Writing it out (`model::render`), the typed model ([`super::lower`]).
 
+use serde_yaml::value::{Tag, TaggedValue};
 use serde_yaml::{Mapping, Number, Value as Yaml};
 
-use super::node::{Node, Value};
+use super::attribute::Unique;
+use super::cursor::Cursor;
+use super::node::{Entry, Node, Value};
 
 impl From<&Node> for Yaml {
     fn from(node: &Node) -> Self {
@@ -17,7 +20,8 @@ impl From<&Node> for Yaml {
             Value::Bool(value) => Self::Bool(*value),
             Value::Int(value) => Self::Number(integer(*value)),
             Value::Float(value) => Self::Number(Number::from(*value)),
-            Value::Str(text) | Value::Timestamp(text) => Self::String(text.clone()),
+            Value::Str(text) => Self::String(text.clone()),
+            Value::Timestamp(text) => tagged("timestamp", super::yaml::rfc3339(text).into()),
             Value::Seq(items) => Self::Sequence(items.iter().map(Self::from).collect()),
             Value::Map(map) => {
                 let pair = |(key, value)| (Self::String(key), value);
@@ -25,6 +29,32 @@ impl From<&Node> for Yaml {
                 Self::Mapping(pairs.map(pair).collect::<Mapping>())
             }
         }
+    }
+}
+
+/// A value that `model::render` treats apart.
+fn tagged(tag: &str, value: Yaml) -> Yaml {
+    Yaml::Tagged(Box::new(TaggedValue { tag: Tag::new(tag), value }))
+}
+
+/// A tree that was not interpolated, as Compose prints it: only lists whose items are unique stay
+/// lists when they are empty.
+pub(super) fn uninterpolated(node: &Node, cursor: &Cursor<'_>) -> Yaml {
+    match &node.value {
+        Value::Seq(items) if items.is_empty() && cursor.attribute().unique != Unique::No => {
+            tagged("list", Yaml::Sequence(Vec::new()))
+        }
+        Value::Seq(items) => {
+            let items = items.iter().enumerate();
+            items.map(|(index, item)| uninterpolated(item, &cursor.item(index))).collect()
+        }
+        Value::Map(map) => {
+            let pair = |(key, entry): (&String, &Entry)| {
+                (Yaml::String(key.clone()), uninterpolated(&entry.node, &cursor.key(key)))
+            };
+            Yaml::Mapping(map.iter().map(pair).collect::<Mapping>())
+        }
+        _ => node.into(),
     }
 }
 
@@ -38,9 +68,9 @@ fn integer(value: i128) -> Number {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, Value, Yaml, integer};
+    use super::{Entry, Node, Value, Yaml, integer};
     use crate::diagnostic::{Sources, Span};
-    use crate::project::node::{Entry, Map};
+    use crate::project::node::Map;
 
     #[test]
     fn keeps_order_and_types() {

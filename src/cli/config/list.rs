@@ -74,9 +74,8 @@ pub(super) fn run(
     if list.heeds_services() {
         request.services.clone_from(&args.services_named);
     }
-    if matches!(list, List::Hash(_)) {
-        request.phases.resolve_environment = false;
-    }
+    // No list needs env files, so that a missing one does no harm.
+    request.phases.resolve_environment = false;
     let (loaded, _) = session.load(&request)?;
     let underscore = session.joins_with_underscore(&loaded.variables);
     let separator = if underscore { '_' } else { '-' };
@@ -96,7 +95,7 @@ fn lines(list: &List, loaded: &Loaded, separator: char) -> Result<Vec<String>, F
         List::Services => project.services.keys().cloned().collect(),
         List::Volumes => project.volumes.keys().cloned().collect(),
         List::Networks => project.networks.keys().cloned().collect(),
-        List::Models => project.models.keys().cloned().collect(),
+        List::Models => project.models.values().map(|model| model.model.clone()).collect(),
         List::Hash(names) => hashes(loaded, names)?,
         List::Profiles => profiles(project),
         List::Images => images(project, separator),
@@ -193,7 +192,12 @@ fn print_variables(
     }
     let (loaded, _) = session.load(&request)?;
     let mut variables = BTreeMap::new();
-    collect(&loaded.tree, &mut variables);
+    for (key, entry) in loaded.tree.as_map().into_iter().flatten() {
+        // The name is settled before; Compose does not count what it is made of.
+        if key != "name" {
+            collect(&entry.node, &mut variables);
+        }
+    }
     let text = match format.as_str() {
         "json" => variables_json(&variables),
         "yaml" => variables_yaml(&variables)?,

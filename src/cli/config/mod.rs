@@ -14,8 +14,6 @@ mod output;
 
 use std::path::Path;
 
-use serde_yaml::Value;
-
 use super::args::ConfigArgs;
 use super::exit::Failure;
 use super::session::Session;
@@ -119,7 +117,7 @@ fn uninterpolated(
         session.screen.message(Message::warning(text));
     }
     let (loaded, _) = session.load(request)?;
-    let tree = Value::from(&loaded.tree);
+    let tree = loaded.values();
     Ok(match format {
         Format::Yaml => render::value_yaml(&tree),
         Format::Json => render::value_json(&tree)?,

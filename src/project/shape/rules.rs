@@ -94,6 +94,11 @@ impl Rule {
             || kind == Kind::Integer && self.kinds.contains(&Kind::Number)
     }
 
+    /// Whether every value is taken: what `x-*` holds.
+    pub(super) fn takes_all(&self) -> bool {
+        self.kinds.is_empty() && self.alternatives.is_empty()
+    }
+
     /// The rule for the value of a key.
     pub(super) fn property(&self, key: &str) -> Option<usize> {
         self.properties.get(key).copied().or_else(|| {

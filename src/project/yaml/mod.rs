@@ -20,6 +20,8 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
 use super::node::Node;
 
+pub(super) use scalar::rfc3339;
+
 /// How deep collections may be nested, aliases included.
 const MAX_DEPTH: usize = 256;
 

@@ -172,6 +172,25 @@ fn without_zone(time: &str) -> Option<&str> {
     fits.then(|| &time[..at])
 }
 
+/// A timestamp in the form in which Go prints it: RFC 3339 without needless zeros.
+pub(in crate::project) fn rfc3339(text: &str) -> String {
+    let date_end = text.find(['T', 't', ' ']).unwrap_or(text.len());
+    let parts: Vec<String> =
+        text[..date_end].split('-').map(|part| format!("{part:0>2}")).collect();
+    let date = parts.join("-");
+    let rest = text.get(date_end + 1..).unwrap_or("0:0:0Z");
+    let time = without_zone(rest).unwrap_or(rest);
+    let zone = match rest.get(time.len()..).unwrap_or_default() {
+        "" | "+00:00" | "-00:00" => "Z",
+        zone => zone,
+    };
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, ""));
+    let clock: Vec<String> = clock.split(':').map(|part| format!("{part:0>2}")).collect();
+    let fraction = fraction.trim_end_matches('0');
+    let dot = if fraction.is_empty() { "" } else { "." };
+    format!("{date}T{}{dot}{fraction}{zone}", clock.join(":"))
+}
+
 /// Decodes `!!binary`; bytes that are not text are replaced.
 fn base64(text: &str) -> Option<String> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -114,3 +114,14 @@ fn every_document_of_a_file_is_read() {
 fn binary_text_is_decoded() {
     assert_eq!(only("a: !!binary aGVsbG8=").get("a").unwrap().as_str(), Some("hello"));
 }
+
+#[test]
+fn timestamps_are_printed_as_go_prints_them() {
+    for (text, expected) in [
+        ("2001-12-14", "2001-12-14T00:00:00Z"),
+        ("2001-2-3 4:5:6.10", "2001-02-03T04:05:06.1Z"),
+        ("2001-12-14t21:59:43.10-05:00", "2001-12-14T21:59:43.1-05:00"),
+    ] {
+        assert_eq!(rfc3339(text), expected);
+    }
+}
