@@ -72,11 +72,11 @@ fn lengthen(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) {
         Long::Ssh => ssh(node, cursor),
         Long::External => external(session, node, cursor),
     };
-    if let Err(diagnostic) = outcome {
-        if session.phases().interpolate {
-            session.report_at(*diagnostic, node, cursor);
-            node.value = Value::Null;
-        }
+    if let Err(diagnostic) = outcome
+        && session.phases().interpolate
+    {
+        session.report_at(*diagnostic, node, cursor);
+        node.value = Value::Null;
     }
 }
 

@@ -94,17 +94,15 @@ impl Service<'_> {
         };
         if let (Some(file), Some(inline)) =
             (build.get("dockerfile"), build.get("dockerfile_inline"))
+            && file.as_str() != Some("")
+            && inline.as_str() != Some("")
         {
-            if file.as_str() != Some("") && inline.as_str() != Some("") {
-                let message = format!(
-                    "service `{}` has both `dockerfile` and `dockerfile_inline`",
-                    self.name
-                );
-                let diagnostic = Diagnostic::error(Code::Conflict, message)
-                    .at(inline.span, "either this")
-                    .at(file.span, "or this");
-                self.report(session, diagnostic, inline);
-            }
+            let message =
+                format!("service `{}` has both `dockerfile` and `dockerfile_inline`", self.name);
+            let diagnostic = Diagnostic::error(Code::Conflict, message)
+                .at(inline.span, "either this")
+                .at(file.span, "or this");
+            self.report(session, diagnostic, inline);
         }
         self.platform(session, build);
     }

@@ -260,7 +260,7 @@ fn from_file(session: &Session<'_>, node: &Node, found: &Found) -> String {
         return normal_name(&text);
     }
     let expanded = template::expand(&text, &|name| found.variables.lookup(name));
-    expanded.map(|expanded| normal_name(&expanded.text)).unwrap_or_else(|_| "invalid".to_owned())
+    expanded.map_or_else(|_| "invalid".to_owned(), |expanded| normal_name(&expanded.text))
 }
 
 fn folder_name(session: &mut Session<'_>, dir: &Path) -> String {

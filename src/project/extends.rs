@@ -16,6 +16,9 @@ use super::session::Session;
 use super::yaml::Reset;
 use super::{interpolate, merge, unique};
 
+/// How many services may extend each other in a row.
+const MAX_CHAIN: usize = 256;
+
 /// Applies `extends` for the documents of one file.
 pub(super) struct Extender<'s> {
     scope: &'s Scope,
@@ -84,88 +87,92 @@ impl<'s> Extender<'s> {
             return done.clone();
         }
         let service = base.services.get(name)?.node.clone();
-        let extended = self.extend(session, file, name, service, chain);
+        let extended = Some(self.extend(session, (file, name), service, chain));
         if let Some(base) = self.bases.get_mut(file) {
             base.done.insert(name.to_owned(), extended.clone());
         }
         extended
     }
 
-    /// Merges a service onto what it extends.
+    /// A service of `file`, merged onto what it extends.
     fn extend(
         &mut self,
         session: &mut Session<'_>,
-        file: &str,
-        name: &str,
+        (file, name): (&str, &str),
         mut service: Node,
         chain: &mut Vec<Link>,
+    ) -> Node {
+        let Some(extends) = service.get("extends").cloned() else { return service };
+        match self.base(session, (file, name), &extends, chain) {
+            // As in Compose, a base that is null leaves even `extends` in place.
+            Some(base) if base.is_null() => service,
+            Some(base) => self.merge(session, (file, name), base, service),
+            None => {
+                session.taint(name);
+                remove_extends(&mut service);
+                service
+            }
+        }
+    }
+
+    /// The service that `extends` refers to, extended itself.
+    fn base(
+        &mut self,
+        session: &mut Session<'_>,
+        (file, name): (&str, &str),
+        extends: &Node,
+        chain: &mut Vec<Link>,
     ) -> Option<Node> {
-        let Some(extends) = service.get("extends").cloned() else { return Some(service) };
-        let Some((reference, from)) = reference(session, &extends, name) else {
-            remove_extends(&mut service);
-            return Some(service);
-        };
+        let (reference, from) = reference(session, extends, name)?;
         let target = match &from {
             None => file.to_owned(),
-            Some(from) => self.open(session, from).unwrap_or_default(),
+            Some(from) => self.open(session, from)?,
         };
         let link = Link { file: target.clone(), service: name.to_owned(), span: extends.span };
-        let known = self.bases.get(&target);
-        let base =
-            if chain.iter().any(|step| step.file == link.file && step.service == link.service) {
-                report_circle(session, chain, &link);
-                None
-            } else if known.is_some_and(|base| {
-                base.services.contains_key(reference.as_str().unwrap_or_default())
-            }) {
-                chain.push(link);
-                let base =
-                    self.resolve(session, &target, reference.as_str().unwrap_or_default(), chain);
-                chain.pop();
-                base
-            } else {
-                if !target.is_empty() {
-                    let names = known
-                        .map(|base| base.services.keys().cloned().collect())
-                        .unwrap_or_default();
-                    report_missing(session, name, &reference, &names, &target);
-                }
-                None
-            };
-        let Some(base) = base else {
-            session.taint(name);
-            remove_extends(&mut service);
-            return Some(service);
-        };
-        // As in Compose, a base that is null leaves even `extends` in place.
-        if base.is_null() {
-            return Some(service);
+        if chain.iter().any(|step| step.file == link.file && step.service == link.service) {
+            report_circle(session, chain, &link);
+            return None;
         }
-        Some(self.merge(session, file, name, base, service))
+        if chain.len() >= MAX_CHAIN {
+            let message =
+                format!("services extend each other more than {MAX_CHAIN} times in a row");
+            session.report(
+                Diagnostic::error(Code::TooLarge, message).at(extends.span, "one too many"),
+            );
+            return None;
+        }
+        let services = &self.bases.get(&target)?.services;
+        let wanted = reference.as_str().unwrap_or_default();
+        if !services.contains_key(wanted) {
+            report_missing(session, name, &reference, (services, &target));
+            return None;
+        }
+        chain.push(link);
+        let base = self.resolve(session, &target, wanted, chain);
+        chain.pop();
+        base
     }
 
     fn merge(
         &self,
         session: &mut Session<'_>,
-        file: &str,
-        name: &str,
+        (file, name): (&str, &str),
         mut base: Node,
         service: Node,
     ) -> Node {
         let resets = self.bases.get(file).map(|base| base.resets.as_slice()).unwrap_or_default();
         for reset in resets {
-            if let [top, service, rest @ ..] = reset.path.as_slice() {
-                if top == "services" && service == name && !rest.is_empty() {
-                    let inner = Reset { path: rest.to_vec(), span: reset.span };
-                    compose::apply_resets(&mut base, &[inner]);
-                }
+            if let [top, service, rest @ ..] = reset.path.as_slice()
+                && (top.as_str(), service.as_str()) == ("services", name)
+                && !rest.is_empty()
+            {
+                let inner = Reset { path: rest.to_vec(), span: reset.span };
+                compose::apply_resets(&mut base, &[inner]);
             }
         }
         let extends = service.get("extends").map_or(service.span, |node| node.span);
-        if let Some(attributes) = base.as_map_mut() {
-            for attribute in attributes.values_mut() {
-                attribute.node.trail.push(Step::Extended { span: extends });
-            }
+        for attribute in base.as_map_mut().into_iter().flat_map(Map::values_mut) {
+            attribute.node.trail.push(Step::Extended { span: extends });
         }
         let top = Cursor::top();
         let services = top.key("services");
@@ -279,15 +286,14 @@ fn report_missing(
     session: &mut Session<'_>,
     name: &str,
     reference: &Node,
-    names: &Vec<String>,
-    file: &str,
+    (services, file): (&Map, &str),
 ) {
     let wanted = reference.as_str().unwrap_or_default();
     let file = session.display(Path::new(file));
     let message = format!("service `{name}` extends `{wanted}`, which `{file}` does not define");
     let mut diagnostic =
         Diagnostic::error(Code::Extends, message).at(reference.span, "no such service");
-    if let Some(similar) = closest(wanted, names.iter().map(String::as_str)) {
+    if let Some(similar) = closest(wanted, services.keys().map(String::as_str)) {
         diagnostic = diagnostic.hint(format!("a service with a similar name exists: `{similar}`"));
     }
     session.report(diagnostic);

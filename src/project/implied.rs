@@ -51,9 +51,9 @@ fn add(node: &mut Node, rule: Implied) {
 /// Sets an attribute that is not there.
 pub(super) fn set(node: &mut Node, key: &str, value: &str, rule: &'static str) {
     let implied = Node::string(value, node.span).with(Step::Default { rule });
-    if let Some(map) = node.as_map_mut() {
-        if !map.contains_key(key) {
-            map.insert(key.to_owned(), entry(implied));
-        }
+    if let Some(map) = node.as_map_mut()
+        && !map.contains_key(key)
+    {
+        map.insert(key.to_owned(), entry(implied));
     }
 }

@@ -14,6 +14,9 @@ use super::node::{Entry, Map, Node, Step, Value};
 use super::session::Session;
 use super::source::Kind;
 
+/// How deep files may include each other.
+const MAX_CHAIN: usize = 64;
+
 /// Top-level attributes that are imported.
 const KINDS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
@@ -101,6 +104,11 @@ fn load(session: &mut Session<'_>, entry: &Node, scope: &Scope) -> Option<Node> 
     }
     if let Some(position) = scope.chain.iter().position(|file| *file == files[0]) {
         report_circle(session, entry, &scope.chain[position..], &files[0]);
+        return None;
+    }
+    if scope.chain.len() >= MAX_CHAIN {
+        let message = format!("files include each other more than {MAX_CHAIN} deep");
+        session.report(Diagnostic::error(Code::TooLarge, message).at(entry.span, "one too many"));
         return None;
     }
     let base = base(session, &included, &files[0], scope);

@@ -30,12 +30,9 @@ fn walk(session: &mut Session<'_>, node: &mut Node, base: &Base, cursor: &Cursor
         Location::Local => change(node, |path| local(session, path, base)),
         Location::MaybeWindows => change(node, |path| maybe_windows(session, path, base)),
         Location::Context => {
-            change(
-                node,
-                |path| {
-                    if is_remote(path) { path.to_owned() } else { local(session, path, base) }
-                },
-            )
+            change(node, |path| {
+                if is_remote(path) { path.to_owned() } else { local(session, path, base) }
+            });
         }
         Location::Followed => change(node, |path| followed(session, path, base)),
         Location::Mount => mount(session, node, base, cursor),
@@ -124,15 +121,14 @@ fn mount(session: &mut Session<'_>, node: &mut Node, base: &Base, cursor: &Curso
     if node.get("type").and_then(Node::as_str) != Some("bind") {
         return;
     }
-    match node.get_mut("source") {
-        Some(source) => change(source, |path| maybe_windows(session, path, base)),
-        None => {
-            let message = format!("`{cursor}` is a bind mount without `source`");
-            let diagnostic = Diagnostic::error(Code::MissingAttribute, message)
-                .at(node.span, "`source` is missing")
-                .hint("add `source:` with a path on this machine, or use `type: volume`");
-            session.report_at(diagnostic, node, cursor);
-        }
+    if let Some(source) = node.get_mut("source") {
+        change(source, |path| maybe_windows(session, path, base));
+    } else {
+        let message = format!("`{cursor}` is a bind mount without `source`");
+        let diagnostic = Diagnostic::error(Code::MissingAttribute, message)
+            .at(node.span, "`source` is missing")
+            .hint("add `source:` with a path on this machine, or use `type: volume`");
+        session.report_at(diagnostic, node, cursor);
     }
 }
 
@@ -142,10 +138,10 @@ fn volume(session: &Session<'_>, node: &mut Node, base: &Base) {
         return;
     }
     let Some(options) = node.get_mut("driver_opts") else { return };
-    if options.get("o").and_then(Node::as_str) == Some("bind") {
-        if let Some(device) = options.get_mut("device") {
-            change(device, |path| maybe_windows(session, path, base));
-        }
+    if options.get("o").and_then(Node::as_str) == Some("bind")
+        && let Some(device) = options.get_mut("device")
+    {
+        change(device, |path| maybe_windows(session, path, base));
     }
 }
 

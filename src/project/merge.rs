@@ -19,7 +19,7 @@ pub(super) fn merge(
 ) -> Node {
     let rule = cursor.attribute().merge;
     match rule {
-        Merge::Replace => replace(base, over),
+        Merge::Replace => replace(&base, over),
         Merge::Sequence => append(to_sequence(base), to_sequence(over)),
         Merge::Hosts => {
             let base = to_sequence(base);
@@ -32,8 +32,8 @@ pub(super) fn merge(
         Merge::Build => deep(session, to_build(base), to_build(over), cursor),
         Merge::DependsOn => deep(session, to_named(base, started), to_named(over, started), cursor),
         Merge::Named => deep(session, to_named(base, nothing), to_named(over, nothing), cursor),
-        Merge::Logging if !same_driver(&base, &over) => replace(base, over),
-        Merge::Pools => pools(session, base, over, cursor),
+        Merge::Logging if !same_driver(&base, &over) => replace(&base, over),
+        Merge::Pools => pools(session, base, &over, cursor),
         Merge::Deep | Merge::Logging => deep(session, base, over, cursor),
     }
 }
@@ -55,7 +55,7 @@ fn deep(session: &mut Session<'_>, base: Node, over: Node, cursor: &Cursor<'_>) 
             mismatch(session, &base, &Node { value: other, ..over }, cursor);
             base
         }
-        (value, other) => replace(Node { value, ..base }, Node { value: other, ..over }),
+        (value, other) => replace(&Node { value, ..base }, Node { value: other, ..over }),
     }
 }
 
@@ -78,7 +78,7 @@ fn mappings(session: &mut Session<'_>, mut base: Map, over: Map, cursor: &Cursor
 }
 
 /// The later value, which remembers the earlier one.
-pub(super) fn replace(base: Node, mut over: Node) -> Node {
+pub(super) fn replace(base: &Node, mut over: Node) -> Node {
     let mut trail = base.trail.clone();
     trail.push(Step::Replaced { span: base.span, was: base.brief() });
     trail.append(&mut over.trail);
@@ -109,7 +109,7 @@ pub(super) fn to_sequence(mut node: Node) -> Node {
         Value::Seq(items) => items,
         Value::Map(mut map) => {
             let mut items: Vec<Node> =
-                map.drain(..).flat_map(|(key, entry)| to_items(&key, entry)).collect();
+                map.drain(..).flat_map(|(key, entry)| to_items(&key, &entry)).collect();
             items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
             items
         }
@@ -120,7 +120,7 @@ pub(super) fn to_sequence(mut node: Node) -> Node {
 }
 
 /// `KEY=VALUE` for a scalar, one for each item of a list, `KEY` for null.
-fn to_items(key: &str, entry: Entry) -> Vec<Node> {
+fn to_items(key: &str, entry: &Entry) -> Vec<Node> {
     let span = together(entry.key, entry.node.span);
     let item = |text: String, node: &Node| Node {
         value: Value::Str(text),
@@ -197,9 +197,9 @@ fn same_driver(base: &Node, over: &Node) -> bool {
 }
 
 /// Address pools merge by their subnet.
-fn pools(session: &mut Session<'_>, base: Node, over: Node, cursor: &Cursor<'_>) -> Node {
+fn pools(session: &mut Session<'_>, base: Node, over: &Node, cursor: &Cursor<'_>) -> Node {
     let (Some(earlier), Some(later)) = (base.as_seq(), over.as_seq()) else {
-        mismatch(session, &base, &over, cursor);
+        mismatch(session, &base, over, cursor);
         return base;
     };
     let subnet = |pool: &Node| pool.get("subnet").and_then(Node::scalar_text);
@@ -208,11 +208,11 @@ fn pools(session: &mut Session<'_>, base: Node, over: Node, cursor: &Cursor<'_>)
         // Like Compose: every later pool is looked at once for each earlier one.
         let mut current = pool.clone();
         for other in later {
-            if subnet(other) != subnet(&current) {
-                if !merged.iter().any(|known| subnet(known) == subnet(other)) {
-                    merged.push(other.clone());
-                    continue;
-                }
+            if subnet(other) != subnet(&current)
+                && !merged.iter().any(|known| subnet(known) == subnet(other))
+            {
+                merged.push(other.clone());
+                continue;
             }
             current = deep(session, current, other.clone(), cursor);
             match merged.iter_mut().find(|known| subnet(known) == subnet(&current)) {

@@ -70,10 +70,10 @@ fn resources<'t>(
 }
 
 fn normalize_service(service: &mut Node, variables: Option<&Variables>) {
-    if let Some(policy) = service.get_mut("pull_policy") {
-        if policy.as_str() == Some("if_not_present") {
-            policy.value = Value::Str("missing".to_owned());
-        }
+    if let Some(policy) = service.get_mut("pull_policy")
+        && policy.as_str() == Some("if_not_present")
+    {
+        policy.value = Value::Str("missing".to_owned());
     }
     if let Some(build) = service.get_mut("build") {
         normalize_build(build, variables);

@@ -16,14 +16,14 @@ pub(super) fn check(session: &mut Session<'_>, tree: &mut Node) {
         ("secrets", &["file", "environment"][..]),
     ] {
         each(tree, &top, kind, &mut |resource, cursor| {
-            file_object(session, resource, keys, cursor)
+            file_object(session, resource, keys, cursor);
         });
     }
     each(tree, &top, "volumes", &mut |volume, cursor| external(session, volume, cursor));
     each(tree, &top, "services", &mut |service, cursor| {
         items(service, cursor, &["ports"], &mut |port, cursor| host_address(session, port, cursor));
         items(service, cursor, &["develop", "watch"], &mut |watch, cursor| {
-            watched(session, watch, cursor)
+            watched(session, watch, cursor);
         });
         for path in [&["gpus"][..], &["deploy", "resources", "reservations", "devices"][..]] {
             items(service, cursor, path, &mut |device, cursor| devices(session, device, cursor));

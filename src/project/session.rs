@@ -85,12 +85,12 @@ impl<'a> Session<'a> {
         if let Some(service) = cursor.service() {
             self.taint(service);
         }
-        let diagnostic = self.with_trail(diagnostic, node);
+        let diagnostic = Self::with_trail(diagnostic, node);
         self.report(diagnostic);
     }
 
     /// Adds the history of a value to a diagnostic about it.
-    pub(super) fn with_trail(&self, diagnostic: Diagnostic, node: &Node) -> Diagnostic {
+    fn with_trail(diagnostic: Diagnostic, node: &Node) -> Diagnostic {
         node.trail.iter().fold(diagnostic, |diagnostic, step| match step {
             Step::Replaced { span, was } => diagnostic.at(*span, format!("replaces {was}")),
             Step::Extended { span } => diagnostic.at(*span, "inherited through this"),

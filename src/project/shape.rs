@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use crate::diagnostic::{Code, Diagnostic, closest};
 
 use super::cursor::Cursor;
-use super::node::{Map, Node, Value};
+use super::node::{Entry, Map, Node, Value};
 use super::session::Session;
 use rules::{Kind, Rule, Rules};
 
@@ -101,7 +101,7 @@ impl Checker<'_, '_> {
                 Some(index) => self.node(&mut entry.node, self.rules.get(index), &here),
                 None if rule.open => true,
                 None => {
-                    self.unknown(&key, &entry.node, rule, &here, entry.key);
+                    self.unknown(&key, &entry, rule, &here);
                     false
                 }
             };
@@ -152,14 +152,8 @@ impl Checker<'_, '_> {
         kept
     }
 
-    fn unknown(
-        &mut self,
-        key: &str,
-        node: &Node,
-        rule: &Rule,
-        cursor: &Cursor<'_>,
-        place: crate::diagnostic::Span,
-    ) {
+    fn unknown(&mut self, key: &str, entry: &Entry, rule: &Rule, cursor: &Cursor<'_>) {
+        let (node, place) = (&entry.node, entry.key);
         let parent = cursor.parent_text();
         let diagnostic = if rule.is_named() {
             Diagnostic::error(

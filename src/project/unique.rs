@@ -41,7 +41,7 @@ fn unique(
         match key(&item, rule) {
             Ok(key) => {
                 let item = match kept.get(&key) {
-                    Some(earlier) => merge::replace(earlier.clone(), item),
+                    Some(earlier) => merge::replace(earlier, item),
                     None => item,
                 };
                 kept.insert(key, item);
@@ -127,13 +127,14 @@ fn attribute(item: &Node, name: &'static str) -> Result<String, Problem> {
 fn file(item: &Node, folder: &str) -> Result<String, Problem> {
     match &item.value {
         Value::Str(source) => Ok(format!("{folder}/{source}")),
-        Value::Map(map) => match map.get("target") {
-            Some(_) => attribute(item, "target"),
-            None => {
+        Value::Map(map) => {
+            if map.get("target").is_some() {
+                attribute(item, "target")
+            } else {
                 let source = item.get("source").and_then(Node::scalar_text).unwrap_or_default();
                 Ok(format!("{folder}/{source}"))
             }
-        },
+        }
         _ => Err(Problem::Type("a string or a mapping")),
     }
 }

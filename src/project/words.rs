@@ -83,7 +83,7 @@ impl Splitter {
         match char {
             '\\' if self.single.is_none() => self.escape = Some(at),
             ' ' | '\t' | '\r' | '\n' if self.open().is_none() => {
-                self.words.extend(self.word.take())
+                self.words.extend(self.word.take());
             }
             '`' if self.single.or(self.double).or(self.group).is_none() => {
                 toggle(&mut self.back, at, char);

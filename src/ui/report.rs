@@ -290,6 +290,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "most of it is the snapshot")]
     fn sarif_has_rules_and_regions() {
         let (sources, problems) = example();
         let text = sarif(&sources, &problems);

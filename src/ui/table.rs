@@ -8,6 +8,7 @@ use std::io::Write as _;
 use tabwriter::TabWriter;
 
 /// Lays out a table; every line ends with a line break.
+#[expect(clippy::missing_panics_doc, reason = "writing to memory does not fail")]
 pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     // Go counts the padding into the minimum width of 20, this crate does not.
     let mut writer = TabWriter::new(Vec::new()).minwidth(17).padding(3);

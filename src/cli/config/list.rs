@@ -132,10 +132,9 @@ fn with_platform(service: &Service, loaded: &Loaded) -> Service {
     let mut service = service.clone();
     if let (true, Some(platform)) =
         (service.build.is_some(), loaded.variables.get("DOCKER_DEFAULT_PLATFORM"))
+        && service.platform.is_empty()
     {
-        if service.platform.is_empty() {
-            service.platform.clone_from(&platform.value);
-        }
+        service.platform.clone_from(&platform.value);
     }
     service
 }
@@ -200,7 +199,7 @@ fn print_variables(
     }
     let text = match format.as_str() {
         "json" => variables_json(&variables),
-        "yaml" => variables_yaml(&variables)?,
+        "yaml" => variables_yaml(&variables),
         _ => variables_table(&variables),
     };
     Ok(session.screen.data(&text)?)
@@ -244,7 +243,7 @@ fn variables_json(variables: &BTreeMap<String, Variable>) -> String {
 }
 
 /// YAML in Docker Compose's words.
-fn variables_yaml(variables: &BTreeMap<String, Variable>) -> Result<String, Failure> {
+fn variables_yaml(variables: &BTreeMap<String, Variable>) -> String {
     let entry = |variable: &Variable| {
         json!({
             "name": variable.name,
@@ -259,5 +258,5 @@ fn variables_yaml(variables: &BTreeMap<String, Variable>) -> Result<String, Fail
             Some((name.as_str().into(), serde_yaml::to_value(entry(variable)).ok()?))
         })
         .collect();
-    Ok(render::value_yaml(&entries.into()))
+    render::value_yaml(&entries.into())
 }

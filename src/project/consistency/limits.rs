@@ -37,6 +37,7 @@ pub(super) fn check(session: &mut Session<'_>, service: &Service<'_>) {
     }
 }
 
+/// A number to compare; nothing counts as zero.
 fn number(node: Option<&Node>) -> f64 {
     match node.map(|node| &node.value) {
         #[expect(clippy::cast_precision_loss, reason = "compared with each other only")]
@@ -49,10 +50,10 @@ fn number(node: Option<&Node>) -> f64 {
 fn replicas(session: &mut Session<'_>, service: &Service<'_>) {
     let scale = service.get("scale");
     let replicas = service.get("deploy").and_then(|deploy| deploy.get("replicas"));
-    if let (Some(scale), Some(replicas)) = (scale, replicas) {
-        if number(Some(scale)) != number(Some(replicas)) {
-            return conflict(session, service, (scale, "scale"), (replicas, "deploy.replicas"));
-        }
+    if let (Some(scale), Some(replicas)) = (scale, replicas)
+        && number(Some(scale)).total_cmp(&number(Some(replicas))).is_ne()
+    {
+        return conflict(session, service, (scale, "scale"), (replicas, "deploy.replicas"));
     }
     let Some(count) = scale.or(replicas) else { return };
     if number(Some(count)) < 0.0 {
@@ -89,7 +90,9 @@ fn limit(
     };
     #[expect(clippy::cast_possible_truncation, reason = "the model keeps single precision")]
     let single = |node: Option<&Node>| number(node) as f32;
-    if single(Some(own)) == 0.0 || single(Some(own)) == single(section_node.get(new)) {
+    if single(Some(own)) == 0.0
+        || single(Some(own)).total_cmp(&single(section_node.get(new))).is_eq()
+    {
         return;
     }
     let other = section_node.get(new).unwrap_or(section_node);

@@ -25,10 +25,8 @@ impl Raw {
         self.anchors.get(&anchor).copied()
     }
 
-    /// The top of the document: nodes are pushed parents first.
-    pub(super) fn root(&self) -> usize {
-        0
-    }
+    /// The top of every document: nodes are pushed parents first.
+    pub(super) const ROOT: usize = 0;
 }
 
 /// One value as it is written.
@@ -40,11 +38,20 @@ pub(super) struct RawNode {
     pub(super) span: Span,
 }
 
+/// How a scalar is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// As it is: it may be a number, a date and so on.
+    Plain,
+    /// In quotes or as a block: it is text.
+    Quoted,
+}
+
 #[derive(Debug)]
 pub(super) enum RawKind {
     Scalar {
         text: String,
-        plain: bool,
+        style: Style,
     },
     Seq(Vec<usize>),
     /// Keys and values in turn.
@@ -96,10 +103,15 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 Event::Scalar(text, style, anchor, tag) => {
-                    let plain = style == ScalarStyle::Plain;
+                    let style =
+                        if style == ScalarStyle::Plain { Style::Plain } else { Style::Quoted };
                     // The parser writes a value that is not there as `~`.
-                    let text = if plain && span.is_empty() { String::new() } else { text.into() };
-                    (RawKind::Scalar { text, plain }, anchor, tag)
+                    let text = if style == Style::Plain && span.is_empty() {
+                        String::new()
+                    } else {
+                        text.into()
+                    };
+                    (RawKind::Scalar { text, style }, anchor, tag)
                 }
                 Event::SequenceStart(_, anchor, tag) => (RawKind::Seq(Vec::new()), anchor, tag),
                 Event::MappingStart(_, anchor, tag) => (RawKind::Map(Vec::new()), anchor, tag),

@@ -3,7 +3,7 @@
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 use crate::project::node::{Entry, Map, Node, Value};
 
-use super::events::{Raw, RawKind, RawNode};
+use super::events::{Raw, RawKind, RawNode, Style};
 use super::{Budget, Document, MAX_DEPTH, Reset, scalar, too_large};
 
 type Outcome<T> = Result<T, Box<Diagnostic>>;
@@ -12,7 +12,7 @@ type Outcome<T> = Result<T, Box<Diagnostic>>;
 pub(super) fn document(raw: &Raw, file: FileId, budget: &mut Budget) -> Outcome<Document> {
     let mut expander =
         Expander { raw, budget, path: Vec::new(), active: Vec::new(), resets: Vec::new() };
-    let top = expander.node(raw.root())?;
+    let top = expander.node(Raw::ROOT)?;
     let node = top.unwrap_or_else(|| Node::new(Value::Null, Span::new(file, 0, 0)));
     Ok(Document { node, resets: expander.resets })
 }
@@ -46,7 +46,7 @@ impl<'a> Expander<'a> {
             _ => {}
         }
         let value = match &raw.kind {
-            RawKind::Scalar { text, plain } => self.scalar(raw, text, *plain)?,
+            RawKind::Scalar { text, style } => self.scalar(raw, text, *style)?,
             RawKind::Seq(items) => self.nested(index, |this| this.seq(items))?,
             RawKind::Map(items) => self.nested(index, |this| this.map(items))?,
             RawKind::Alias(_) => Value::Null,
@@ -54,13 +54,13 @@ impl<'a> Expander<'a> {
         Ok(Some(Node::new(value, raw.span)))
     }
 
-    fn scalar(&mut self, raw: &RawNode, text: &str, plain: bool) -> Outcome<Value> {
+    fn scalar(&mut self, raw: &RawNode, text: &str, style: Style) -> Outcome<Value> {
         if !self.budget.spend(text.len()) {
             return Err(too_large(raw.span));
         }
         let tag = raw.tag.as_deref().filter(|tag| *tag != "!override" && *tag != "!");
-        let plain = plain && raw.tag.as_deref() != Some("!");
-        scalar::resolve(text, plain, tag).map_err(|mismatch| {
+        let style = if raw.tag.as_deref() == Some("!") { Style::Quoted } else { style };
+        scalar::resolve(text, style, tag).map_err(|mismatch| {
             let tag = tag.unwrap_or_default();
             Box::new(
                 Diagnostic::error(Code::Syntax, format!("`{text}` is not of type `{tag}`"))
@@ -151,8 +151,8 @@ impl<'a> Expander<'a> {
             _ => Some(raw),
         };
         let (what, hint) = match target.map(|target| (&target.kind, &target.tag)) {
-            Some((RawKind::Scalar { text, plain }, tag)) => {
-                match scalar::resolve(text, *plain, tag.as_deref()) {
+            Some((RawKind::Scalar { text, style }, tag)) => {
+                match scalar::resolve(text, *style, tag.as_deref()) {
                     Ok(Value::Str(_)) => return Ok((text, raw.span)),
                     Ok(value) => {
                         let kind = Node::new(value, raw.span).kind();
@@ -199,7 +199,7 @@ impl<'a> Expander<'a> {
 
 /// A quoted `"<<"` is a key like any other.
 fn is_merge(key: &RawNode) -> bool {
-    matches!(&key.kind, RawKind::Scalar { text, plain: true } if text == "<<")
+    matches!(&key.kind, RawKind::Scalar { text, style: Style::Plain } if text == "<<")
 }
 
 fn duplicate(key: &str, second: Span, first: Span) -> Box<Diagnostic> {

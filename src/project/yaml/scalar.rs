@@ -4,6 +4,8 @@
 
 use crate::project::node::Value;
 
+use super::events::Style;
+
 /// Why a scalar and its tag do not fit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mismatch {
@@ -12,15 +14,14 @@ pub(super) struct Mismatch {
 }
 
 /// The value of a scalar with this tag, written plainly or in quotes or as a block.
-pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Value, Mismatch> {
+pub(super) fn resolve(text: &str, style: Style, tag: Option<&str>) -> Result<Value, Mismatch> {
     match tag {
-        Some("!!str") => Ok(Value::Str(text.to_owned())),
         Some("!!binary") => base64(text).map(Value::Str).ok_or(Mismatch { is: "!!str" }),
         Some(tag @ ("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp")) => {
             conform(plain_value(text), tag)
         }
-        None if plain => Ok(plain_value(text)),
-        // Compose keeps the text of scalars with tags that it does not know.
+        None if style == Style::Plain => Ok(plain_value(text)),
+        // `!!str`, and tags that nobody knows: Compose keeps the text.
         _ => Ok(Value::Str(text.to_owned())),
     }
 }
@@ -195,7 +196,7 @@ pub(in crate::project) fn rfc3339(text: &str) -> String {
 fn base64(text: &str) -> Option<String> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    if digits.len() % 4 != 0 {
+    if !digits.len().is_multiple_of(4) {
         return None;
     }
     let padding = digits.iter().rev().take_while(|byte| **byte == b'=').count();

@@ -87,7 +87,8 @@ fn an_alias_bomb_ends_in_an_error() {
     for level in 1..12 {
         let alias = format!("*a{}", level - 1);
         let items = vec![alias; 10].join(", ");
-        text += &format!("a{level}: &a{level} [{items}]\n");
+        let line = format!("a{level}: &a{level} [{items}]\n");
+        text.push_str(&line);
     }
     assert_eq!(parse_text(&text).unwrap_err().code, Code::TooLarge);
 }
