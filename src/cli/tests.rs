@@ -173,9 +173,7 @@ fn the_environment_is_checked_too() {
     hint: use `auto`, `tty`, `plain`, `json` or `quiet`
     "#);
     assert_snapshot!(with("COMPOSE_ANSI", "x"), @"
-    0
-    db
-    web
+    1
     ---
     warning: `x` is not a value of --ansi (never, always, auto); using auto
     ");
@@ -243,25 +241,25 @@ fn variables_of_the_files() {
     TAG                 false               latest             |
     ---
     ");
-    assert_snapshot!(ketch("config --variables --format yaml"), @"
+    assert_snapshot!(ketch("config --variables --format yaml"), @r#"
     0
     ALT:
       name: ALT
-      defaultvalue: ''
+      defaultvalue: ""
       presencevalue: alt
       required: false
     NEEDED:
       name: NEEDED
-      defaultvalue: ''
-      presencevalue: ''
+      defaultvalue: ""
+      presencevalue: ""
       required: true
     TAG:
       name: TAG
       defaultvalue: latest
-      presencevalue: ''
+      presencevalue: ""
       required: false
     ---
-    ");
+    "#);
     assert!(ketch("config --variables --format JSON").contains(r#""DefaultValue": "latest""#));
 }
 
@@ -289,13 +287,13 @@ fn a_missing_directory_is_told() {
 fn check_says_that_all_is_well() {
     assert_snapshot!(ketch("check"), @"
     0
-    compose.yaml: no problems (2 services, 1 volume)
+    compose.yaml: no problems (2 services, 1 network, 1 volume)
     ---
     ");
     let warned = ketch_with(&format!("version: '3'\n{FILE}"), &[("NEEDED", "1")], "check");
-    assert!(
-        warned.starts_with("0\ncompose.yaml: no errors, 1 warning (2 services, 1 volume)\n---\n")
-    );
+    assert!(warned.starts_with(
+        "0\ncompose.yaml: no errors, 1 warning (2 services, 1 network, 1 volume)\n---\n"
+    ));
     assert!(warned.contains("warning[obsolete-version]") && warned.contains("1 | version"));
     let strict = ketch_with(&format!("version: '3'\n{FILE}"), &[("NEEDED", "1")], "check -W");
     assert!(strict.starts_with("1\n---\nerror[obsolete-version]"), "{strict}");

@@ -1,7 +1,6 @@
 //! Checks that need the whole project: references, contradictions, circles.
 //!
-//! In: the finished tree, and which services are enabled. Services that have an error already are
-//! passed over: what is wrong with them may only follow from it.
+//! In: the finished tree, and which services are enabled.
 
 mod limits;
 mod references;
@@ -23,13 +22,10 @@ pub(super) struct Model<'t> {
 }
 
 impl<'t> Model<'t> {
-    /// Services that are enabled and without an error so far.
-    fn sound(&self, session: &Session<'_>) -> Vec<(&'t str, &'t Entry)> {
-        self.services
-            .iter()
-            .filter(|(name, _)| self.enabled.contains(*name) && !session.is_tainted(name))
-            .map(|(name, entry)| (name.as_str(), entry))
-            .collect()
+    /// Services that are enabled.
+    fn enabled(&self) -> impl Iterator<Item = (&'t str, &'t Entry)> {
+        let enabled = self.services.iter().filter(|(name, _)| self.enabled.contains(*name));
+        enabled.map(|(name, entry)| (name.as_str(), entry))
     }
 }
 
@@ -41,14 +37,17 @@ pub(super) fn check(session: &mut Session<'_>, tree: &mut Node, enabled: &BTreeS
     let model = Model { tree, services, enabled };
     let top = Cursor::top();
     let parent = top.key("services");
-    for (name, entry) in model.sound(session) {
+    for (name, entry) in model.enabled() {
         let service = Service { name, entry, cursor: parent.key(name) };
-        service.source(session);
+        // Something may only be missing because it was wrong, and has been reported.
+        if !session.is_tainted(&service.cursor) {
+            service.source(session);
+            service.watch_targets(session);
+            limits::check(session, &service);
+        }
         service.health_test(session);
-        service.watch_targets(session);
         service.mounts(session);
         references::check(session, &model, &service);
-        limits::check(session, &service);
     }
     secrets(session, tree);
     container_names(session, &model);
@@ -187,9 +186,8 @@ fn secrets(session: &mut Session<'_>, tree: &Node) {
         let text = |key: &str| entry.node.get(key).and_then(Node::as_str).unwrap_or_default();
         let external =
             matches!(entry.node.get("external").map(|e| &e.value), Some(Value::Bool(true)));
-        let reported = session.report.diagnostics.iter().any(|known| {
-            known.span().is_some_and(|span| span == entry.node.span || span == entry.key)
-        });
+        let top = Cursor::top();
+        let reported = session.is_tainted(&top.key("secrets").key(name));
         if !external && !reported && text("file").is_empty() && text("environment").is_empty() {
             let message = format!("secret `{name}` has neither `file` nor `environment`");
             session.report(
@@ -203,7 +201,7 @@ fn secrets(session: &mut Session<'_>, tree: &Node) {
 /// Container names are unique in an engine, so they are in a project.
 fn container_names(session: &mut Session<'_>, model: &Model<'_>) {
     let mut taken: HashMap<&str, (&str, &Node)> = HashMap::new();
-    for (service, entry) in model.sound(session) {
+    for (service, entry) in model.enabled() {
         let Some(node) = entry.node.get("container_name") else { continue };
         let Some(name) = node.as_str().filter(|name| !name.is_empty()) else { continue };
         if let Some((other, place)) = taken.insert(name, (service, node)) {

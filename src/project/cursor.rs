@@ -73,10 +73,10 @@ impl<'a> Cursor<'a> {
         self.parent.map(ToString::to_string).unwrap_or_default()
     }
 
-    /// The service that this place belongs to.
-    pub(super) fn service(&self) -> Option<&'a str> {
+    /// The service or resource that this place belongs to, as `services.web`.
+    pub(super) fn resource(&self) -> Option<String> {
         match self.keys()[..] {
-            [Some("services"), Some(name), ..] => Some(name),
+            [Some(kind), Some(name), ..] => Some(format!("{kind}.{name}")),
             _ => None,
         }
     }

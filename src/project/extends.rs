@@ -108,7 +108,8 @@ impl<'s> Extender<'s> {
             Some(base) if base.is_null() => service,
             Some(base) => self.merge(session, (file, name), base, service),
             None => {
-                session.taint(name);
+                let top = Cursor::top();
+                session.taint(&top.key("services").key(name));
                 remove_extends(&mut service);
                 service
             }
@@ -245,7 +246,6 @@ fn reference(
     if let Some(service) = extends.get("service").filter(|service| service.as_str().is_some()) {
         return Some((service.clone(), from));
     }
-    session.taint(name);
     session.report(
         Diagnostic::error(Code::Extends, format!("`services.{name}.extends` names no service"))
             .at(extends.span, "`service` is missing")

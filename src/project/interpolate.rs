@@ -1,6 +1,6 @@
 //! Replaces `${…}` in every value, and casts the text that results.
 //!
-//! Keys are never interpolated. What cannot be replaced or cast is reported and becomes null, so
+//! Keys are never interpolated. What cannot be replaced or cast is reported and is taken out, so
 //! that the phases after this one still see the rest.
 
 use crate::diagnostic::{Code, Diagnostic, Span};
@@ -23,41 +23,47 @@ struct Interpolation<'s, 'a> {
 }
 
 impl Interpolation<'_, '_> {
-    fn node(&mut self, node: &mut Node, cursor: &Cursor<'_>) {
+    /// Interpolates a node. False if it could not be and has to go.
+    fn node(&mut self, node: &mut Node, cursor: &Cursor<'_>) -> bool {
         match &mut node.value {
             Value::Str(_) => self.text(node, cursor),
             Value::Seq(items) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    self.node(item, &cursor.item(index));
-                }
+                let mut index = 0;
+                items.retain_mut(|item| {
+                    index += 1;
+                    self.node(item, &cursor.item(index - 1))
+                });
+                true
             }
             Value::Map(map) => {
-                for (key, entry) in map {
-                    self.node(&mut entry.node, &cursor.key(key));
-                }
+                map.retain(|key, entry| self.node(&mut entry.node, &cursor.key(key)));
+                true
             }
-            _ => {}
+            _ => true,
         }
     }
 
-    fn text(&mut self, node: &mut Node, cursor: &Cursor<'_>) {
-        let Value::Str(text) = &node.value else { return };
+    fn text(&mut self, node: &mut Node, cursor: &Cursor<'_>) -> bool {
+        let Value::Str(text) = &node.value else { return true };
         if text.contains('$') {
             match template::expand(text, &|name| self.variables.lookup(name)) {
-                Ok(expanded) => self.apply(node, expanded),
+                Ok(expanded) => {
+                    if !self.apply(node, expanded) {
+                        return false;
+                    }
+                }
                 Err(error) => {
                     self.fail(node, cursor, &error);
-                    node.value = Value::Null;
-                    return;
+                    return false;
                 }
             }
         }
-        self.cast(node, cursor);
+        self.cast(node, cursor)
     }
 
     /// Puts the expanded text in, and notes where its variables come from.
-    fn apply(&mut self, node: &mut Node, expanded: template::Expanded) {
-        let Value::Str(text) = &node.value else { return };
+    fn apply(&mut self, node: &mut Node, expanded: template::Expanded) -> bool {
+        let Value::Str(text) = &node.value else { return true };
         for used in &expanded.uses {
             let from = match used.outcome {
                 Outcome::Set => self.variables.origin(&used.name),
@@ -77,10 +83,10 @@ impl Interpolation<'_, '_> {
             )
             .at(node.span, "the limit is reached here");
             self.session.report(diagnostic);
-            node.value = Value::Null;
-            return;
+            return false;
         }
         node.value = Value::Str(expanded.text);
+        true
     }
 
     fn fail(&mut self, node: &Node, cursor: &Cursor<'_>, error: &TemplateError) {
@@ -124,11 +130,11 @@ impl Interpolation<'_, '_> {
         })
     }
 
-    fn cast(&mut self, node: &mut Node, cursor: &Cursor<'_>) {
-        let Value::Str(text) = &node.value else { return };
+    fn cast(&mut self, node: &mut Node, cursor: &Cursor<'_>) -> bool {
+        let Value::Str(text) = &node.value else { return true };
         let cast = cursor.attribute().cast;
         let (value, wanted) = match cast {
-            Cast::Text => return,
+            Cast::Text => return true,
             Cast::Int => (text.parse().ok().map(Value::Int), "a whole number"),
             Cast::Float => (text.parse().ok().map(Value::Float), "a number"),
             Cast::Bool => match self.boolean(node, text) {
@@ -138,13 +144,13 @@ impl Interpolation<'_, '_> {
         };
         if let Some(value) = value {
             node.value = value;
-            return;
+            return true;
         }
         let message = format!("`{cursor}` must be {wanted}, not {}", node.brief());
         let diagnostic =
             Diagnostic::error(Code::WrongType, message).at(node.span, format!("is not {wanted}"));
         self.session.report_at(diagnostic, node, cursor);
-        node.value = Value::Null;
+        false
     }
 
     fn boolean(&mut self, node: &Node, text: &str) -> Option<bool> {

@@ -73,6 +73,8 @@ fn file_object(session: &mut Session<'_>, node: &Node, keys: &[&str], cursor: &C
             .at(set[1].key, "one too many")
             .at(set[0].key, "the other");
         session.report_at(diagnostic, node, cursor);
+    } else if session.is_tainted(cursor) {
+        // What was there was wrong, and has been reported.
     } else if set.is_empty() && !map.contains_key("driver") && !map.contains_key("external") {
         let message = format!("`{cursor}` has no source: one of {} is needed", quoted(keys));
         let diagnostic = Diagnostic::error(Code::MissingAttribute, message)

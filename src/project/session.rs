@@ -19,7 +19,7 @@ pub(super) struct Session<'a> {
     pub(super) request: &'a Request,
     pub(super) report: Report,
     pub(super) budget: Budget,
-    /// Services with an error: what follows from it is not reported again.
+    /// Services and resources with an error, as `services.web`: what follows from it is not reported again.
     tainted: BTreeSet<String>,
     /// Variables that are not set, and where they are used.
     unset: IndexMap<String, Vec<Span>>,
@@ -82,9 +82,7 @@ impl<'a> Session<'a> {
 
     /// Reports a problem with a value: adds how it got there, and remembers the service.
     pub(super) fn report_at(&mut self, diagnostic: Diagnostic, node: &Node, cursor: &Cursor<'_>) {
-        if let Some(service) = cursor.service() {
-            self.taint(service);
-        }
+        self.taint(cursor);
         let diagnostic = Self::with_trail(diagnostic, node);
         self.report(diagnostic);
     }
@@ -111,13 +109,14 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Marks a service as broken: errors that may only follow from that are not reported.
-    pub(super) fn taint(&mut self, service: &str) {
-        self.tainted.insert(service.to_owned());
+    /// Marks a service or resource as broken: errors that may only follow from that are not
+    /// reported.
+    pub(super) fn taint(&mut self, cursor: &Cursor<'_>) {
+        self.tainted.extend(cursor.resource());
     }
 
-    pub(super) fn is_tainted(&self, service: &str) -> bool {
-        self.tainted.contains(service)
+    pub(super) fn is_tainted(&self, cursor: &Cursor<'_>) -> bool {
+        cursor.resource().is_some_and(|resource| self.tainted.contains(&resource))
     }
 
     /// Remembers the use of a variable that is not set.

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 
 use crate::diagnostic::{Code, Diagnostic, closest};
 
+use super::attribute::Type;
 use super::cursor::Cursor;
 use super::node::{Entry, Map, Node, Value};
 use super::session::Session;
@@ -68,11 +69,7 @@ impl Checker<'_, '_> {
         let message = format!("`{cursor}` must be {wanted}, not {}", node.kind());
         let mut diagnostic = Diagnostic::error(Code::WrongType, message)
             .at(node.span, format!("this is {}", node.kind()));
-        if let (true, Some(text)) = (wanted.contains("a string"), node.scalar_text()) {
-            diagnostic = diagnostic.hint(format!("put quotes around it: \"{text}\""));
-        } else if node.as_str().is_some() && wanted.contains("a list") {
-            diagnostic = diagnostic.hint("begin the line with `- `, or write `[…]`");
-        }
+        diagnostic.hint = remedy(node, &wanted, cursor);
         self.session.report_at(diagnostic, node, cursor);
     }
 
@@ -107,8 +104,8 @@ impl Checker<'_, '_> {
             };
             if fits {
                 kept.insert(key, entry);
-            } else if let (true, Some(_)) = (here.keys().len() == 2, here.service()) {
-                // The service stays known, so that references to it are not reported as well.
+            } else if rule.is_named() && here.keys().len() == 2 && rule.property(&key).is_some() {
+                // The resource stays known, so that references to it are not reported as well.
                 entry.node = Node::map(Map::new(), entry.node.span);
                 kept.insert(key, entry);
             }
@@ -120,7 +117,7 @@ impl Checker<'_, '_> {
     fn required(&mut self, node: &Node, missing: Option<String>, cursor: &Cursor<'_>) -> bool {
         let Some(name) = missing else { return true };
         // An attribute that was there but wrong has been reported already.
-        if !cursor.service().is_some_and(|service| self.session.is_tainted(service)) {
+        if !self.session.is_tainted(cursor) {
             let message = format!("`{cursor}` has no `{name}`");
             let diagnostic = Diagnostic::error(Code::MissingAttribute, message)
                 .at(node.span, format!("`{name}` is missing"))
@@ -192,6 +189,28 @@ impl Checker<'_, '_> {
             let names: Vec<String> = rule.names().iter().map(|name| format!("`{name}`")).collect();
             format!("known are {}; extensions begin with `x-`", names.join(", "))
         })
+    }
+}
+
+/// What to do about a value of the wrong type.
+fn remedy(node: &Node, wanted: &str, cursor: &Cursor<'_>) -> Option<String> {
+    let text = node.scalar_text();
+    if let (Type::Duration, Some(text)) = (cursor.attribute().kind, &text) {
+        return Some(format!("write it with a unit: `{text}s`"));
+    }
+    match (&node.value, text) {
+        (Value::Str(_), _) if wanted.contains("a list") => {
+            Some("begin the line with `- `, or write `[…]`".to_owned())
+        }
+        (Value::Str(_), _) => None,
+        (_, Some(text)) if wanted.contains("a string") => {
+            Some(format!("put quotes around it: \"{text}\""))
+        }
+        (Value::Seq(_), _) if wanted.contains("a mapping") => {
+            Some("leave out the `- ` in front".to_owned())
+        }
+        (Value::Null, _) => Some("give it a value, or remove it".to_owned()),
+        _ => None,
     }
 }
 

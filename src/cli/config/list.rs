@@ -244,19 +244,20 @@ fn variables_json(variables: &BTreeMap<String, Variable>) -> String {
 
 /// YAML in Docker Compose's words.
 fn variables_yaml(variables: &BTreeMap<String, Variable>) -> String {
-    let entry = |variable: &Variable| {
-        json!({
-            "name": variable.name,
-            "defaultvalue": variable.default,
-            "presencevalue": variable.alternate,
-            "required": variable.required,
-        })
+    // Maps are printed sorted, but these keys have an order of their own: one at a time.
+    let line = |key: &str, value: serde_yaml::Value| {
+        let map = serde_yaml::Mapping::from_iter([(key.into(), value)]);
+        format!("  {}", render::value_yaml(&map.into()))
     };
-    let entries: serde_yaml::Mapping = variables
-        .iter()
-        .filter_map(|(name, variable)| {
-            Some((name.as_str().into(), serde_yaml::to_value(entry(variable)).ok()?))
-        })
-        .collect();
-    render::value_yaml(&entries.into())
+    let entry = |(name, variable): (&String, &Variable)| {
+        [
+            format!("{name}:\n"),
+            line("name", name.as_str().into()),
+            line("defaultvalue", variable.default.as_str().into()),
+            line("presencevalue", variable.alternate.as_str().into()),
+            line("required", variable.required.into()),
+        ]
+        .concat()
+    };
+    variables.iter().map(entry).collect::<Vec<_>>().concat()
 }
