@@ -159,7 +159,8 @@ fn values_are_checked() {
 
 #[test]
 fn the_environment_is_checked_too() {
-    let with = |name, value| ketch_with(FILE, &[(name, value)], "config --services");
+    let with =
+        |name, value| ketch_with(FILE, &[(name, value), ("NEEDED", "1")], "config --services");
     assert_snapshot!(with("COMPOSE_PARALLEL_LIMIT", "x"), @r#"
     1
     ---
@@ -173,7 +174,9 @@ fn the_environment_is_checked_too() {
     hint: use `auto`, `tty`, `plain`, `json` or `quiet`
     "#);
     assert_snapshot!(with("COMPOSE_ANSI", "x"), @"
-    1
+    0
+    db
+    web
     ---
     warning: `x` is not a value of --ansi (never, always, auto); using auto
     ");
