@@ -15,7 +15,7 @@
 //! Colours, widths and line breaks (`ui`), exit codes (`cli`).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
@@ -59,6 +59,18 @@ pub struct SourceFile {
     pub name: String,
     /// What it holds.
     pub text: Arc<str>,
+    /// Where its lines begin; found when it is first needed.
+    lines: OnceLock<Vec<usize>>,
+}
+
+impl SourceFile {
+    /// The byte at which each line begins.
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let breaks = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect()
+        })
+    }
 }
 
 /// Every file that was read, so that spans can be shown.
@@ -70,7 +82,8 @@ pub struct Sources {
 impl Sources {
     /// Keeps a file and gives it an id.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
-        self.files.push(SourceFile { name: name.into(), text: text.into() });
+        let (name, text) = (name.into(), text.into());
+        self.files.push(SourceFile { name, text, lines: OnceLock::new() });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -91,13 +104,11 @@ impl Sources {
 
     /// Line and column at which a span begins.
     pub fn position(&self, span: Span) -> Position {
-        let text = &self.get(span.file).text;
-        let before = text.get(..span.start as usize).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Position {
-            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let file = self.get(span.file);
+        let at = span.start as usize;
+        let line = file.lines().partition_point(|start| *start <= at).max(1);
+        let before = file.text.get(file.lines()[line - 1]..at).unwrap_or_default();
+        Position { line, column: before.chars().count() + 1 }
     }
 
     /// `compose.yaml:12`, for a place in running text.
@@ -198,7 +209,7 @@ impl fmt::Display for Code {
 }
 
 /// A place and what to say there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
     /// Where.
     pub span: Span,
@@ -207,7 +218,7 @@ pub struct Label {
 }
 
 /// An error or a warning.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,

@@ -407,7 +407,7 @@ mod tests {
         match result {
             Ok(parsed) => {
                 let all = parsed.assignments.iter();
-                all.map(|(name, one)| format!("{name}={};", one.value)).collect::<Vec<_>>().concat()
+                all.map(|(name, one)| [name, "=", &one.value, ";"].concat()).collect()
             }
             Err(error) => format!("error: {error}"),
         }

@@ -1,10 +1,12 @@
 //! What one load shares between its phases: the source, what was read, and what was found wrong.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{Hash as _, Hasher as _};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 
@@ -19,10 +21,14 @@ pub(super) struct Session<'a> {
     pub(super) request: &'a Request,
     pub(super) report: Report,
     pub(super) budget: Budget,
+    /// Hashes of what was reported already.
+    reported: HashSet<u64>,
+    /// Files that were read already.
+    files: HashMap<PathBuf, FileId>,
     /// Services and resources with an error, as `services.web`: what follows from it is not reported again.
     tainted: BTreeSet<String>,
     /// Variables that are not set, and where they are used.
-    unset: IndexMap<String, Vec<Span>>,
+    unset: IndexMap<String, IndexSet<Span>>,
 }
 
 /// Why a file could not be taken in.
@@ -60,6 +66,8 @@ impl<'a> Session<'a> {
             request,
             report: Report::default(),
             budget: Budget::default(),
+            reported: HashSet::new(),
+            files: HashMap::new(),
             tainted: BTreeSet::new(),
             unset: IndexMap::new(),
         }
@@ -75,7 +83,9 @@ impl<'a> Session<'a> {
 
     /// Reports a problem, once.
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
-        if !self.report.diagnostics.contains(&diagnostic) {
+        let mut hasher = DefaultHasher::new();
+        diagnostic.hash(&mut hasher);
+        if self.reported.insert(hasher.finish()) {
             self.report.diagnostics.push(diagnostic);
         }
     }
@@ -121,10 +131,7 @@ impl<'a> Session<'a> {
 
     /// Remembers the use of a variable that is not set.
     pub(super) fn unset(&mut self, name: &str, span: Span) {
-        let places = self.unset.entry(name.to_owned()).or_default();
-        if !places.contains(&span) {
-            places.push(span);
-        }
+        self.unset.entry(name.to_owned()).or_default().insert(span);
     }
 
     /// Says once for each variable that it is not set.
@@ -141,11 +148,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Reads a text file and keeps it for messages.
+    /// Reads a text file, once, and keeps it for messages.
     pub(super) fn read(&mut self, path: &Path) -> Result<FileId, ReadError> {
+        if let Some(file) = self.files.get(path) {
+            return Ok(*file);
+        }
         let bytes = self.source.read(path)?;
         let name = self.display(path);
-        self.keep(name, bytes)
+        let file = self.keep(name, bytes)?;
+        self.files.insert(path.to_owned(), file);
+        Ok(file)
     }
 
     /// Reads standard input and keeps it for messages.
