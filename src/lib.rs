@@ -1,4 +1,30 @@
 //! Ketch runs Compose projects.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! files ──> project::load ──> Project ──> (plan ──> scheduler ──> runtime ──> events) ──> ui
+//! ```
+//!
+//! What stands in brackets is not here yet. What is:
+//!
+//! | module | what it does | may use |
+//! |---|---|---|
+//! | [`model`] | plain data: the project, its schema, how it is written out and hashed | nothing else of ours |
+//! | [`graph`] | names and what they depend on | nothing else of ours |
+//! | [`diagnostic`] | errors that are ready to be drawn, and the texts that they point into | nothing else of ours |
+//! | [`project`] | text to [`model::Project`], with every mistake at its place | `model`, `graph`, `diagnostic` |
+//! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, and the nodes of `project` |
+//! | [`cli`] | the command line: one file for each command | everything; nothing uses it |
+//!
+//! # Invariants
+//!
+//! - [`project::load`] is pure but for its [`project::Source`], never panics, and is bounded in
+//!   time and memory, whatever the files hold.
+//! - What `config` prints and what hashes say is what Docker Compose 2.40 prints and says;
+//!   `docs/differences.md` lists every exception.
+//!
+//! `tests/tidy.rs` holds the table.
 
 pub mod cli;
 pub mod diagnostic;

@@ -60,6 +60,11 @@ impl<'a> Cursor<'a> {
         keys
     }
 
+    /// How many steps it is from the top.
+    pub(super) fn depth(&self) -> usize {
+        self.parent.map_or(0, |parent| parent.depth() + 1)
+    }
+
     /// The last key.
     pub(super) fn name(&self) -> &'a str {
         match self.segment {

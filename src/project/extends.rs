@@ -11,7 +11,7 @@ use super::compose::{self, Cache, Scope};
 use super::cursor::Cursor;
 use super::include::refuse_remote;
 use super::locations::{self, Base};
-use super::node::{Map, Node, Step, Value};
+use super::node::{Entry, Map, Node, Step, Value};
 use super::session::Session;
 use super::yaml::Reset;
 use super::{interpolate, merge, unique};
@@ -57,7 +57,15 @@ impl<'s> Extender<'s> {
     ) {
         let Some(services) = compose::take_services(document) else { return };
         let own = self.file.to_string_lossy().into_owned();
-        let names: Vec<String> = services.keys().cloned().collect();
+        let extending = |(_, entry): &(&String, &Entry)| entry.node.get("extends").is_some();
+        let names: Vec<String> =
+            services.iter().filter(extending).map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            if let Some(node) = document.get_mut("services") {
+                node.value = Value::Map(services);
+            }
+            return;
+        }
         let base = BaseFile { services, resets: resets.to_vec(), done: Cache::new() };
         self.bases.insert(own.clone(), base);
         for name in &names {

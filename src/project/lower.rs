@@ -63,7 +63,7 @@ fn node(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool
     let keyed = matches!(cursor.attribute().kind, Type::Keyed | Type::Nullable);
     match &mut node.value {
         Value::Map(map) if cursor.has_rules() => {
-            let top_level = cursor.keys().len() == 1 && keyed;
+            let top_level = keyed && cursor.depth() == 1;
             for entry in map.values_mut().filter(|entry| top_level && entry.node.is_null()) {
                 entry.node.value = Value::Map(Map::new());
             }
@@ -121,8 +121,11 @@ pub(super) fn typed<T: DeserializeOwned>(
     node: &Node,
     cursor: &Cursor<'_>,
 ) -> Result<T, Box<Diagnostic>> {
-    let value = to_serde(node, cursor);
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    if let Ok(typed) = T::deserialize(to_serde(node, cursor)) {
+        return Ok(typed);
+    }
+    // Finding out where it fails costs more than all the rest, so that is done only then.
+    serde_path_to_error::deserialize(to_serde(node, cursor)).map_err(|error| {
         let path = error.path().to_string();
         let place = path.split('.').try_fold(node, |node, key| node.get(key)).unwrap_or(node);
         Box::new(

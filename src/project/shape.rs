@@ -104,7 +104,7 @@ impl Checker<'_, '_> {
             };
             if fits {
                 kept.insert(key, entry);
-            } else if rule.is_named() && here.keys().len() == 2 && rule.property(&key).is_some() {
+            } else if rule.is_named() && here.depth() == 2 && rule.property(&key).is_some() {
                 // The resource stays known, so that references to it are not reported as well.
                 entry.node = Node::map(Map::new(), entry.node.span);
                 kept.insert(key, entry);

@@ -102,6 +102,8 @@ fn interpolated(
         Format::Yaml => render::project_yaml(&loaded.project),
         Format::Json => render::project_json(&loaded.project)?,
     };
+    // The process ends now; giving back memory piece by piece would only take time.
+    std::mem::forget(loaded);
     Ok(content.replace('$', "$$"))
 }
 

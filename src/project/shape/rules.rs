@@ -67,13 +67,47 @@ impl Kind {
     }
 }
 
+/// A pattern of keys. Those that the schema uses everywhere need no regular expression.
+#[derive(Debug)]
+enum Pattern {
+    /// `^x-`
+    Extension,
+    /// `.+`
+    Anything,
+    /// `^[a-zA-Z0-9._-]+$`
+    Name,
+    Other(Regex),
+}
+
+impl Pattern {
+    fn of(pattern: &str) -> Option<Self> {
+        Some(match pattern {
+            "^x-" => Self::Extension,
+            // A line break in a key is no reason to refuse it.
+            ".+" | "^.+$" => Self::Anything,
+            "^[a-zA-Z0-9._-]+$" => Self::Name,
+            _ => Self::Other(Regex::new(pattern).ok()?),
+        })
+    }
+
+    fn fits(&self, key: &str) -> bool {
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        match self {
+            Self::Extension => key.starts_with("x-"),
+            Self::Anything => !key.is_empty(),
+            Self::Name => !key.is_empty() && key.bytes().all(in_name),
+            Self::Other(regex) => regex.is_match(key),
+        }
+    }
+}
+
 /// What holds for one value.
 #[derive(Debug, Default)]
 pub(super) struct Rule {
     /// Types that are taken; empty: all.
     kinds: Vec<Kind>,
     properties: HashMap<String, usize>,
-    patterns: Vec<(String, Regex, usize)>,
+    patterns: Vec<(Pattern, usize)>,
     /// Whether keys are taken that no rule names.
     pub(super) open: bool,
     pub(super) required: Vec<String>,
@@ -102,13 +136,14 @@ impl Rule {
     /// The rule for the value of a key.
     pub(super) fn property(&self, key: &str) -> Option<usize> {
         self.properties.get(key).copied().or_else(|| {
-            self.patterns.iter().find(|(_, regex, _)| regex.is_match(key)).map(|(_, _, rule)| *rule)
+            self.patterns.iter().find(|(pattern, _)| pattern.fits(key)).map(|(_, rule)| *rule)
         })
     }
 
     /// Whether keys are names that users choose.
     pub(super) fn is_named(&self) -> bool {
-        self.properties.is_empty() && self.patterns.iter().any(|(pattern, ..)| pattern != "^x-")
+        self.properties.is_empty()
+            && self.patterns.iter().any(|(pattern, _)| !matches!(pattern, Pattern::Extension))
     }
 
     /// The keys that are known, sorted.
@@ -228,8 +263,8 @@ impl Rules {
             rule.properties.insert(key.clone(), self.add(property, root));
         }
         for (pattern, property) in object(schema.get("patternProperties")) {
-            if let Some((pattern, regex)) = regex(pattern) {
-                rule.patterns.push((pattern, regex, self.add(property, root)));
+            if let Some(pattern) = Pattern::of(pattern) {
+                rule.patterns.push((pattern, self.add(property, root)));
             }
         }
         rule
