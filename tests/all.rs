@@ -1,0 +1,12 @@
+//! All tests of Ketch from outside, in one program.
+//!
+//! `UPDATE=1 cargo test` writes what is expected anew; read the difference before you commit it.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "these are tests")]
+#![expect(clippy::print_stdout, reason = "tests tell what they measured or skipped")]
+
+mod binary;
+mod cli;
+mod corpus;
+mod fuzz;
+mod load;
+mod tidy;
