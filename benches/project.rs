@@ -12,8 +12,10 @@ pub(crate) fn files(services: usize) -> Vec<(String, String)> {
     compose.push_str("\nnetworks:\n  back:\n\nvolumes:\n  data:\n");
     let base = "services:\n  app:\n    image: registry.example/app:${TAG:-latest}\n    restart: unless-stopped\n    \
                 healthcheck:\n      test: [CMD, ping]\n      interval: 5s\n";
-    let variables: String =
-        (0..20).map(|number| format!("NAME_{number}=value {number}\n")).collect();
+    let variables: String = (0..20)
+        .map(|number| format!("NAME_{number}=value {number}\n"))
+        .collect::<Vec<_>>()
+        .concat();
     [
         ("compose.yaml", compose.as_str()),
         ("base.yaml", base),

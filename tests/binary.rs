@@ -47,7 +47,7 @@ impl Run {
         self
     }
 
-    /// Runs it. The folder appears as `[DIR]` in what it says, the one above as `[PARENT]`.
+    /// Runs it. The folder appears as `<DIR>` in what it says, the one above as `<PARENT>`.
     pub(crate) fn output(mut self) -> Output {
         let pipes =
             self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -58,7 +58,7 @@ impl Run {
         let dir = self.dir.to_string_lossy().into_owned();
         let parent = self.dir.parent().unwrap().to_string_lossy().into_owned();
         let text = |bytes| {
-            String::from_utf8(bytes).unwrap().replace(&dir, "[DIR]").replace(&parent, "[PARENT]")
+            String::from_utf8(bytes).unwrap().replace(&dir, "<DIR>").replace(&parent, "<PARENT>")
         };
         Output {
             stdout: text(output.stdout),

@@ -52,9 +52,9 @@ fn config_shows_the_services_named_and_what_they_need() {
     let text = shop_says("config cache");
     assert!(text.contains("\n  cache:\n") && !text.contains("\n  web:\n"), "{text}");
     let output = ketch(&shop(), "config cach").output();
-    let hint =
-        "error: no such service: cach\n\nhint: a service with a similar name exists: `cache`\n";
-    assert_eq!((output.code, output.stderr.trim_start()), (1, hint));
+    let hint = "error[undefined-service]: no such service: `cach`\n\
+                hint: a service with a similar name exists: `cache`\n";
+    assert_eq!((output.code, output.stderr.as_str()), (1, hint));
 }
 
 #[test]
@@ -120,12 +120,12 @@ fn a_mistake_is_shown_where_it_stands() {
     let dir = folder(&[("compose.yaml", text)]);
     let checked = ketch(dir.path(), "check").output();
     let expected = "\
-error: service `web` depends on `databse`, which is not defined
+error[undefined-service]: service `web` depends on `databse`, which is not defined
  --> compose.yaml:5:9
   |
 5 |       - databse
   |         ^^^^^^^ no such service
-
+  |
 hint: a service with a similar name exists: `database`
 ";
     assert_eq!(checked, said(1, "", expected));
@@ -215,7 +215,7 @@ fn version_needs_no_project() {
 fn a_folder_without_a_project_is_an_error_that_helps() {
     let output = ketch(folder(&[]).path(), "config").output();
     assert_eq!((output.code, output.stdout.as_str()), (1, ""));
-    assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+    assert!(output.stderr.starts_with("error[no-project-file]: "), "{}", output.stderr);
 }
 
 #[test]

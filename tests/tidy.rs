@@ -406,7 +406,7 @@ fn every_diagnostic_is_in_the_documentation() {
                     gives it with each finding.\n\n| name | what it is about |\n|---|---|\n"
         .to_owned();
     for code in Code::ALL {
-        text.push_str(&format!("| `{}` | {} |\n", code.name(), code.summary()));
+        text.push_str(&["| `", code.name(), "` | ", code.summary(), " |\n"].concat());
     }
     compare(&root().join("docs/diagnostics.md"), Some(&text)).unwrap();
 }

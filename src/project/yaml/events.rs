@@ -158,9 +158,11 @@ impl<'a> Reader<'a> {
 
     fn syntax(&self, error: &ScanError) -> Box<Diagnostic> {
         let at = error.marker().byte_offset().unwrap_or(0).min(self.text.len());
+        let width =
+            self.text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let message = error.info();
         let diagnostic = Diagnostic::error(Code::Syntax, format!("not valid YAML: {message}"))
-            .at(Span::new(self.file, at, (at + 1).min(self.text.len())), "here");
+            .at(Span::new(self.file, at, at + width), "here");
         Box::new(match remedy(&message) {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,

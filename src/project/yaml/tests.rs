@@ -1,3 +1,5 @@
+//! What go-yaml makes of YAML, and what no YAML may be.
+
 use super::*;
 use crate::diagnostic::Sources;
 use crate::project::node::Value;
