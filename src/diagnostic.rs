@@ -282,8 +282,10 @@ impl Diagnostic {
 /// The closest of `candidates` to `word`, if one is close enough to be what was meant.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1);
+    // Nobody chooses among more; and comparing takes time.
     candidates
         .into_iter()
+        .take(1_000)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()

@@ -5,7 +5,7 @@
 //! # Invariants
 //!
 //! - The environment is read once, in [`Process::current`]; everything below gets values.
-//! - A command returns a [`Failure`]; only [`exit`] turns it into words and a code.
+//! - A command returns a [`Failure`]; only `exit` turns it into words and a code.
 //!
 //! # Not here
 //!

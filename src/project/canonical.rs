@@ -68,7 +68,7 @@ fn lengthen(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) {
         }
         Long::Mount => mount(node, cursor),
         Long::Device => device(node, cursor),
-        Long::Ports => ports(node, cursor),
+        Long::Ports => ports(session, node, cursor),
         Long::Ssh => ssh(node, cursor),
         Long::External => external(session, node, cursor),
     };
@@ -225,7 +225,7 @@ fn device(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
 }
 
 /// One item may stand for many ports, so the list is made anew.
-fn ports(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
+fn ports(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
     let Value::Seq(items) = &node.value else { return Ok(()) };
     let mut long = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -236,6 +236,10 @@ fn ports(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
         let written = item.scalar_text().unwrap_or_default();
         let ports = short::ports(&written)
             .map_err(|error| Box::new(short_error(&error, item, &cursor.item(index))))?;
+        // A port in its long form is a mapping of five.
+        if !session.afford((6 * ports.len(), 0), item.span) {
+            break;
+        }
         long.extend(ports.iter().map(|port| long_port(port, item)));
     }
     node.value = Value::Seq(long);

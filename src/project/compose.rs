@@ -86,6 +86,11 @@ pub(super) fn compose(
                     None => next,
                     Some(tree) => merge::merge(session, tree, next, &Cursor::top()),
                 };
+                let place = whole.span;
+                if !session.budget.visit(whole.size().0) {
+                    session.too_large(place);
+                    return None;
+                }
                 tree = Some(settle(session, whole));
             }
         }
@@ -97,7 +102,7 @@ pub(super) fn compose(
         locations::resolve(session, &mut tree, &scope.base);
     }
     if session.phases().interpolate {
-        environment::resolve_lists(&mut tree, &scope.variables);
+        environment::resolve_lists(session, &mut tree, &scope.variables);
     }
     Some(tree)
 }

@@ -57,6 +57,10 @@ fn read(
         problem(format!("cannot read env file `{}`: {}", session.display(path), error.reason()))
     })?;
     let text = session.text(file);
+    let lines = text.bytes().filter(|byte| *byte == b'\n').count();
+    if !session.afford((lines, text.len()), Span::new(file, 0, 0)) {
+        return Err(problem("the env files are larger than Ketch reads".to_owned()));
+    }
     let earlier = |name: &str| assigned.get(name).map(|set| set.value.clone());
     let parsed = match dialect {
         Dialect::Dotenv => dotenv::parse(&text, lookup.first, &earlier),
@@ -135,7 +139,7 @@ fn named(diagnostic: Diagnostic, span: Option<Span>) -> Diagnostic {
 }
 
 /// Gives items of `environment` lists that have no value the one of the project's environment.
-pub(super) fn resolve_lists(tree: &mut Node, variables: &Variables) {
+pub(super) fn resolve_lists(session: &mut Session<'_>, tree: &mut Node, variables: &Variables) {
     let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) else { return };
     for service in services.values_mut() {
         let environment = service.node.get_mut("environment").map(|node| &mut node.value);
@@ -143,6 +147,9 @@ pub(super) fn resolve_lists(tree: &mut Node, variables: &Variables) {
         items.retain_mut(|item| {
             let Value::Str(text) = &mut item.value else { return false };
             if let Some(value) = variables.get(text) {
+                if !session.afford((1, value.len()), item.span) {
+                    return false;
+                }
                 item.trail.push(from_environment(text, variables));
                 *text = format!("{text}={value}");
             }
@@ -158,7 +165,7 @@ pub(super) fn service(
     variables: &Variables,
     cursor: &Cursor<'_>,
 ) {
-    let own = environment_of(service, variables);
+    let own = environment_of(session, service, variables);
     let known = |name: &str| {
         let set = |entry: &Entry| entry.node.as_str().map(str::to_owned);
         variables.lookup(name).or_else(|| own.get(name).and_then(set))
@@ -196,13 +203,15 @@ fn assignment((name, assigned): (String, Set)) -> (String, Entry) {
 }
 
 /// The service's own variables; those without a value take the project's.
-fn environment_of(service: &mut Node, variables: &Variables) -> Map {
+fn environment_of(session: &mut Session<'_>, service: &mut Node, variables: &Variables) -> Map {
     let Some(Value::Map(map)) = service.get_mut("environment").map(|node| &mut node.value) else {
         return Map::new();
     };
     let mut own = std::mem::take(map);
     for (name, entry) in &mut own {
-        if let (true, Some(value)) = (entry.node.is_null(), variables.get(name)) {
+        if let (true, Some(value)) = (entry.node.is_null(), variables.get(name))
+            && session.afford((1, value.len()), entry.key)
+        {
             entry.node.value = Value::Str(value.to_owned());
             entry.node.trail.push(from_environment(name, variables));
         }

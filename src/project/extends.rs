@@ -169,6 +169,9 @@ impl<'s> Extender<'s> {
         mut base: Node,
         service: Node,
     ) -> Node {
+        if !session.afford(base.size(), service.span) {
+            return service;
+        }
         let resets = self.bases.get(file).map(|base| base.resets.as_slice()).unwrap_or_default();
         for reset in resets {
             if let [top, service, rest @ ..] = reset.path.as_slice()

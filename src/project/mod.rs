@@ -203,7 +203,7 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
             entry.node.value = node::Value::Str(name.clone());
         }
         let variables = session.phases().interpolate.then_some(&found.variables);
-        normalize::normalize(&mut tree, &name, variables);
+        normalize::normalize(session, &mut tree, &name, variables);
     }
     if session.phases().interpolate {
         finish(session, tree, found, name)

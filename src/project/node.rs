@@ -1,6 +1,6 @@
 //! The tree that all loading phases work on: YAML values that know where they stand.
 //!
-//! In: built by [`super::yaml`]. Out: read by [`super::lower`], which makes the typed
+//! In: built by `yaml`. Out: read by `lower`, which makes the typed
 //! [`Project`](crate::model::Project) from it, and by `ketch explain`.
 //!
 //! # Invariants
@@ -176,6 +176,24 @@ impl Node {
             Value::Str(text) | Value::Timestamp(text) => Some(text.clone()),
             Value::Null | Value::Seq(_) | Value::Map(_) => None,
         }
+    }
+
+    /// How much there is in it: nodes with their history, and bytes of text.
+    pub fn size(&self) -> (usize, usize) {
+        let mut size = (1 + self.trail.len(), self.as_str().map_or(0, str::len));
+        let mut add = |(nodes, bytes): (usize, usize)| {
+            size.0 += nodes;
+            size.1 += bytes;
+        };
+        match &self.value {
+            Value::Seq(items) => items.iter().for_each(|item| add(item.size())),
+            Value::Map(map) => map.iter().for_each(|(key, entry)| {
+                add((0, key.len()));
+                add(entry.node.size());
+            }),
+            _ => {}
+        }
+        size
     }
 
     /// A few words that show the value in a message.

@@ -2,16 +2,22 @@
 
 use super::merge::{entry, nothing};
 use super::node::{Map, Node, Step, Value};
+use super::session::Session;
 use super::variables::Variables;
 
 /// Normalises the whole model. Top-level resources that are null become mappings.
 ///
 /// `variables` is `None` for a model that stays as it is written: nothing is inherited then.
-pub(super) fn normalize(tree: &mut Node, name: &str, variables: Option<&Variables>) {
+pub(super) fn normalize(
+    session: &mut Session<'_>,
+    tree: &mut Node,
+    name: &str,
+    variables: Option<&Variables>,
+) {
     connect_to_default(tree);
     if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
         for service in services.values_mut() {
-            normalize_service(&mut service.node, variables);
+            normalize_service(session, &mut service.node, variables);
         }
     }
     for kind in ["networks", "volumes", "configs", "secrets"] {
@@ -69,17 +75,17 @@ fn resources<'t>(
     node.as_map_mut()
 }
 
-fn normalize_service(service: &mut Node, variables: Option<&Variables>) {
+fn normalize_service(session: &mut Session<'_>, service: &mut Node, variables: Option<&Variables>) {
     if let Some(policy) = service.get_mut("pull_policy")
         && policy.as_str() == Some("if_not_present")
     {
         policy.value = Value::Str("missing".to_owned());
     }
     if let Some(build) = service.get_mut("build") {
-        normalize_build(build, variables);
+        normalize_build(session, build, variables);
     }
     if let (Some(environment), Some(variables)) = (service.get_mut("environment"), variables) {
-        inherit(environment, variables, Unset::Keep);
+        inherit(session, environment, variables, Unset::Keep);
     }
     if let Some(Value::Seq(mounts)) = service.get_mut("volumes").map(|node| &mut node.value) {
         for mount in mounts {
@@ -91,13 +97,13 @@ fn normalize_service(service: &mut Node, variables: Option<&Variables>) {
     add_dependencies(service);
 }
 
-fn normalize_build(build: &mut Node, variables: Option<&Variables>) {
+fn normalize_build(session: &mut Session<'_>, build: &mut Node, variables: Option<&Variables>) {
     super::implied::set(build, "context", ".", "the folder of the project");
     if build.get("dockerfile_inline").is_none() {
         super::implied::set(build, "dockerfile", "Dockerfile", "the usual name");
     }
     if let (Some(args), Some(variables)) = (build.get_mut("args"), variables) {
-        inherit(args, variables, Unset::Drop);
+        inherit(session, args, variables, Unset::Drop);
     }
 }
 
@@ -109,11 +115,14 @@ enum Unset {
 }
 
 /// Gives keys without a value the one of the project's environment.
-fn inherit(node: &mut Node, variables: &Variables, unset: Unset) {
+fn inherit(session: &mut Session<'_>, node: &mut Node, variables: &Variables, unset: Unset) {
     match &mut node.value {
         Value::Map(map) => map.retain(|key, entry| {
             let absent = entry.node.is_null();
             if let (true, Some(value)) = (absent, variables.get(key)) {
+                if !session.afford((1, value.len()), entry.key) {
+                    return false;
+                }
                 entry.node.value = Value::Str(value.to_owned());
                 entry.node.trail.push(from_environment(key, variables));
                 return true;
@@ -126,6 +135,9 @@ fn inherit(node: &mut Node, variables: &Variables, unset: Unset) {
                 return item.as_str().is_some();
             };
             let Some(value) = variables.get(&key) else { return unset == Unset::Keep };
+            if !session.afford((1, value.len()), item.span) {
+                return false;
+            }
             item.value = Value::Str(format!("{key}={value}"));
             item.trail.push(from_environment(&key, variables));
             true

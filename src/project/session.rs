@@ -15,6 +15,9 @@ use super::node::{Node, Step};
 use super::yaml::Budget;
 use super::{Phases, Report, Request, Source};
 
+/// How many problems are listed.
+const MAX_PROBLEMS: usize = 1_000;
+
 /// State of one load.
 pub(super) struct Session<'a> {
     pub(super) source: &'a dyn Source,
@@ -81,8 +84,35 @@ impl<'a> Session<'a> {
         self.report.diagnostics.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// Takes `nodes` and `bytes` from the budget. If there is not enough left, that is reported
+    /// and false.
+    pub(super) fn afford(&mut self, (nodes, bytes): (usize, usize), span: Span) -> bool {
+        let enough = self.budget.spend_many(nodes, bytes);
+        if !enough {
+            self.too_large(span);
+        }
+        enough
+    }
+
+    /// Reports, once, that the project is larger than the budget.
+    pub(super) fn too_large(&mut self, span: Span) {
+        let code = Code::TooLarge;
+        if !self.report.diagnostics.iter().any(|known| known.code == code) {
+            let message = "the project expands to more than Ketch reads";
+            self.report(Diagnostic::error(code, message).at(span, "the limit is reached here"));
+        }
+    }
+
     /// Reports a problem, once.
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        if self.report.diagnostics.len() > MAX_PROBLEMS {
+            return;
+        }
+        if self.report.diagnostics.len() == MAX_PROBLEMS {
+            let message = format!("more than {MAX_PROBLEMS} problems; the others are not listed");
+            self.report.diagnostics.push(Diagnostic::error(Code::TooLarge, message));
+            return;
+        }
         let mut hasher = DefaultHasher::new();
         diagnostic.hash(&mut hasher);
         if self.reported.insert(hasher.finish()) {

@@ -71,7 +71,7 @@ impl Problem {
                 format!("`{cursor}` must be {wanted}, not {}", item.kind()),
             )
             .at(item.span, format!("this is {}", item.kind()))
-            .hint("put quotes around it, or write `KEY=VALUE`"),
+            .hint("write `KEY=VALUE`, or leave out the `- ` to have a mapping"),
             Self::Missing(key) => {
                 Diagnostic::error(Code::MissingAttribute, format!("`{cursor}` has no `{key}`"))
                     .at(item.span, format!("`{key}` is missing"))

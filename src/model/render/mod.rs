@@ -2,8 +2,8 @@
 //!
 //! In: the model, or raw values. Out: YAML and JSON, byte for byte as Docker Compose prints them.
 //!
-//! Both formats come from one description, the `Serialize` of the model. [`tree`] turns it into
-//! the tree of one format, where the two differ; [`yaml`] and [`json`] write such a tree.
+//! Both formats come from one description, the `Serialize` of the model. `tree` turns it into
+//! the tree of one format, where the two differ; `yaml` and `json` write such a tree.
 //! Doubling `$` is not done here: who prints for later reading does it before.
 
 mod json;

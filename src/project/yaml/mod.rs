@@ -48,24 +48,38 @@ pub(super) struct Reset {
 pub(super) struct Budget {
     nodes: usize,
     bytes: usize,
+    /// Nodes that merging may look at: many documents on a large tree are many looks.
+    visits: usize,
 }
 
 impl Default for Budget {
-    /// Ten times the largest project that was ever seen, and still below 150 MB of memory.
+    /// Ten times the largest project that was ever seen.
     fn default() -> Self {
-        Self { nodes: 500_000, bytes: 32 << 20 }
+        Self { nodes: 500_000, bytes: 64 << 20, visits: 20_000_000 }
     }
 }
 
 impl Budget {
     /// Takes one node with `bytes` of text from the budget; false if there is not enough left.
     pub(super) fn spend(&mut self, bytes: usize) -> bool {
-        let (Some(nodes), Some(left)) = (self.nodes.checked_sub(1), self.bytes.checked_sub(bytes))
+        self.spend_many(1, bytes)
+    }
+
+    /// Takes several nodes with `bytes` of text from the budget; false if there is not enough left.
+    pub(super) fn spend_many(&mut self, count: usize, bytes: usize) -> bool {
+        let (Some(nodes), Some(left)) =
+            (self.nodes.checked_sub(count), self.bytes.checked_sub(bytes))
         else {
             return false;
         };
         (self.nodes, self.bytes) = (nodes, left);
         true
+    }
+
+    /// Takes the looks at `nodes` from the budget; false if there are none left.
+    pub(super) fn visit(&mut self, nodes: usize) -> bool {
+        self.visits = self.visits.saturating_sub(nodes);
+        self.visits > 0
     }
 }
 
