@@ -174,6 +174,13 @@ fn any_env_file_is_read_or_refused() {
 }
 
 #[test]
+fn an_error_at_a_wide_character_covers_all_of_it() {
+    for text in [": \n¡", "&a \u{feff}", "extends: \u{feff}"] {
+        load_bytes(text.into());
+    }
+}
+
+#[test]
 fn panics_and_hangs_are_seen() {
     let limit = Duration::from_millis(50);
     assert!(within(LIMIT, (), |()| {}).is_ok());

@@ -229,6 +229,9 @@ fn ports(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> Out
     let Value::Seq(items) = &node.value else { return Ok(()) };
     let mut long = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
+        if session.is_exhausted() {
+            break;
+        }
         if item.as_map().is_some() {
             long.push(item.clone());
             continue;

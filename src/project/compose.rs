@@ -96,6 +96,9 @@ pub(super) fn compose(
         }
     }
     let mut tree = tree?;
+    if session.is_exhausted() {
+        return None;
+    }
     implied::imply(&mut tree, &Cursor::top());
     resources::check(session, &mut tree);
     if session.phases().resolve_paths || !scope.chain.is_empty() {

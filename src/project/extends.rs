@@ -69,6 +69,9 @@ impl<'s> Extender<'s> {
         let base = BaseFile { services, resets: resets.to_vec(), done: Cache::new() };
         self.bases.insert(own.clone(), base);
         for name in &names {
+            if session.is_exhausted() {
+                break;
+            }
             self.resolve(session, &own, name, &mut Vec::new());
         }
         let Some(mut base) = self.bases.shift_remove(&own) else { return };

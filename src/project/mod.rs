@@ -310,7 +310,7 @@ fn typed(
 }
 
 fn report_empty(session: &mut Session<'_>, found: &Found) {
-    if session.has_errors() {
+    if session.has_errors() || session.is_exhausted() {
         return;
     }
     let names: Vec<String> =

@@ -24,6 +24,7 @@ pub(super) struct Session<'a> {
     pub(super) request: &'a Request,
     pub(super) report: Report,
     pub(super) budget: Budget,
+    exhausted: bool,
     /// Hashes of what was reported already.
     reported: HashSet<u64>,
     /// Files that were read already.
@@ -69,6 +70,7 @@ impl<'a> Session<'a> {
             request,
             report: Report::default(),
             budget: Budget::default(),
+            exhausted: false,
             reported: HashSet::new(),
             files: HashMap::new(),
             tainted: BTreeSet::new(),
@@ -94,10 +96,15 @@ impl<'a> Session<'a> {
         enough
     }
 
+    /// Whether the budget is used up: the load goes no further then.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
     /// Reports, once, that the project is larger than the budget.
     pub(super) fn too_large(&mut self, span: Span) {
         let code = Code::TooLarge;
-        if !self.report.diagnostics.iter().any(|known| known.code == code) {
+        if !std::mem::replace(&mut self.exhausted, true) {
             let message = "the project expands to more than Ketch reads";
             self.report(Diagnostic::error(code, message).at(span, "the limit is reached here"));
         }
