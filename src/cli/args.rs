@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     name = "ketch",
-    about = "Runs Compose projects: multi-container orchestration with or without a container engine",
+    about = "Reads and checks Compose projects; running them comes next",
     disable_version_flag = true
 )]
 pub(super) struct Cli {

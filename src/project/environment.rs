@@ -248,8 +248,7 @@ fn env_file(
     };
     read(session, &place, dialect, lookup, assigned).map_err(|diagnostic| {
         let diagnostic = named(*diagnostic, Some(span));
-        let optional = diagnostic.labels.len() == 1;
-        Box::new(if optional {
+        Box::new(if session.source.kind(&place).is_err() {
             diagnostic.hint("create it, or add `required: false`")
         } else {
             diagnostic

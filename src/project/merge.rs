@@ -149,10 +149,15 @@ pub(super) fn together(key: Span, value: Span) -> Span {
     }
 }
 
+/// A path as a mapping. What is neither says nothing, as in Compose.
 fn to_build(mut node: Node) -> Node {
-    if let Value::Str(_) = node.value {
-        let context = node.clone();
-        node.value = Value::Map(Map::from([("context".to_owned(), entry(context))]));
+    match node.value {
+        Value::Map(_) => {}
+        Value::Str(_) => {
+            let context = node.clone();
+            node.value = Value::Map(Map::from([("context".to_owned(), entry(context))]));
+        }
+        _ => node.value = Value::Null,
     }
     node
 }

@@ -258,6 +258,9 @@ fn resolve_files(
     let parent = top.key("services");
     let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) else { return };
     for (name, entry) in services.iter_mut().filter(|(name, _)| enabled.contains(*name)) {
+        if session.is_exhausted() {
+            return;
+        }
         let cursor = parent.key(name);
         if session.phases().resolve_environment {
             environment::service(session, &mut entry.node, &found.variables, &cursor);
