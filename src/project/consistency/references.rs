@@ -10,7 +10,9 @@ use super::{Model, Service};
 pub(super) fn check(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>) {
     dependencies(session, model, service);
     network_mode(session, model, service);
-    for (name, entry) in service.get("networks").and_then(Node::as_map).into_iter().flatten() {
+    // Beside `network_mode` the networks are wrong altogether, which is reported there.
+    let networks = service.get("networks").filter(|_| service.text("network_mode").is_none());
+    for (name, entry) in networks.and_then(Node::as_map).into_iter().flatten() {
         resource(session, model, service, &Reference { kind: "networks", name, span: entry.key });
     }
     for (name, entry) in service.get("models").and_then(Node::as_map).into_iter().flatten() {

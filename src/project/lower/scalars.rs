@@ -74,7 +74,7 @@ pub(super) fn duration(node: &Node) -> Fit {
     let text = node.scalar_text().unwrap_or_default();
     match Duration::parse(&text) {
         Ok(duration) => Ok(Value::Int(duration.0.into())),
-        Err(error) => Err(Misfit::new(error.to_string())
+        Err(error) => Err(Misfit::new(format!("is not valid: {error}"))
             .hint("write a number with a unit: `30s`, `1m30s`, `500ms`")),
     }
 }
@@ -87,9 +87,8 @@ pub(super) fn bytes(session: &mut Session<'_>, node: &Node) -> Fit {
             .map_err(|_| unexpected("a size", node)),
         Value::Str(text) => match Bytes::parse(text) {
             Ok(bytes) => Ok(Value::Int(bytes.0.into())),
-            Err(error) => {
-                Err(Misfit::new(error.to_string()).hint("write a number with a unit: `512m`, `2g`"))
-            }
+            Err(error) => Err(Misfit::new(format!("is not valid: {error}"))
+                .hint("write a number with a unit: `512m`, `2g`")),
         },
         _ => {
             session.report(
@@ -128,7 +127,7 @@ pub(super) fn command(node: &Node) -> Fit {
     let Value::Str(text) = &node.value else { return Ok(node.value.clone()) };
     match words::split(text) {
         Ok(words) => Ok(Value::Seq(words.into_iter().map(|word| text_at(word, node)).collect())),
-        Err(error) => Err(Misfit::new(error.to_string())
+        Err(error) => Err(Misfit::new(format!("is not valid: {error}"))
             .hint("write the command as a list: `[\"sh\", \"-c\", \"…\"]`")),
     }
 }

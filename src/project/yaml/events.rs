@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as YamlSpan, StrInput, Tag};
+use granit_parser::{
+    ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as YamlSpan, StrInput, Tag,
+};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
@@ -161,7 +163,11 @@ impl<'a> Reader<'a> {
         let width =
             self.text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let message = error.info();
-        let diagnostic = Diagnostic::error(Code::Syntax, format!("not valid YAML: {message}"))
+        let code = match error.kind() {
+            ErrorKind::UnknownAnchor => Code::Alias,
+            _ => Code::Syntax,
+        };
+        let diagnostic = Diagnostic::error(code, format!("not valid YAML: {message}"))
             .at(Span::new(self.file, at, at + width), "here");
         Box::new(match remedy(&message) {
             Some(hint) => diagnostic.hint(hint),
