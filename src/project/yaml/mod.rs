@@ -55,7 +55,7 @@ pub(super) struct Budget {
 impl Default for Budget {
     /// Ten times the largest project that was ever seen.
     fn default() -> Self {
-        Self { nodes: 500_000, bytes: 64 << 20, visits: 20_000_000 }
+        Self { nodes: 500_000, bytes: 64 << 20, visits: 8_000_000 }
     }
 }
 
