@@ -28,7 +28,10 @@
 
 pub mod cli;
 pub mod diagnostic;
+pub mod event;
 pub mod graph;
 pub mod model;
+pub mod plan;
 pub mod project;
+pub mod runtime;
 pub mod ui;

@@ -1,5 +1,6 @@
 //! Plain data that every module may use: the project as Compose means it, how it is written out,
-//! and the schema of what users write.
+//! the schema of what users write, what runtimes are asked to make ([`spec`]) and what they found
+//! ([`observed`]).
 //!
 //! In: canonical values, through `Deserialize` (durations are nanoseconds, sizes are bytes, short
 //! forms are long forms). Out: [`Project`] for everyone, text through [`render`], hashes through
@@ -32,11 +33,13 @@ mod healthcheck;
 mod hook;
 mod host;
 mod include;
+pub mod label;
 mod logging;
 mod mark;
 mod mount;
 mod network;
 pub mod number;
+pub mod observed;
 mod port;
 mod project;
 mod provider;
@@ -45,6 +48,7 @@ mod scalar;
 pub mod schema;
 mod service;
 pub mod size;
+pub mod spec;
 mod ulimit;
 mod volume;
 

@@ -1,0 +1,21 @@
+//! Decides what has to change.
+//!
+//! [`reconcile`] compares what a command asks for ([`Desired`]) with what exists
+//! ([`Observed`](crate::model::observed::Observed)) and returns a [`Plan`]: a graph of small steps
+//! that leads from one to the other.
+//!
+//! # Invariants
+//!
+//! - **Pure.** Nothing here reads a file, a clock, the environment or a socket. The same inputs
+//!   give the same plan, printed the same way.
+//! - **Complete.** A plan leaves nothing to choose: names, numbers and images are settled here.
+//! - **Convergent.** Planning again after a plan has run gives an empty plan; so does stopping
+//!   half way, planning again and running the rest.
+//!
+//! # Not here
+//!
+//! Asking the user (a plan lists what needs consent; `cli` asks), running (`scheduler`).
+
+mod step;
+
+pub use step::{Cause, Change, HookStage, Op, Plan, Policy, Role, Severity, Step, StepId, Subject};
