@@ -2,7 +2,7 @@
 //!
 //! In: names and edges. Out: circles. Generic: it knows nothing of services.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
@@ -22,6 +22,29 @@ impl<'n> Graph<'n> {
     /// Adds that `from` depends on `to`.
     pub fn depend(&mut self, from: &'n str, to: &'n str) {
         self.edges.add_edge(from, to, ());
+    }
+
+    /// All names, each after those that it depends on, else in alphabetical order. Names in a
+    /// circle come in the order of the alphabet.
+    pub fn order(&self) -> Vec<&'n str> {
+        let mut names: Vec<&str> = self.edges.nodes().collect();
+        names.sort_unstable();
+        let mut order = Vec::with_capacity(names.len());
+        let mut seen = HashSet::new();
+        // Depth first without recursion: a name is told when all that it depends on has been.
+        let mut stack: Vec<(&str, bool)> =
+            names.into_iter().rev().map(|name| (name, false)).collect();
+        while let Some((name, is_done)) = stack.pop() {
+            if is_done {
+                order.push(name);
+            } else if seen.insert(name) {
+                stack.push((name, true));
+                let mut needed: Vec<&str> = self.edges.neighbors(name).collect();
+                needed.sort_unstable_by(|a, b| b.cmp(a));
+                stack.extend(needed.into_iter().map(|name| (name, false)));
+            }
+        }
+        order
     }
 
     /// One circle for each group of names that depend on each other, each from its first name in

@@ -118,7 +118,7 @@ pub enum Health {
 }
 
 /// How far a container has to get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Milestone {
     /// It is healthy; one without a health check never gets there.
     Healthy,

@@ -14,6 +14,8 @@ pub struct Project {
     pub working_dir: PathBuf,
     /// The project's files, absolute.
     pub compose_files: Vec<PathBuf>,
+    /// The `--env-file`s, absolute; empty if the default `.env` was taken.
+    pub env_files: Vec<PathBuf>,
     /// Active profiles.
     pub profiles: Vec<String>,
     /// Enabled services.

@@ -26,6 +26,9 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// Networks to join, the primary one first.
     pub endpoints: Vec<Endpoint>,
+    /// Containers of the project whose namespaces or volumes it shares: the config hash has their
+    /// ids in place of their names.
+    pub shares_with: Vec<String>,
     /// Links: `CONTAINER:ALIAS`.
     pub links: Vec<String>,
     /// What only the containers of `run` have.

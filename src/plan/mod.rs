@@ -16,6 +16,30 @@
 //!
 //! Asking the user (a plan lists what needs consent; `cli` asks), running (`scheduler`).
 
+mod desired;
+mod down;
+mod drift;
+pub mod labels;
+pub mod name;
+mod references;
+pub mod spec;
 mod step;
+mod up;
 
+pub use desired::{
+    Action, AnonymousVolumes, ChangedVolumes, Create, Dependents, Desired, Down, Origin, Orphans,
+    Recreate, Removal, Treatment, Until, Up,
+};
 pub use step::{Cause, Change, HookStage, Op, Plan, Policy, Role, Severity, Step, StepId, Subject};
+
+use crate::model::observed::Observed;
+
+/// The steps that lead from what is observed to what is desired.
+pub fn reconcile(desired: &Desired<'_>, observed: &Observed) -> Plan {
+    match desired {
+        Desired::Up(up) => up::plan(up, observed),
+        Desired::Treat(treatment) => down::treat(treatment, observed),
+        Desired::Removed(removal) => down::remove(removal, observed),
+        Desired::Down(down) => down::down(down, observed),
+    }
+}

@@ -304,6 +304,20 @@ impl Step {
 }
 
 impl Op {
+    /// Runs a hook right after the start.
+    pub fn post_start(container: &str, hook: &Hook) -> Self {
+        Self::hook(container, hook, HookStage::PostStart)
+    }
+
+    /// Runs a hook before the container is stopped.
+    pub fn pre_stop(container: &str, hook: &Hook) -> Self {
+        Self::hook(container, hook, HookStage::PreStop)
+    }
+
+    fn hook(container: &str, hook: &Hook, stage: HookStage) -> Self {
+        Self::RunHook { container: container.to_owned(), hook: Arc::new(hook.clone()), stage }
+    }
+
     /// What it is done to, as progress names it: `Container shop-web-1`.
     pub fn subject(&self) -> Subject<'_> {
         match self {

@@ -78,7 +78,7 @@ pub fn value_json(value: &serde_yaml::Value) -> Result<String, RenderError> {
 }
 
 /// Renders a part of the model as JSON in one line: what hashes are made of.
-pub(super) fn compact_json(value: &impl Serialize) -> Result<String, RenderError> {
+pub fn compact_json(value: &impl Serialize) -> Result<String, RenderError> {
     Ok(json::compact(&tree::build(value, Format::Json)?))
 }
 
