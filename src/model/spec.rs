@@ -120,6 +120,8 @@ pub struct BuildSpec {
     pub platform: String,
     /// Values of the build's secrets, by id: a file of the host or the content itself.
     pub secrets: Vec<BuildSecret>,
+    /// The images behind `additional_contexts: NAME: service:OTHER`, by that service.
+    pub bases: Dict,
     /// Flags of `build` that are no attributes.
     pub options: BuildOptions,
 }

@@ -19,6 +19,7 @@
 mod desired;
 mod down;
 mod drift;
+pub mod images;
 pub mod labels;
 pub mod name;
 mod references;
@@ -43,3 +44,6 @@ pub fn reconcile(desired: &Desired<'_>, observed: &Observed) -> Plan {
         Desired::Down(down) => down::down(down, observed),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -266,7 +266,9 @@ pub struct Change {
 
 impl Plan {
     /// Adds a step and returns its position.
-    pub fn add(&mut self, step: Step) -> StepId {
+    pub fn add(&mut self, mut step: Step) -> StepId {
+        step.after.sort_unstable();
+        step.after.dedup();
         self.steps.push(step);
         self.steps.len() - 1
     }
@@ -488,7 +490,7 @@ impl fmt::Display for Cause {
                 }
                 Ok(())
             }
-            Self::ConfigChanged => f.write_str("the service changed"),
+            Self::ConfigChanged => f.write_str("settings changed"),
             Self::ImageChanged { image } => write!(f, "image {image} is another one now"),
             Self::NotAttached { network } => write!(f, "not attached to network {network}"),
             Self::NotMounted { volume } => write!(f, "volume {volume} is not mounted"),
