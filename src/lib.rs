@@ -14,6 +14,7 @@
 //! | [`graph`] | names and what they depend on | nothing else of ours |
 //! | [`diagnostic`] | errors that are ready to be drawn, and the texts that they point into | nothing else of ours |
 //! | [`project`] | text to [`model::Project`], with every mistake at its place | `model`, `graph`, `diagnostic` |
+//! | [`scheduler`] | runs a plan: what may start when, shutdown, where the time went | `model`, `graph`, `plan`, `event`, `runtime` |
 //! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, and the nodes of `project` |
 //! | [`cli`] | the command line: one file for each command | everything; nothing uses it |
 //!
@@ -34,4 +35,5 @@ pub mod model;
 pub mod plan;
 pub mod project;
 pub mod runtime;
+pub mod scheduler;
 pub mod ui;

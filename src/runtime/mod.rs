@@ -10,6 +10,7 @@
 
 pub mod docker;
 mod error;
+pub mod fake;
 mod session;
 
 use async_trait::async_trait;
