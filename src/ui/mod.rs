@@ -15,12 +15,16 @@
 
 pub mod diagnostics;
 pub mod explain;
+pub mod failure;
 pub mod log;
+pub mod progress;
 pub mod report;
+pub mod size;
 pub mod table;
 pub mod text;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 
@@ -42,7 +46,41 @@ pub enum Colour {
 #[derive(Debug, Default)]
 pub struct Screen {
     colour: Colour,
-    captured: Option<Captured>,
+    captured: Option<Kept>,
+}
+
+/// What is written, shared by a screen and its writers.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Captured>>);
+
+impl Kept {
+    fn lock(&self) -> MutexGuard<'_, Captured> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Err,
+}
+
+/// Writes to one stream of a screen that keeps it.
+struct KeptStream(Kept, Stream);
+
+impl Write for KeptStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut captured = self.0.lock();
+        match self.1 {
+            Stream::Out => captured.out.write(bytes),
+            Stream::Err => captured.err.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What was written to a screen that keeps it.
@@ -62,12 +100,12 @@ impl Screen {
 
     /// A screen that keeps what is written, for tests and embedding.
     pub fn captured() -> Self {
-        Self { colour: Colour::Never, captured: Some(Captured::default()) }
+        Self { colour: Colour::Never, captured: Some(Kept::default()) }
     }
 
     /// Takes what was written so far; empty for the streams of the process.
     pub fn take(&mut self) -> Captured {
-        self.captured.as_mut().map(std::mem::take).unwrap_or_default()
+        self.captured.as_ref().map(|kept| std::mem::take(&mut *kept.lock())).unwrap_or_default()
     }
 
     /// Decides about colours from here on.
@@ -81,8 +119,8 @@ impl Screen {
     ///
     /// If the stream cannot be written.
     pub fn data(&mut self, text: &str) -> io::Result<()> {
-        match &mut self.captured {
-            Some(captured) => captured.out.write_all(text.as_bytes()),
+        match &self.captured {
+            Some(kept) => kept.lock().out.write_all(text.as_bytes()),
             None => write_whole(io::stdout().lock(), text),
         }
     }
@@ -94,8 +132,8 @@ impl Screen {
     /// If the stream cannot be written.
     pub fn show(&mut self, text: &str) -> io::Result<()> {
         let choice = self.choice();
-        match &mut self.captured {
-            Some(captured) => write_whole(AutoStream::new(&mut captured.out, choice), text),
+        match &self.captured {
+            Some(kept) => write_whole(AutoStream::new(&mut kept.lock().out, choice), text),
             None => write_whole(AutoStream::new(io::stdout().lock(), choice), text),
         }
     }
@@ -104,8 +142,8 @@ impl Screen {
     /// failures are ignored.
     pub fn tell(&mut self, text: &str) {
         let choice = self.choice();
-        let _ = match &mut self.captured {
-            Some(captured) => write_whole(AutoStream::new(&mut captured.err, choice), text),
+        let _ = match &self.captured {
+            Some(kept) => write_whole(AutoStream::new(&mut kept.lock().err, choice), text),
             None => write_whole(AutoStream::new(io::stderr().lock(), choice), text),
         };
     }
@@ -113,6 +151,56 @@ impl Screen {
     /// Tells one error or warning that has no place in a file.
     pub fn message(&mut self, message: Message<'_>) {
         self.tell(&message.draw());
+    }
+
+    /// A writer to standard output that may live on its own; nothing is buffered.
+    pub fn out_writer(&self) -> Box<dyn Write + Send> {
+        match &self.captured {
+            Some(kept) => Box::new(KeptStream(kept.clone(), Stream::Out)),
+            None => Box::new(io::stdout()),
+        }
+    }
+
+    /// A writer to standard error that may live on its own; nothing is buffered.
+    pub fn err_writer(&self) -> Box<dyn Write + Send> {
+        match &self.captured {
+            Some(kept) => Box::new(KeptStream(kept.clone(), Stream::Err)),
+            None => Box::new(io::stderr()),
+        }
+    }
+
+    /// Whether standard output is a terminal.
+    pub fn out_is_terminal(&self) -> bool {
+        self.captured.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Whether standard error is a terminal.
+    pub fn err_is_terminal(&self) -> bool {
+        self.captured.is_none() && io::stderr().is_terminal()
+    }
+
+    /// Whether standard output gets colours.
+    pub fn out_has_colours(&self) -> bool {
+        self.has_colours(Stream::Out)
+    }
+
+    /// Whether standard error gets colours.
+    pub fn err_has_colours(&self) -> bool {
+        self.has_colours(Stream::Err)
+    }
+
+    fn has_colours(&self, stream: Stream) -> bool {
+        match (self.colour, &self.captured) {
+            (Colour::Always, _) => true,
+            (Colour::Never, _) | (Colour::Auto, Some(_)) => false,
+            (Colour::Auto, None) => {
+                let choice = match stream {
+                    Stream::Out => AutoStream::choice(&io::stdout()),
+                    Stream::Err => AutoStream::choice(&io::stderr()),
+                };
+                choice != ColorChoice::Never
+            }
+        }
     }
 
     fn choice(&self) -> ColorChoice {

@@ -12,6 +12,8 @@
 
 use std::borrow::Cow;
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 use crate::diagnostic::{Sources, Span};
 
 /// Replaces what could steer a terminal or reorder a line by visible signs.
@@ -49,6 +51,26 @@ pub fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     }
 }
 
+/// The columns that a text takes on a terminal.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Cuts a text that takes more than `columns` columns.
+pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    let Some(room) = columns.checked_sub(1) else { return Cow::Borrowed("") };
+    let mut taken = 0;
+    let fits = |(_, character): &(usize, char)| {
+        taken += character.width().unwrap_or(0);
+        taken > room
+    };
+    let end = text.char_indices().find(fits).map_or(text.len(), |(at, _)| at);
+    Cow::Owned(format!("{}…", &text[..end]))
+}
+
 /// `1 problem`, `3 problems`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -83,7 +105,7 @@ pub fn source_line(sources: &Sources, span: Span) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, cut, printable, source_line};
+    use super::{count, cut, fit, printable, source_line, width};
     use crate::diagnostic::{Sources, Span};
 
     #[test]
@@ -100,6 +122,16 @@ mod tests {
         );
         assert_eq!(cut("日本語", 2), "日本…");
         assert_eq!(cut("ab", 2), "ab");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(width("日本語"), 6);
+        assert_eq!(
+            [fit("日本語", 6), fit("日本語", 5), fit("日本語", 4)],
+            ["日本語", "日本…", "日…"]
+        );
+        assert_eq!([fit("ab", 1), fit("ab", 0)], ["…", ""]);
     }
 
     #[test]
