@@ -195,6 +195,9 @@ codes! {
     Conflict = "conflicting-attributes", "Two attributes contradict each other.";
     DuplicateMount = "duplicate-mount", "Two mounts have the same target.";
     DuplicateName = "duplicate-name", "Two services have the same container name.";
+    // Against the runtime
+    Unsupported = "unsupported-by-runtime", "The runtime cannot do what an attribute asks for.";
+    MissingExternal = "missing-external", "A resource that is declared as external does not exist.";
     // Warnings
     ObsoleteVersion = "obsolete-version", "The attribute `version` is obsolete and ignored.";
     AmbiguousBoolean = "ambiguous-boolean", "`yes`, `on` and the like are strings in YAML 1.2.";

@@ -6,7 +6,8 @@ use ketch::cli::{self, Process};
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
-        .expect("a runtime without drivers needs nothing that can fail");
+        .expect("the system has file descriptors to spare at the start of a program");
     runtime.block_on(cli::run(&Process::current()))
 }

@@ -8,6 +8,16 @@
 //! - Values that Docker Compose checks in words of its own are plain text here and are checked by
 //!   the command or by [`super::session`].
 
+mod image;
+mod inspect;
+mod lifecycle;
+mod session;
+
+pub(super) use lifecycle::{
+    CreateArgs, CreateFlags, DownArgs, KillArgs, RestartArgs, RmArgs, ScaleArgs, ServicesArgs,
+    StartArgs, StopArgs, UpArgs,
+};
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// The whole command line.
@@ -33,6 +43,28 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Tell where a value comes from
     Explain(ExplainArgs),
+    /// Create and start containers
+    Up(Box<UpArgs>),
+    /// Create containers, but do not start them
+    Create(CreateArgs),
+    /// Start containers that exist
+    Start(StartArgs),
+    /// Stop containers
+    Stop(StopArgs),
+    /// Stop containers and start them again
+    Restart(RestartArgs),
+    /// Send a signal to containers
+    Kill(KillArgs),
+    /// Freeze containers
+    Pause(ServicesArgs),
+    /// Let frozen containers go on
+    Unpause(ServicesArgs),
+    /// Remove containers that do not run
+    Rm(RmArgs),
+    /// Change how many containers services have
+    Scale(ScaleArgs),
+    /// Stop and remove containers and networks
+    Down(DownArgs),
     /// Print the JSON schema of Compose files, for editors
     Schema,
     /// Show the version

@@ -8,8 +8,13 @@ use std::path::PathBuf;
 use super::usage::UsageError;
 use crate::diagnostic::Severity;
 use crate::model::render::RenderError;
+use crate::runtime::RuntimeError;
 use crate::ui::Screen;
 use crate::ui::diagnostics::Message;
+use crate::ui::failure;
+
+/// The exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
 /// Why a command ended early.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +49,40 @@ pub enum Failure {
         /// What to write instead.
         hint: String,
     },
+    /// The runtime failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// Steps of a plan failed.
+    #[error("{} failed", crate::ui::text::count(.0.len(), "step"))]
+    Steps(Vec<failure::Failure>),
+    /// The user wanted the command to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// The user said no.
+    #[error("nothing was changed")]
+    Declined,
+    /// A service has no container that could be meant.
+    #[error("service \"{service}\" is not running{}", index.map(|index| format!(" container #{index}")).unwrap_or_default())]
+    NotRunning {
+        /// The service.
+        service: String,
+        /// The number that was asked for.
+        index: Option<u64>,
+    },
+    /// The lock of a project cannot be taken.
+    #[error("cannot lock project `{project}`")]
+    Lock {
+        /// Which.
+        project: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Signals cannot be listened to.
+    #[error("cannot listen to signals")]
+    Signals(#[source] io::Error),
+    /// Something else, in words.
+    #[error("{0}")]
+    Other(String),
     /// The current directory is gone.
     #[error("the current directory does not exist any more")]
     NoCurrentDirectory,
@@ -72,6 +111,8 @@ pub(super) fn tell(failure: &Failure, screen: &mut Screen) -> u8 {
         // Whoever reads our output has seen enough: `ketch config | head`.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
         Failure::Project => {}
+        Failure::Steps(failures) => screen.tell(&failure::report(failures)),
+        Failure::Interrupted => return INTERRUPTED,
         _ => {
             let hint = hint(failure);
             let text = with_causes(failure);
@@ -142,7 +183,9 @@ fn usage_hint(error: &UsageError) -> Option<String> {
         UsageError::NeedsRegistry { .. } => {
             "write digests into the file: `image: NAME@sha256:…`".to_owned()
         }
-        UsageError::Other(_) => return None,
+        UsageError::Moment(_) | UsageError::Incompatible(..) | UsageError::Other(_) => {
+            return None;
+        }
     })
 }
 

@@ -64,6 +64,11 @@ fn find<'a>(root: &'a Node, path: &str) -> Result<Found<'a>, Failure> {
     Ok(found)
 }
 
+/// Where the value at a path stands.
+pub(super) fn span_at(root: &Node, path: &str) -> Option<Span> {
+    find(root, path).ok().map(|found| found.span)
+}
+
 /// The child that a path begins with: how the path calls it, the child, and the rest of the path.
 fn step<'a, 'p>(node: &'a Node, path: &'p str) -> Option<(&'p str, &'a Node, &'p str)> {
     if let Some((key, rest)) = quoted(path) {

@@ -14,11 +14,15 @@
 mod args;
 mod check;
 mod config;
+mod down;
+mod engine;
 mod exit;
 mod explain;
 mod help;
+mod prompt;
 mod schema;
 mod session;
+mod up;
 mod usage;
 mod version;
 
@@ -63,19 +67,18 @@ impl Process {
 }
 
 /// Runs the command that the arguments name and tells on the standard streams what comes of it.
-#[expect(clippy::unused_async, reason = "commands that reach a runtime will wait for it here")]
 pub async fn run(process: &Process) -> ExitCode {
     let mut screen = Screen::standard();
-    ExitCode::from(run_on(process, &Disk, &mut screen))
+    ExitCode::from(run_on(process, &Disk, &mut screen).await)
 }
 
 /// Runs a command with any files and any screen; returns the exit code.
-pub fn run_on(process: &Process, source: &dyn Source, screen: &mut Screen) -> u8 {
+pub async fn run_on(process: &Process, source: &dyn Source, screen: &mut Screen) -> u8 {
     let result = match parse(&process.arguments) {
-        Ok(cli) => dispatch(cli, process, source, screen),
+        Ok(cli) => dispatch(cli, process, source, screen).await,
         Err(failure) => Err(failure),
     };
-    result.map_or_else(|failure| exit::tell(&failure, screen), |()| 0)
+    result.unwrap_or_else(|failure| exit::tell(&failure, screen))
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, Failure> {
@@ -85,24 +88,50 @@ fn parse(arguments: &[OsString]) -> Result<Cli, Failure> {
     Cli::from_arg_matches(&matches).map_err(failed)
 }
 
-fn dispatch(
+async fn dispatch(
     cli: Cli,
     process: &Process,
     source: &dyn Source,
     screen: &mut Screen,
-) -> Result<(), Failure> {
+) -> Result<u8, Failure> {
     start_log(&cli.global, process);
-    if cli.global.version {
-        return version::run(&args::VersionArgs::default(), screen);
-    }
-    let Some(command) = cli.command else { return Ok(screen.show(&help::overview())?) };
-    let session = || Session::new(cli.global, process, source, screen);
-    match command {
-        Command::Config(args) => config::run(&args, &mut session()?),
-        Command::Check(args) => check::run(&args, &mut session()?),
-        Command::Explain(args) => explain::run(&args, &mut session()?),
+    let command = match cli.command {
+        _ if cli.global.version => Command::Version(args::VersionArgs::default()),
+        Some(command) => command,
+        None => {
+            screen.show(&help::overview())?;
+            return Ok(0);
+        }
+    };
+    let done = match command {
         Command::Schema => schema::run(screen),
         Command::Version(args) => version::run(&args, screen),
+        command => {
+            let mut session = Session::new(cli.global, process, source, screen)?;
+            return run_command(command, &mut session).await;
+        }
+    };
+    done.map(|()| 0)
+}
+
+/// Runs a command on a project.
+async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, Failure> {
+    match command {
+        Command::Config(args) => config::run(&args, session).map(|()| 0),
+        Command::Check(args) => check::run(&args, session).map(|()| 0),
+        Command::Explain(args) => explain::run(&args, session).map(|()| 0),
+        Command::Up(args) => up::up(&args, session).await,
+        Command::Create(args) => up::create(&args, session).await,
+        Command::Start(args) => up::start(&args, session).await,
+        Command::Scale(args) => up::scale(&args, session).await,
+        Command::Down(args) => down::down(&args, session).await,
+        Command::Stop(args) => down::stop(&args, session).await,
+        Command::Restart(args) => down::restart(&args, session).await,
+        Command::Kill(args) => down::kill(&args, session).await,
+        Command::Pause(args) => down::pause(&args, session).await,
+        Command::Unpause(args) => down::unpause(&args, session).await,
+        Command::Rm(args) => down::rm(&args, session).await,
+        Command::Schema | Command::Version(_) => Ok(0),
     }
 }
 

@@ -7,6 +7,8 @@
 //! - Global flags are checked before anything is read, as Docker Compose does.
 //! - A flag beats the environment of the process, and that beats the project's `.env`.
 
+use std::num::NonZeroUsize;
+
 use indexmap::IndexMap;
 
 use super::Process;
@@ -68,6 +70,32 @@ impl<'a> Session<'a> {
             all_resources: self.global.all_resources,
             ..Request::default()
         })
+    }
+
+    /// The environment of the process.
+    pub(super) fn environment(&self) -> &IndexMap<String, String> {
+        &self.process.environment
+    }
+
+    /// The name that the user gives to the project without a file: `--project-name`, or
+    /// `COMPOSE_PROJECT_NAME`.
+    pub(super) fn given_name(&self) -> Option<String> {
+        let variable = self.process.environment.get("COMPOSE_PROJECT_NAME");
+        self.global.project_name.as_ref().or(variable).filter(|name| !name.is_empty()).cloned()
+    }
+
+    /// How many things may be done at once: `--parallel`, else `COMPOSE_PARALLEL_LIMIT`; `None`:
+    /// any number.
+    pub(super) fn parallel(&self) -> Option<NonZeroUsize> {
+        let variable = || self.process.environment.get("COMPOSE_PARALLEL_LIMIT")?.parse().ok();
+        let number = self.global.parallel.or_else(variable)?;
+        usize::try_from(number).ok().and_then(NonZeroUsize::new)
+    }
+
+    /// How progress is shown, as the user says it.
+    pub(super) fn progress_word(&self) -> String {
+        let variable = self.process.environment.get("COMPOSE_PROGRESS");
+        self.global.progress.as_ref().or(variable).cloned().unwrap_or_default()
     }
 
     /// Loads, and leaves it to the caller to tell what is wrong.

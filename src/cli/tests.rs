@@ -25,6 +25,11 @@ volumes:
 x-note: '${TAG:-latest} ${NEEDED:?} ${ALT:+alt}'
 ";
 
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
 /// Runs `ketch ARGUMENTS` in a directory with one file; shows code, standard output and error.
 fn ketch_with(file: &str, environment: &[(&str, &str)], arguments: &str) -> String {
     let source = Memory::default().with("/p/compose.yaml", file);
@@ -36,7 +41,7 @@ fn ketch_with(file: &str, environment: &[(&str, &str)], arguments: &str) -> Stri
         cwd: Some(PathBuf::from("/p")),
     };
     let mut screen = Screen::captured();
-    let code = run_on(&process, &source, &mut screen);
+    let code = block_on(run_on(&process, &source, &mut screen));
     let captured = screen.take();
     let (out, err) =
         (String::from_utf8_lossy(&captured.out), String::from_utf8_lossy(&captured.err));
@@ -279,7 +284,7 @@ fn a_missing_directory_is_told() {
     let process =
         Process { arguments: vec!["ketch".into(), "config".into()], ..Process::default() };
     let mut screen = Screen::captured();
-    assert_eq!(run_on(&process, &Memory::default(), &mut screen), 1);
+    assert_eq!(block_on(run_on(&process, &Memory::default(), &mut screen)), 1);
     assert_snapshot!(String::from_utf8_lossy(&screen.take().err), @"
     error: the current directory does not exist any more
     hint: change to a directory that exists

@@ -72,6 +72,12 @@ pub enum UsageError {
         /// Why not.
         reason: Option<String>,
     },
+    /// Something that is no point in time.
+    #[error("`{0}` is not a time such as `42m` or `2026-11-23T12:00:00Z`")]
+    Moment(String),
+    /// Flags that exclude each other.
+    #[error("{0} and {1} are incompatible")]
+    Incompatible(&'static str, &'static str),
     /// `explain` without a path.
     #[error("`explain` needs the path of a value")]
     MissingPath,

@@ -22,6 +22,7 @@ mod drift;
 pub mod images;
 pub mod labels;
 pub mod name;
+mod needs;
 mod references;
 pub mod spec;
 mod step;
@@ -31,6 +32,7 @@ pub use desired::{
     Action, AnonymousVolumes, ChangedVolumes, Create, Dependents, Desired, Down, Origin, Orphans,
     Recreate, Removal, Treatment, Until, Up,
 };
+pub use needs::{Need, needs};
 pub use step::{Cause, Change, HookStage, Op, Plan, Policy, Role, Severity, Step, StepId, Subject};
 
 use crate::model::observed::Observed;

@@ -20,7 +20,7 @@ use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
 };
-use crate::model::{Hook, ServiceNetwork};
+use crate::model::{Feature, Hook, ServiceNetwork};
 
 pub use error::RuntimeError;
 pub use session::{
@@ -36,27 +36,6 @@ pub type Stream<'a, T> = BoxStream<'a, Result<T>>;
 
 /// Takes progress while an image is pulled, pushed or built.
 pub type OnProgress<'a> = &'a (dyn Fn(Progress) + Send + Sync);
-
-/// What some runtimes, or old versions of them, cannot do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Feature {
-    /// `healthcheck.start_interval`.
-    HealthStartInterval,
-    /// `networks.*.gw_priority`.
-    GatewayPriority,
-    /// `networks.*.interface_name`.
-    InterfaceName,
-    /// Volumes of type `image`.
-    ImageMount,
-    /// `volume.subpath`.
-    VolumeSubpath,
-    /// `bind.recursive`.
-    RecursiveBind,
-    /// `enable_ipv4: false`.
-    DisableIpv4,
-    /// `annotations`.
-    Annotations,
-}
 
 /// What a container runtime must be able to do.
 ///

@@ -56,9 +56,8 @@ impl Report {
     /// Whether every step ran and none failed with more than a warning.
     pub fn is_success(&self) -> bool {
         let went_well = |step: &Option<Ended>| {
-            step.as_ref().is_some_and(|step| {
-                matches!(step.outcome, Outcome::Done | Outcome::Warned { .. })
-            })
+            step.as_ref()
+                .is_some_and(|step| matches!(step.outcome, Outcome::Done | Outcome::Warned { .. }))
         };
         self.steps.iter().all(went_well)
     }

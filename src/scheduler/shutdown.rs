@@ -68,7 +68,7 @@ impl Shutdown {
     }
 
     /// Returns when it is as urgent as this.
-    pub(super) async fn reaches(mut self, stage: Stage) {
+    pub async fn reaches(mut self, stage: Stage) {
         if self.0.wait_for(|now| *now >= stage).await.is_err() {
             // The trigger is gone: it will never be.
             std::future::pending().await

@@ -113,6 +113,11 @@ impl Screen {
         self.colour = colour;
     }
 
+    /// What was decided about colours.
+    pub fn colour(&self) -> Colour {
+        self.colour
+    }
+
     /// Writes data to standard output, byte for byte.
     ///
     /// # Errors

@@ -7,7 +7,12 @@ use clap::Args;
 #[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
 pub(in crate::cli) struct RunArgs {
     /// The service, then the command and its arguments
-    #[arg(value_name = "SERVICE [COMMAND]", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "SERVICE [COMMAND]",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     pub(in crate::cli) words: Vec<String>,
     /// Run in the background and print the id
     #[arg(short, long)]

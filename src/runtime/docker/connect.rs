@@ -32,6 +32,11 @@ pub enum Address {
 }
 
 impl Docker {
+    /// Finds the engine.
+    pub async fn connect(_settings: Settings) -> Result<Self> {
+        todo!()
+    }
+
     pub(super) fn feature_missing(&self, _feature: Feature) -> Option<String> {
         todo!()
     }

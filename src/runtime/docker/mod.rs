@@ -25,15 +25,15 @@ use bollard::Docker as Client;
 use futures_util::stream::BoxStream;
 
 use super::{
-    AttachOptions, Bytes, Chunk, Commit, ExecSpec, Feature, LogOptions, OnProgress, PathInfo,
-    ProcessTable, Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session, Size,
-    Stream, Terminal, Volumes,
+    AttachOptions, Bytes, Chunk, Commit, ExecSpec, LogOptions, OnProgress, PathInfo, ProcessTable,
+    Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session, Size, Stream, Terminal,
+    Volumes,
 };
 use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume};
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
 };
-use crate::model::{Hook, ServiceNetwork};
+use crate::model::{Feature, Hook, ServiceNetwork};
 
 pub use connect::{Address, Settings};
 

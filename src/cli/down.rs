@@ -1,0 +1,178 @@
+//! `ketch down`, `stop`, `restart`, `kill`, `pause`, `unpause`, `rm`: takes containers down.
+//!
+//! In: flags, and a project from files or labels. Out: a plan that is run.
+
+use std::collections::BTreeSet;
+
+use super::args::{DownArgs, KillArgs, RestartArgs, RmArgs, ServicesArgs, StopArgs};
+use super::engine::{Engine, Target, observe};
+use super::exit::Failure;
+use super::prompt::ask;
+use super::session::{Session, is_true};
+use super::usage::UsageError;
+use crate::model::observed::Observed;
+use crate::plan::name::Names;
+use crate::plan::{
+    Action, Dependents, Desired, Down, Op, Origin, Orphans, Removal, Treatment, reconcile,
+};
+
+/// Leaves nothing of the project.
+pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    let variable = session.environment().get("COMPOSE_REMOVE_ORPHANS");
+    let remove = args.remove_orphans || variable.is_some_and(|value| is_true(value));
+    let mut engine = Engine::connect(session).await?;
+    let mut target = Target::find(&mut engine).await?;
+    let services = match target.origin() {
+        Origin::Files if !args.services.is_empty() => target.named(&args.services)?,
+        _ => args.services.iter().cloned().collect(),
+    };
+    let _lock = engine.lock(&target.project).await?;
+    let observed = observe(&*engine.runtime, &target.project, &[]).await?;
+    let desired = Down {
+        project: &target.project,
+        services,
+        volumes: args.volumes,
+        orphans: if remove { Orphans::Remove } else { Orphans::Ignore },
+        seconds: args.timeout,
+        images: images(&engine, &target, args.rmi.as_deref()).await?,
+        origin: target.origin(),
+    };
+    let plan = reconcile(&Desired::Down(desired), &observed);
+    if plan.is_empty() {
+        let text = format!("No resource found to remove for project {:?}.", target.project.name);
+        engine.progress.aside(&format!("{text}\n"));
+    }
+    engine.run(&plan).await?;
+    Ok(0)
+}
+
+/// The images that `--rmi` removes.
+async fn images(
+    engine: &Engine<'_, '_>,
+    target: &Target,
+    which: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let all = match which {
+        None | Some("") => return Ok(Vec::new()),
+        Some("local") => false,
+        Some("all") => true,
+        Some(word) => {
+            return Err(UsageError::Other(format!("invalid value for --rmi: {word:?}")).into());
+        }
+    };
+    let project = &target.project;
+    let names = Names { project: &project.name, separator: target.separator };
+    let mut images: BTreeSet<String> =
+        engine.runtime.project_images(&project.name).await?.into_iter().collect();
+    for (name, service) in &project.services {
+        if all || (service.image.is_empty() && target.origin() == Origin::Files) {
+            let image = names.image(name, service);
+            if engine.runtime.find_image(&image).await?.is_some() {
+                images.insert(image);
+            }
+        }
+    }
+    Ok(images.into_iter().collect())
+}
+
+/// Stops containers.
+pub(super) async fn stop(args: &StopArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    treat(session, &args.services, Action::Stop { seconds: args.timeout }).await
+}
+
+/// Restarts containers.
+pub(super) async fn restart(args: &RestartArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    let dependents = if args.no_deps { Dependents::Ignore } else { Dependents::Follow };
+    let action = Action::Restart { seconds: args.stop.timeout, dependents };
+    treat(session, &args.stop.services, action).await
+}
+
+/// Freezes containers.
+pub(super) async fn pause(args: &ServicesArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    treat(session, &args.services, Action::Pause).await
+}
+
+/// Lets frozen containers go on.
+pub(super) async fn unpause(args: &ServicesArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    treat(session, &args.services, Action::Unpause).await
+}
+
+/// Sends a signal to containers.
+pub(super) async fn kill(args: &KillArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    let variable = session.environment().get("COMPOSE_REMOVE_ORPHANS");
+    let orphans = args.remove_orphans || variable.is_some_and(|value| is_true(value));
+    let mut engine = Engine::connect(session).await?;
+    let mut target = Target::find(&mut engine).await?;
+    let mut services = target.named(&args.services)?;
+    let _lock = engine.lock(&target.project).await?;
+    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    if orphans && args.services.is_empty() {
+        services.extend(observed.containers.iter().map(|it| it.service().to_owned()));
+    }
+    let action = Action::Kill { signal: args.signal.clone() };
+    let desired = Desired::Treat(Treatment { project: &target.project, services, action });
+    let plan = reconcile(&desired, &observed);
+    if plan.is_empty() {
+        engine.progress.aside("No container to kill\n");
+    }
+    engine.run(&plan).await?;
+    Ok(0)
+}
+
+async fn treat(
+    session: &mut Session<'_>,
+    services: &[String],
+    action: Action,
+) -> Result<u8, Failure> {
+    let mut engine = Engine::connect(session).await?;
+    let mut target = Target::find(&mut engine).await?;
+    let services = target.named(services)?;
+    let _lock = engine.lock(&target.project).await?;
+    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    let desired = Desired::Treat(Treatment { project: &target.project, services, action });
+    engine.run(&reconcile(&desired, &observed)).await?;
+    Ok(0)
+}
+
+/// Removes containers that do not run.
+pub(super) async fn rm(args: &RmArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    let mut engine = Engine::connect(session).await?;
+    let mut target = Target::find(&mut engine).await?;
+    let services = target.named(&args.services)?;
+    let _lock = engine.lock(&target.project).await?;
+    if args.stop {
+        let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+        let action = Action::Stop { seconds: None };
+        let services = services.clone();
+        let desired = Desired::Treat(Treatment { project: &target.project, services, action });
+        engine.run(&reconcile(&desired, &observed)).await?;
+    }
+    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    remove(args, &mut engine, (&target, services), &observed).await
+}
+
+async fn remove(
+    args: &RmArgs,
+    engine: &mut Engine<'_, '_>,
+    (target, services): (&Target, BTreeSet<String>),
+    observed: &Observed,
+) -> Result<u8, Failure> {
+    let removal =
+        Removal { project: &target.project, services, stop: false, volumes: args.volumes };
+    let plan = reconcile(&Desired::Removed(removal), observed);
+    if plan.is_empty() {
+        engine.progress.aside("No stopped containers\n");
+        return Ok(0);
+    }
+    let names: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.op, Op::RemoveContainer { .. }))
+        .map(|step| step.op.subject().name())
+        .collect();
+    let question = format!("Going to remove {}", names.join(", "));
+    if args.force || engine.session.global.dry_run || ask(engine.session.screen, &question)? {
+        engine.run(&plan).await?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,152 @@
+//! Brings a project up: images first, then containers. What `up`, `create`, `start`, `scale` and
+//! `run` have in common.
+
+use super::{Converged, Engine, Target, now, observe};
+use crate::cli::exit::Failure;
+use crate::cli::explain::span_at;
+use crate::cli::prompt::ask;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::observed::Observed;
+use crate::plan::images::{self, ImageFlags};
+use crate::plan::{ChangedVolumes, Desired, Op, Plan, Up, needs, reconcile};
+use crate::ui::diagnostics::{Warnings, draw};
+
+/// Whether the user is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Consent {
+    /// He is.
+    Ask,
+    /// He said yes already.
+    Given,
+}
+
+impl Engine<'_, '_> {
+    /// Pulls and builds what is missing, or shall be.
+    pub(in crate::cli) async fn prepare_images(
+        &mut self,
+        up: &Up<'_>,
+        flags: &ImageFlags,
+    ) -> Result<(), Failure> {
+        let flags = ImageFlags { now: now(), ..flags.clone() };
+        let references = images::references(up);
+        let mut observed = self.observe_images(&references).await?;
+        let pulls = images::pulls(up, &observed, &flags);
+        if !pulls.is_empty() {
+            self.run(&pulls).await?;
+            observed = self.observe_images(&references).await?;
+        }
+        let builds = images::builds(up, &observed, &flags);
+        if !builds.is_empty() {
+            self.run(&builds).await?;
+        }
+        Ok(())
+    }
+
+    async fn observe_images(&self, references: &[String]) -> Result<Observed, Failure> {
+        let find = references.iter().map(async |reference| {
+            let image = self.runtime.find_image(reference).await?;
+            Ok::<_, Failure>(image.map(|image| (reference.clone(), image)))
+        });
+        let found = futures_util::future::try_join_all(find).await?;
+        Ok(Observed { images: found.into_iter().flatten().collect(), ..Observed::default() })
+    }
+
+    /// Observes, plans, asks where data would be lost, and runs the plan.
+    pub(in crate::cli) async fn bring_up(
+        &mut self,
+        target: &Target,
+        mut up: Up<'_>,
+        consent: Consent,
+    ) -> Result<Converged, Failure> {
+        let mut plan = self.plan_up(target, &up).await?;
+        if consent == Consent::Ask && !self.session.global.dry_run && !self.agree(&plan)? {
+            up.changed_volumes = ChangedVolumes::Keep;
+            plan = self.plan_up(target, &up).await?;
+        }
+        self.run(&plan).await
+    }
+
+    /// What would be done to bring a project up.
+    pub(in crate::cli) async fn plan_up(
+        &mut self,
+        target: &Target,
+        up: &Up<'_>,
+    ) -> Result<Plan, Failure> {
+        self.check_features(target)?;
+        let observed = observe(&*self.runtime, up.project, &images::references(up)).await?;
+        self.check_external(target, &observed)?;
+        Ok(reconcile(&Desired::Up(up.clone()), &observed))
+    }
+
+    /// Asks about each volume that would lose its data.
+    fn agree(&mut self, plan: &Plan) -> Result<bool, Failure> {
+        for step in plan.needs_consent() {
+            let Op::RemoveVolume(volume) = &step.op else { continue };
+            let question = format!(
+                "Volume {volume:?} exists but doesn't match configuration in compose file. \
+                 Recreate (data will be lost)?"
+            );
+            if !ask(self.session.screen, &question)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Refuses what the runtime cannot do, each at its place, before anything runs.
+    fn check_features(&mut self, target: &Target) -> Result<(), Failure> {
+        let lacking: Vec<(String, String)> = needs(&target.project)
+            .into_iter()
+            .filter_map(|(feature, path)| Some((path, self.runtime.lacks(feature)?)))
+            .collect();
+        self.refuse(target, Code::Unsupported, lacking)
+    }
+
+    /// Refuses external networks and volumes that do not exist.
+    fn check_external(&mut self, target: &Target, observed: &Observed) -> Result<(), Failure> {
+        let project = &target.project;
+        let networks = project
+            .networks
+            .iter()
+            .filter(|(_, network)| network.external && observed.network(&network.name).is_none());
+        let volumes = project
+            .volumes
+            .iter()
+            .filter(|(_, volume)| volume.external && observed.volume(&volume.name).is_none());
+        let networks = networks.map(|(key, network)| {
+            let text =
+                format!("network {} declared as external, but could not be found", network.name);
+            (format!("networks.{key}"), text)
+        });
+        let volumes = volumes.map(|(key, volume)| {
+            (format!("volumes.{key}"), format!("external volume {:?} not found", volume.name))
+        });
+        self.refuse(target, Code::MissingExternal, networks.chain(volumes).collect())
+    }
+
+    /// Draws problems at the places of their paths; fails if there is one.
+    fn refuse(
+        &mut self,
+        target: &Target,
+        code: Code,
+        problems: Vec<(String, String)>,
+    ) -> Result<(), Failure> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let Some((sources, tree)) = &target.files else {
+            let texts: Vec<String> = problems.into_iter().map(|(_, text)| text).collect();
+            return Err(Failure::Other(texts.join("; ")));
+        };
+        let diagnostics: Vec<Diagnostic> = problems
+            .into_iter()
+            .map(|(path, text)| match span_at(tree, &path) {
+                Some(span) => Diagnostic::error(code, text).at(span, path),
+                None => Diagnostic::error(code, format!("{path}: {text}")),
+            })
+            .collect();
+        self.progress.finish();
+        self.session.screen.tell(&draw(sources, &diagnostics, Warnings::Full));
+        Err(Failure::Project)
+    }
+}

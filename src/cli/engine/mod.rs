@@ -1,0 +1,108 @@
+//! What commands that reach a runtime have in common.
+//!
+//! In: a [`Session`] and flags. Out: a connection, the project, what is observed, and plans that
+//! are run. One file for each of these steps.
+//!
+//! # Invariants
+//!
+//! - Commands that change a project hold its lock while a plan is made and run.
+//! - Nothing here branches on the kind of runtime.
+
+mod bring_up;
+mod converge;
+mod failures;
+mod lock;
+mod observe;
+mod select;
+mod signals;
+mod target;
+mod time;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::runtime::Runtime;
+use crate::runtime::docker::{Docker, Settings};
+use crate::scheduler::Trigger;
+use crate::ui::progress::{How, Mode, Prefix, Progress};
+
+use super::exit::Failure;
+use super::session::Session;
+use super::usage::UsageError;
+
+pub(super) use bring_up::Consent;
+pub(super) use converge::Converged;
+pub(super) use lock::Lock;
+pub(super) use observe::observe;
+pub(super) use select::{containers, one_container};
+pub(super) use signals::Interrupts;
+pub(super) use target::Target;
+pub(super) use time::moment;
+
+/// A command that reaches a runtime.
+pub(super) struct Engine<'s, 'a> {
+    pub(super) session: &'s mut Session<'a>,
+    pub(super) runtime: Box<dyn Runtime>,
+    pub(super) progress: Progress,
+    pub(super) interrupts: Interrupts,
+}
+
+/// Whether Ketch runs health checks itself until they first succeed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Probes {
+    /// It does.
+    #[default]
+    Eager,
+    /// It leaves them to the runtime.
+    Engine,
+}
+
+impl<'s, 'a> Engine<'s, 'a> {
+    /// Connects to the runtime.
+    pub(super) async fn connect(session: &'s mut Session<'a>) -> Result<Self, Failure> {
+        Self::connect_with(session, Probes::Eager).await
+    }
+
+    /// Connects to the runtime.
+    pub(super) async fn connect_with(
+        session: &'s mut Session<'a>,
+        probes: Probes,
+    ) -> Result<Self, Failure> {
+        let mode = progress_mode(session)?;
+        let settings = Settings {
+            environment: session.environment().clone(),
+            host: None,
+            context: None,
+            parallel: session.parallel().map_or(0, std::num::NonZeroUsize::get),
+            eager_probes: probes == Probes::Eager,
+        };
+        let runtime = Box::new(Docker::connect(settings).await?);
+        let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
+        let progress = Progress::new(session.screen, mode, prefix);
+        let interrupts = Interrupts::listen()?;
+        Ok(Self { session, runtime, progress, interrupts })
+    }
+
+    /// Shows no progress from here on: `--quiet`.
+    pub(super) fn silence(&mut self) {
+        self.progress = Progress::new(self.session.screen, Mode::Quiet, Prefix::None);
+    }
+
+    /// What the user triggers with Ctrl-C.
+    pub(super) fn trigger(&self) -> &Trigger {
+        self.interrupts.trigger()
+    }
+}
+
+/// How progress is shown, from `--progress` and `--ansi`.
+fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
+    let word = session.progress_word();
+    let invalid = |_| UsageError::Progress(word.clone());
+    let how = How::parse(&word).map_err(invalid)?;
+    Ok(how.mode(session.screen.colour(), session.screen).map_err(invalid)?)
+}
+
+/// The time, in seconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,156 @@
+//! `ketch up`, `create`, `start`, `scale`: brings containers up.
+//!
+//! In: flags and a project. Out: images, then containers, and with `up` their output.
+
+mod flags;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::args::{CreateArgs, ScaleArgs, StartArgs, UpArgs};
+use super::engine::{Consent, Converged, Engine, Probes, Target};
+use super::exit::Failure;
+use super::session::Session;
+use crate::plan::images::ImageFlags;
+use crate::plan::{AnonymousVolumes, Create, Orphans, Recreate, Until, Up};
+
+/// Brings the project up.
+pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    flags::check_up(args)?;
+    let scale = flags::scale(&args.create.scale)?;
+    let mut target = Target::load(session, &args.services)?;
+    target.restrict(&args.services, args.no_deps)?;
+    target.check_scale(&scale)?;
+    let until = match (args.no_start, args.wait) {
+        (true, _) => Until::Created,
+        (false, true) => Until::Ready,
+        (false, false) => Until::Started,
+    };
+    let up = Up {
+        until,
+        scale,
+        recreate_dependencies: if args.always_recreate_deps {
+            Recreate::Force
+        } else {
+            flags::recreate_dependencies(&args.create)
+        },
+        anonymous_volumes: if args.renew_anon_volumes {
+            AnonymousVolumes::Renew
+        } else {
+            AnonymousVolumes::Inherit
+        },
+        recreate: if args.renew_anon_volumes {
+            Recreate::Force
+        } else {
+            flags::recreate(&args.create)
+        },
+        seconds: args.timeout,
+        orphans: target.orphans(session, args.create.remove_orphans)?,
+        ..target.up(&args.services)
+    };
+    let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
+    let images = flags::images(&args.create)?;
+    let mut engine = Engine::connect_with(session, probes).await?;
+    let limit = args.wait_timeout.filter(|_| args.wait);
+    let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
+    let done = within(limit, work).await?;
+    engine.progress.finish();
+    if args.timings {
+        engine.session.screen.tell(&done.timings.to_string());
+    }
+    Ok(0)
+}
+
+/// Creates the containers of the project.
+pub(super) async fn create(args: &CreateArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    flags::check_create(&args.create)?;
+    let scale = flags::scale(&args.create.scale)?;
+    let mut target = Target::load(session, &args.services)?;
+    target.restrict(&args.services, false)?;
+    target.check_scale(&scale)?;
+    let up = Up {
+        until: Until::Created,
+        scale,
+        recreate: flags::recreate(&args.create),
+        recreate_dependencies: flags::recreate_dependencies(&args.create),
+        orphans: target.orphans(session, args.create.remove_orphans)?,
+        ..target.up(&args.services)
+    };
+    let images = flags::images(&args.create)?;
+    let mut engine = Engine::connect(session).await?;
+    bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create))).await?;
+    Ok(0)
+}
+
+/// Starts containers that exist.
+pub(super) async fn start(args: &StartArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    let mut engine = Engine::connect(session).await?;
+    let mut target = Target::find(&mut engine).await?;
+    let services = target.named(&args.services)?;
+    target.keep_with_dependencies(&services);
+    let up = Up {
+        until: if args.wait { Until::Ready } else { Until::Started },
+        create: Create::Nothing,
+        orphans: Orphans::Ignore,
+        targets: services.clone(),
+        ..target.up(&[])
+    };
+    let _lock = engine.lock(&target.project).await?;
+    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    for service in &services {
+        let is_wanted = up.replicas(service) > 0;
+        if is_wanted && observed.replicas(service).next().is_none() {
+            let text = format!("service {service:?} has no container to start");
+            return Err(Failure::Other(text));
+        }
+    }
+    let work = engine.bring_up(&target, up, Consent::Ask);
+    within(args.wait_timeout.filter(|_| args.wait), work).await?;
+    Ok(0)
+}
+
+/// Changes how many containers services have.
+pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    let scale: BTreeMap<String, u64> = flags::scale_words(&args.scale)?;
+    let services: Vec<String> = scale.keys().cloned().collect();
+    let mut target = Target::load(session, &services)?;
+    target.restrict(&services, args.no_deps)?;
+    target.check_scale(&scale)?;
+    let up = Up {
+        scale,
+        anonymous_volumes: AnonymousVolumes::Renew,
+        orphans: target.orphans(session, false)?,
+        ..target.up(&services)
+    };
+    let images =
+        ImageFlags { build: crate::plan::images::BuildMode::Never, ..ImageFlags::default() };
+    let mut engine = Engine::connect(session).await?;
+    bring_up(&mut engine, &target, up, (&images, Consent::Ask)).await?;
+    Ok(0)
+}
+
+/// Images, then containers, with the lock of the project.
+pub(super) async fn bring_up(
+    engine: &mut Engine<'_, '_>,
+    target: &Target,
+    up: Up<'_>,
+    (images, consent): (&ImageFlags, Consent),
+) -> Result<Converged, Failure> {
+    let _lock = engine.lock(&target.project).await?;
+    engine.prepare_images(&up, images).await?;
+    engine.bring_up(target, up, consent).await
+}
+
+/// Ends with a failure after so many seconds.
+async fn within<T>(
+    seconds: Option<i64>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(seconds) = seconds.and_then(|it| u64::try_from(it).ok()).filter(|it| *it > 0) else {
+        return work.await;
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(seconds), work).await;
+    ended.unwrap_or_else(|_| {
+        Err(Failure::Other(format!("application not healthy after {seconds}s")))
+    })
+}
