@@ -33,8 +33,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Tell where a value comes from
     Explain(ExplainArgs),
-    /// Print the JSON schema of Compose files, for editors
-    Schema,
+    /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
+    Schema(SchemaArgs),
     /// Show the version
     Version(VersionArgs),
 }
@@ -193,6 +193,23 @@ pub(super) enum ExplainFormat {
     #[default]
     Human,
     Json,
+}
+
+/// Arguments of `schema`.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct SchemaArgs {
+    /// What it describes: Compose files, a line of `--progress json`, or `plan --format json`
+    #[arg(value_enum, default_value_t)]
+    pub(super) of: SchemaOf,
+}
+
+/// What a schema describes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    #[default]
+    Compose,
+    Events,
+    Plan,
 }
 
 /// Flags of `version`.

@@ -101,7 +101,7 @@ fn dispatch(
         Command::Config(args) => config::run(&args, &mut session()?),
         Command::Check(args) => check::run(&args, &mut session()?),
         Command::Explain(args) => explain::run(&args, &mut session()?),
-        Command::Schema => schema::run(screen),
+        Command::Schema(args) => schema::run(&args, screen),
         Command::Version(args) => version::run(&args, screen),
     }
 }
