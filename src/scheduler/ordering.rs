@@ -51,13 +51,8 @@ impl Ordering {
             }
         }
         let standing = plan.steps.iter().map(|step| Standing::Before(step.after.len())).collect();
-        let mut ordering = Self {
-            standing,
-            followers,
-            free: VecDeque::new(),
-            limited: VecDeque::new(),
-            room,
-        };
+        let mut ordering =
+            Self { standing, followers, free: VecDeque::new(), limited: VecDeque::new(), room };
         for (id, step) in plan.steps.iter().enumerate() {
             if step.after.is_empty() {
                 ordering.queue(id, plan);

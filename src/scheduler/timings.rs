@@ -178,8 +178,7 @@ impl fmt::Display for Timings {
             return Ok(());
         }
         let heading = ["SERVICE", "WAITED FOR", "TIME"].map(str::to_owned);
-        let row =
-            |row: &Waiting| [row.service.clone(), row.dependency.clone(), seconds(row.cost)];
+        let row = |row: &Waiting| [row.service.clone(), row.dependency.clone(), seconds(row.cost)];
         let mut rows = vec![heading];
         rows.extend(self.waiting.iter().take(WAITING_ROWS).map(row));
         writeln!(f)?;

@@ -33,7 +33,10 @@ impl World {
             image_id: image.id.clone(),
             command: service.command.as_ref().map(|words| words.join(" ")).unwrap_or_default(),
             created: self.now,
-            has_healthcheck: has_healthcheck(service.healthcheck.as_ref(), behaviour.has_healthcheck),
+            has_healthcheck: has_healthcheck(
+                service.healthcheck.as_ref(),
+                behaviour.has_healthcheck,
+            ),
             grace: service.stop_grace_period.map_or(GRACE, |grace| grace.to_std()),
             auto_remove: spec.one_off.is_some_and(|one_off| one_off.auto_remove),
             labels,

@@ -182,7 +182,8 @@ impl World {
                 return Err(RuntimeError::NoHealthcheck(container.name.clone()));
             }
             Phase::Exited => {
-                let may_end = matches!(milestone, Milestone::Completed | Milestone::ReadyOrCompleted);
+                let may_end =
+                    matches!(milestone, Milestone::Completed | Milestone::ReadyOrCompleted);
                 return if may_end && container.exit_code == 0 {
                     Ok(Look::Found(()))
                 } else {

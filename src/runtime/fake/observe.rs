@@ -23,12 +23,14 @@ impl World {
         let attached: BTreeSet<&str> = attached.map(|endpoint| endpoint.network.as_str()).collect();
         let mounted = containers.iter().flat_map(|container| &container.mounts);
         let mounted: BTreeSet<&str> = mounted.map(|mount| mount.source.as_str()).collect();
-        let networks = self.networks.iter().filter(|(name, network)| {
-            wanted(&network.labels) || attached.contains(name.as_str())
-        });
-        let volumes = self.volumes.iter().filter(|(name, volume)| {
-            wanted(&volume.labels) || mounted.contains(name.as_str())
-        });
+        let networks = self
+            .networks
+            .iter()
+            .filter(|(name, network)| wanted(&network.labels) || attached.contains(name.as_str()));
+        let volumes = self
+            .volumes
+            .iter()
+            .filter(|(name, volume)| wanted(&volume.labels) || mounted.contains(name.as_str()));
         Observed {
             containers: containers.into_iter().map(|it| self.observed(it)).collect(),
             networks: networks.map(|(name, network)| observed_network(name, network)).collect(),

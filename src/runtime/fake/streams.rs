@@ -96,11 +96,8 @@ impl Fake {
         }
         let printed = stream::iter([Ok(chunk(format!("{words}\n")))]);
         let (input, echo) = tokio::io::duplex(PIPE);
-        let output = if command.stdin {
-            printed.chain(read_all(echo)).boxed()
-        } else {
-            printed.boxed()
-        };
+        let output =
+            if command.stdin { printed.chain(read_all(echo)).boxed() } else { printed.boxed() };
         Ok((id, Some(Session { output, input: Box::pin(input), tty: command.tty })))
     }
 
