@@ -88,12 +88,14 @@ pub async fn execute(plan: &Plan, runtime: &dyn Runtime, how: &Execution<'_>) ->
     let mut stopping = pin!(how.shutdown.clone().reaches(Stage::Graceful));
     (how.on_event)(Event::planned(plan));
     loop {
-        if how.shutdown.stage() > Stage::Running {
-            run.stop();
-        }
-        while let Some(id) = run.start() {
+        while how.shutdown.stage() == Stage::Running
+            && let Some(id) = run.start()
+        {
             let shutdown = how.shutdown.clone();
             running.push(attempt((id, &plan.steps[id]), runtime, progress.clone(), shutdown));
+        }
+        if how.shutdown.stage() > Stage::Running {
+            run.stop();
         }
         if running.is_empty() {
             break;

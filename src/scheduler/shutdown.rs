@@ -30,20 +30,21 @@ pub struct Trigger(watch::Sender<Stage>);
 impl Trigger {
     /// Goes to the next stage and returns it: what the first and the second Ctrl-C do.
     pub fn escalate(&self) -> Stage {
-        self.raise(match *self.0.borrow() {
-            Stage::Running => Stage::Graceful,
-            Stage::Graceful | Stage::Now => Stage::Now,
-        })
+        self.set(|now| if now == Stage::Running { Stage::Graceful } else { Stage::Now })
     }
 
     /// Goes to a stage, unless it is there or further already; returns where it is then.
     pub fn raise(&self, stage: Stage) -> Stage {
+        self.set(|now| stage.max(now))
+    }
+
+    fn set(&self, next: impl Fn(Stage) -> Stage) -> Stage {
+        let mut after = Stage::Running;
         self.0.send_if_modified(|now| {
-            let rises = *now < stage;
-            *now = stage.max(*now);
-            rises
+            after = next(*now);
+            std::mem::replace(now, after) != after
         });
-        *self.0.borrow()
+        after
     }
 
     /// Something that listens to this trigger.
