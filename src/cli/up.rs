@@ -2,7 +2,9 @@
 //!
 //! In: flags and a project. Out: images, then containers, and with `up` their output.
 
+mod attached;
 mod flags;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,6 +53,10 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
     let images = flags::images(&args.create)?;
     let mut engine = Engine::connect_with(session, probes).await?;
+    if !(args.detach || args.wait || args.no_start || session_is_dry(&engine)) {
+        let consent = flags::consent(&args.create);
+        return attached_up(args, &mut engine, &target, (up, &images, consent)).await;
+    }
     let limit = args.wait_timeout.filter(|_| args.wait);
     let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
     let done = within(limit, work).await?;
@@ -59,6 +65,24 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
         engine.session.screen.tell(&done.timings.to_string());
     }
     Ok(0)
+}
+
+fn session_is_dry(engine: &Engine<'_, '_>) -> bool {
+    engine.session.global.dry_run
+}
+
+/// Brings the project up and shows what it writes.
+async fn attached_up(
+    args: &UpArgs,
+    engine: &mut Engine<'_, '_>,
+    target: &Target,
+    (up, images, consent): (Up<'_>, &ImageFlags, Consent),
+) -> Result<u8, Failure> {
+    let lock = engine.lock(&target.project).await?;
+    engine.prepare_images(&up, images).await?;
+    let plan = engine.agreed_plan(target, up, consent).await?;
+    let attached = attached::Attached::new(engine, target, args)?;
+    attached.run(&plan, lock).await
 }
 
 /// Creates the containers of the project.

@@ -5,6 +5,7 @@
 //! - An [`Op`] is one call to the runtime and carries all that the call needs.
 //! - The text of a plan is made here and only here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// Containers that are as they should be: their names.
     pub unchanged: Vec<String>,
+    /// The service of each container that shall run in the end, by name.
+    pub services: BTreeMap<String, String>,
 }
 
 /// What becomes of the other steps when one fails.

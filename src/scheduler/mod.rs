@@ -28,6 +28,6 @@ mod tests;
 mod timings;
 
 pub use error::StepError;
-pub use run::{Ended, Execution, Report, execute};
+pub use run::{BeforeStart, Ended, Execution, Report, execute};
 pub use shutdown::{Shutdown, Stage, Trigger};
 pub use timings::{Link, Timings, Waiting};

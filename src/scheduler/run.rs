@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ use crate::event::{Event, Outcome};
 use crate::plan::{Op, Plan, Policy, Severity, Step, StepId};
 use crate::runtime::{Progress, Runtime};
 
+/// Does something right before the container of this name starts.
+pub type BeforeStart<'a> = &'a dyn Fn(&str) -> BoxFuture<'static, ()>;
+
 /// How a plan is run.
 pub struct Execution<'a> {
     /// How many pulls, pushes, builds, creations and starts may run at the same time; `None`: all.
@@ -25,6 +29,8 @@ pub struct Execution<'a> {
     pub shutdown: Shutdown,
     /// Whom to tell.
     pub on_event: &'a dyn Fn(Event),
+    /// What is done right before a container starts, such as attaching to its output.
+    pub before_start: Option<BeforeStart<'a>>,
 }
 
 impl fmt::Debug for Execution<'_> {
@@ -81,7 +87,11 @@ impl Report {
 /// Runs a plan to its end and tells what happens.
 ///
 /// Steps that fail are in the report. Dropping the future drops all that runs, without an event.
-pub async fn execute(plan: &Plan, runtime: &dyn Runtime, how: &Execution<'_>) -> Report {
+pub async fn execute<'a>(
+    plan: &'a Plan,
+    runtime: &'a dyn Runtime,
+    how: &'a Execution<'a>,
+) -> Report {
     let (progress, mut told) = unbounded_channel();
     let mut run = Run::new(plan, how);
     let mut running = FuturesUnordered::new();
@@ -91,8 +101,7 @@ pub async fn execute(plan: &Plan, runtime: &dyn Runtime, how: &Execution<'_>) ->
         while how.shutdown.stage() == Stage::Running
             && let Some(id) = run.start()
         {
-            let shutdown = how.shutdown.clone();
-            running.push(attempt((id, &plan.steps[id]), runtime, progress.clone(), shutdown));
+            running.push(attempt((id, &plan.steps[id]), runtime, progress.clone(), how));
         }
         if how.shutdown.stage() > Stage::Running {
             run.stop();
@@ -128,7 +137,7 @@ async fn attempt(
     (id, step): (StepId, &Step),
     runtime: &dyn Runtime,
     events: UnboundedSender<Event>,
-    shutdown: Shutdown,
+    how: &Execution<'_>,
 ) -> Attempt {
     let began = Instant::now();
     let progress = move |progress: Progress| {
@@ -139,10 +148,17 @@ async fn attempt(
     // Whoever waits changes nothing: it can end at any time.
     let is_wait = matches!(step.op, Op::Wait { .. });
     let dropped_at = if is_wait { Stage::Graceful } else { Stage::Now };
+    let work = async {
+        if let (Some(prepare), Op::StartContainer { container, .. }) = (how.before_start, &step.op)
+        {
+            prepare(container).await;
+        }
+        call(&step.op, runtime, &progress).await
+    };
     let result = tokio::select! {
         biased;
-        result = call(&step.op, runtime, &progress) => Some(result),
-        () = shutdown.reaches(dropped_at) => None,
+        result = work => Some(result),
+        () = how.shutdown.clone().reaches(dropped_at) => None,
     };
     Attempt { id, took: began.elapsed(), result }
 }

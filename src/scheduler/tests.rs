@@ -147,7 +147,12 @@ async fn run(
         events.borrow_mut().push((began.elapsed(), event));
     };
     let parallel = parallel.and_then(NonZeroUsize::new);
-    let report = execute(plan, fake, &Execution { parallel, shutdown, on_event: &on_event }).await;
+    let report = execute(
+        plan,
+        fake,
+        &Execution { parallel, shutdown, on_event: &on_event, before_start: None },
+    )
+    .await;
     let story = Story { events: events.take(), report, took: began.elapsed() };
     laws::hold(plan, &story);
     story

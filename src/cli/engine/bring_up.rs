@@ -55,15 +55,26 @@ impl Engine<'_, '_> {
     pub(in crate::cli) async fn bring_up(
         &mut self,
         target: &Target,
-        mut up: Up<'_>,
+        up: Up<'_>,
         consent: Consent,
     ) -> Result<Converged, Failure> {
+        let plan = self.agreed_plan(target, up, consent).await?;
+        self.run(&plan).await
+    }
+
+    /// Observes, plans, and asks where data would be lost.
+    pub(in crate::cli) async fn agreed_plan(
+        &mut self,
+        target: &Target,
+        mut up: Up<'_>,
+        consent: Consent,
+    ) -> Result<Plan, Failure> {
         let mut plan = self.plan_up(target, &up).await?;
         if consent == Consent::Ask && !self.session.global.dry_run && !self.agree(&plan)? {
             up.changed_volumes = ChangedVolumes::Keep;
             plan = self.plan_up(target, &up).await?;
         }
-        self.run(&plan).await
+        Ok(plan)
     }
 
     /// What would be done to bring a project up.

@@ -6,7 +6,7 @@ use crate::cli::exit::Failure;
 use crate::event::Event;
 use crate::model::Project;
 use crate::plan::Plan;
-use crate::scheduler::{Execution, Report, Stage, Timings, execute};
+use crate::scheduler::{BeforeStart, Execution, Report, Stage, Timings, execute};
 
 /// What became of a plan.
 #[derive(Debug)]
@@ -32,6 +32,15 @@ impl Engine<'_, '_> {
 
     /// Tells what a plan has to say and runs it; with `--dry-run` only tells what it would do.
     pub(in crate::cli) async fn run(&self, plan: &Plan) -> Result<Converged, Failure> {
+        self.run_with(plan, None).await
+    }
+
+    /// The same, with something done right before each container starts.
+    pub(in crate::cli) async fn run_with(
+        &self,
+        plan: &Plan,
+        before_start: Option<BeforeStart<'_>>,
+    ) -> Result<Converged, Failure> {
         for warning in &plan.warnings {
             (self.on_event())(Event::Warned { message: warning.clone() });
         }
@@ -39,10 +48,12 @@ impl Engine<'_, '_> {
             self.pretend(plan);
             return Ok(Converged { timings: Timings::default() });
         }
+        let on_event = self.on_event();
         let how = Execution {
             parallel: self.session.parallel(),
             shutdown: self.interrupts.shutdown(),
-            on_event: &self.on_event(),
+            on_event: &on_event,
+            before_start,
         };
         let report = execute(plan, &*self.runtime, &how).await;
         let timings = Timings::new(plan, &report.durations());

@@ -18,11 +18,11 @@ mod signals;
 mod target;
 mod time;
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::runtime::Runtime;
 use crate::runtime::docker::{Docker, Settings};
-use crate::scheduler::Trigger;
 use crate::ui::progress::{How, Mode, Prefix, Progress};
 
 use super::exit::Failure;
@@ -41,7 +41,7 @@ pub(super) use time::moment;
 /// A command that reaches a runtime.
 pub(super) struct Engine<'s, 'a> {
     pub(super) session: &'s mut Session<'a>,
-    pub(super) runtime: Box<dyn Runtime>,
+    pub(super) runtime: Arc<dyn Runtime>,
     pub(super) progress: Progress,
     pub(super) interrupts: Interrupts,
 }
@@ -75,21 +75,23 @@ impl<'s, 'a> Engine<'s, 'a> {
             parallel: session.parallel().map_or(0, std::num::NonZeroUsize::get),
             eager_probes: probes == Probes::Eager,
         };
-        let runtime = Box::new(Docker::connect(settings).await?);
+        let runtime = Arc::new(Docker::connect(settings).await?);
         let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
         let progress = Progress::new(session.screen, mode, prefix);
         let interrupts = Interrupts::listen()?;
         Ok(Self { session, runtime, progress, interrupts })
     }
 
+    /// Begins a new picture below what was written since the last one.
+    pub(super) fn renew_progress(&mut self) -> Result<(), Failure> {
+        let prefix = if self.session.global.dry_run { Prefix::DryRun } else { Prefix::None };
+        self.progress = Progress::new(self.session.screen, progress_mode(self.session)?, prefix);
+        Ok(())
+    }
+
     /// Shows no progress from here on: `--quiet`.
     pub(super) fn silence(&mut self) {
         self.progress = Progress::new(self.session.screen, Mode::Quiet, Prefix::None);
-    }
-
-    /// What the user triggers with Ctrl-C.
-    pub(super) fn trigger(&self) -> &Trigger {
-        self.interrupts.trigger()
     }
 }
 

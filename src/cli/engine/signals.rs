@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cli::exit::Failure;
@@ -10,7 +11,8 @@ use crate::scheduler::{Shutdown, Stage, Trigger};
 
 /// Listens to signals while it lives.
 pub(in crate::cli) struct Interrupts {
-    trigger: Arc<Trigger>,
+    /// What the next signal triggers.
+    trigger: watch::Sender<Arc<Trigger>>,
     task: JoinHandle<()>,
 }
 
@@ -19,32 +21,32 @@ impl Interrupts {
     pub(in crate::cli) fn listen() -> Result<Self, Failure> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
-        let trigger = Arc::new(Trigger::default());
-        let pulled = trigger.clone();
+        let (trigger, current) = watch::channel(Arc::new(Trigger::default()));
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                pulled.escalate();
+                current.borrow().escalate();
             }
         });
         Ok(Self { trigger, task })
     }
 
-    pub(super) fn trigger(&self) -> &Trigger {
-        &self.trigger
-    }
-
-    /// Something that listens to them.
+    /// Something that listens to the next signals.
     pub(in crate::cli) fn shutdown(&self) -> Shutdown {
-        self.trigger.listen()
+        self.trigger.borrow().listen()
     }
 
     /// Whether the user wants the command to end.
     pub(in crate::cli) fn happened(&self) -> bool {
         self.shutdown().stage() > Stage::Running
+    }
+
+    /// Starts to count anew: for what is done because of a signal.
+    pub(in crate::cli) fn renew(&self) {
+        self.trigger.send_replace(Arc::new(Trigger::default()));
     }
 }
 

@@ -25,6 +25,9 @@ impl<'a> Planner<'a> {
         }
         let files: Arc<[InjectedFile]> = spec::injected(self.up.project, settings).into();
         let mut ready: Option<Vec<StepId>> = None;
+        for replica in self.replicas.get(service).into_iter().flatten() {
+            self.plan.services.insert(replica.name.clone(), service.to_owned());
+        }
         for index in 0..self.replicas.get(service).map_or(0, Vec::len) {
             let Some((name, cause, mut after)) = self.to_start(service, index) else { continue };
             // Asked for once, and only where something starts.
