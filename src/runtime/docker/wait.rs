@@ -213,9 +213,9 @@ mod tests {
 
     #[test]
     fn what_runs_is_judged_by_its_health() {
-        let of = |health, milestone| verdict(State::Running, health, 0, milestone);
         use Health::{Healthy, None, Starting, Unhealthy};
         use Milestone::{Completed, Ready, ReadyOrCompleted};
+        let of = |health, milestone| verdict(State::Running, health, 0, milestone);
         assert_eq!(of(Healthy, Milestone::Healthy), "reached");
         assert_eq!(of(Starting, Milestone::Healthy), "not yet");
         assert_eq!(of(None, Milestone::Healthy), "container web has no healthcheck configured");

@@ -218,19 +218,19 @@ mod tests {
         place(host, None).ok().map(|place| place.route)
     }
 
-    fn tcp(host: &str, port: u16, base: &str) -> Option<Route> {
-        Some(Route::Tcp { host: host.to_owned(), port, base: base.to_owned(), tls: None })
+    fn tcp(host: &str, port: u16, base: &str) -> Route {
+        Route::Tcp { host: host.to_owned(), port, base: base.to_owned(), tls: None }
     }
 
     #[test]
     fn addresses_are_taken_apart() {
         assert_eq!(route(""), Some(Route::Unix("/var/run/docker.sock".into())));
         assert_eq!(route("unix:///run/x.sock"), Some(Route::Unix("/run/x.sock".into())));
-        assert_eq!(route("tcp://far:1234"), tcp("far", 1234, ""));
-        assert_eq!(route("far:1234"), tcp("far", 1234, ""));
-        assert_eq!(route("http://far/a/b/"), tcp("far", 2375, "/a/b"));
-        assert_eq!(route("tcp://[::1]:99"), tcp("::1", 99, ""));
-        assert_eq!(route("tcp://:99"), tcp("localhost", 99, ""));
+        assert_eq!(route("tcp://far:1234"), Some(tcp("far", 1234, "")));
+        assert_eq!(route("far:1234"), Some(tcp("far", 1234, "")));
+        assert_eq!(route("http://far/a/b/"), Some(tcp("far", 2375, "/a/b")));
+        assert_eq!(route("tcp://[::1]:99"), Some(tcp("::1", 99, "")));
+        assert_eq!(route("tcp://:99"), Some(tcp("localhost", 99, "")));
         for wrong in ["npipe:////x", "tcp://far:port", "tcp://[::1", "ssh://-oProxyCommand=x"] {
             assert!(matches!(place(wrong, None), Err(RuntimeError::Unsupported(_))), "{wrong}");
         }
