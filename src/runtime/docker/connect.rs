@@ -25,6 +25,7 @@ use super::{Docker, failure, wait};
 use crate::runtime::{Feature, Result, RuntimeVersion};
 
 pub(super) use config::Proxies;
+pub(super) use transport::{Duplex, Transport};
 
 /// How long an engine may think about a request that needs no thought.
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
@@ -115,6 +116,7 @@ impl Docker {
             proxies: config.proxies_for(&address),
             client,
             patient,
+            transport,
             api,
             settings,
             address,

@@ -37,8 +37,9 @@ const COMPLAINT: u64 = 4096;
 
 /// A way to an engine.
 #[derive(Clone)]
-pub(super) struct Transport {
+pub(in crate::runtime::docker) struct Transport {
     http: legacy::Client<Dialer, Body>,
+    way: Arc<Way>,
     authority: String,
     base: String,
     complaint: Arc<Mutex<String>>,
@@ -63,6 +64,12 @@ impl<B> HasBody for hyper::Request<B> {
     type Body = B;
 }
 
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
 impl Transport {
     /// Gets ready to dial; dials nobody.
     pub(super) async fn new(place: Place) -> Result<Self> {
@@ -83,8 +90,25 @@ impl Transport {
                 Way::Tcp(host, port, tls)
             }
         };
-        let http = legacy::Client::builder(TokioExecutor::new()).build(Dialer(Arc::new(route)));
-        Ok(Self { http, authority, base, complaint })
+        let way = Arc::new(route);
+        let dialer = Dialer(Arc::clone(&way));
+        let http = legacy::Client::builder(TokioExecutor::new()).build(dialer);
+        Ok(Self { http, way, authority, base, complaint })
+    }
+
+    /// A connection of its own, for what takes it over.
+    pub(in crate::runtime::docker) async fn dial(&self) -> io::Result<Box<dyn Duplex>> {
+        dial(&self.way).await
+    }
+
+    /// What stands before the path of every request, but for the version of the API.
+    pub(in crate::runtime::docker) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The value of the `Host` header.
+    pub(in crate::runtime::docker) fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// Greets the engine.
@@ -135,6 +159,7 @@ fn prefixed(uri: &Uri, prefix: &str) -> std::result::Result<Uri, Error> {
 #[derive(Clone)]
 struct Dialer(Arc<Way>);
 
+/// How to dial.
 enum Way {
     Unix(std::path::PathBuf),
     Tcp(String, u16, Option<TlsConnector>),
@@ -201,7 +226,10 @@ async fn listen(mut errors: ChildStderr, complaint: Arc<Mutex<String>>) {
 }
 
 /// Bytes in both directions.
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::runtime::docker) trait Duplex:
+    AsyncRead + AsyncWrite + Send + Unpin
+{
+}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
