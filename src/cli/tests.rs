@@ -118,6 +118,14 @@ fn global_flags_stand_before_the_command() {
 }
 
 #[test]
+fn quiet_still_tells_what_only_json_cannot_say() {
+    let file = "services:\n  a:\n    build:\n      context: .\n      ssh: [key=./id]\n";
+    assert_eq!(ketch_with(file, &[], "config -q"), "0\n---\n");
+    let json = ketch_with(file, &[], "config -q --format json");
+    assert!(json.starts_with("1\n") && json.contains("SSH"), "{json}");
+}
+
+#[test]
 fn values_are_checked() {
     assert_snapshot!(refused("config --format"), @"error: the flag `--format` needs a value");
     assert_snapshot!(refused("config --format xml"), @r#"

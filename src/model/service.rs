@@ -42,15 +42,15 @@ pub struct Service {
     /// How to build the image: the path of the build context, or an object.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "form::ShortOr<Build>")]
-    pub build: Option<Build>,
+    pub build: Option<Box<Build>>,
     /// What `watch` does while you develop.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Develop")]
-    pub develop: Option<Develop>,
+    pub develop: Option<Box<Develop>>,
     /// Limits for block devices: weights and rates.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "BlkioConfig")]
-    pub blkio_config: Option<BlkioConfig>,
+    pub blkio_config: Option<Box<BlkioConfig>>,
     /// Linux capabilities to add, such as `NET_ADMIN`.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "form::UniqueList<String>")]
@@ -124,7 +124,7 @@ pub struct Service {
     /// How many containers run, with which resources, and what happens when one stops.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "Deploy")]
-    pub deploy: Option<Deploy>,
+    pub deploy: Option<Box<Deploy>>,
     /// Rules for access to devices, such as `c 1:3 mr`.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "form::UniqueList<String>")]

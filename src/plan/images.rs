@@ -246,7 +246,7 @@ fn build_spec(
         platform: settings.platform.clone(),
         secrets: build_secrets(project, &build),
         bases: base_images(project, names, &build),
-        build: Build { tags: Vec::new(), ..build },
+        build: Build { tags: Vec::new(), ..*build },
         options: options.clone(),
     })
 }

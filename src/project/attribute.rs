@@ -4,7 +4,6 @@
 //! its items unique, how its text is cast, its long form, its default, whether it is a path, and
 //! the type that the model wants. What a row does not say is [`Attribute::PLAIN`].
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// How two values of an attribute become one.
@@ -453,7 +452,7 @@ const RESOURCES: &[Attribute] = &[
 /// The table as a tree: one step for each key of a path.
 #[derive(Debug, Default)]
 pub(super) struct Level {
-    named: HashMap<&'static str, Level>,
+    named: foldhash::HashMap<&'static str, Level>,
     any: Option<Box<Level>>,
     attribute: Option<&'static Attribute>,
 }

@@ -1,15 +1,15 @@
 //! Env files and label files, and what their variables end up in.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 
-use indexmap::IndexMap;
-
-use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
 use super::Variable;
 use super::compose::Scope;
 use super::cursor::Cursor;
-use super::dotenv;
+use super::dotenv::{self, Parsed};
 use super::merge::entry;
 use super::node::{Entry, Map, Node, Value, VariableSource};
 use super::normalize::from_environment;
@@ -17,24 +17,9 @@ use super::session::Session;
 use super::source::Kind;
 use super::variables::Variables;
 
-/// Variables read from files, in order.
-type Assigned = IndexMap<String, Set>;
-
-/// The value of a variable, and the place in a file that sets it.
-struct Set {
-    value: String,
-    span: Span,
-}
-
-impl From<Set> for Variable {
-    fn from(set: Set) -> Self {
-        Self { value: set.value, from: VariableSource::File(set.span) }
-    }
-}
-
 /// How an env file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dialect {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Dialect {
     Dotenv,
     Raw,
 }
@@ -50,7 +35,7 @@ fn read(
     path: &Path,
     dialect: Dialect,
     lookup: &Lookup<'_>,
-    assigned: &mut Assigned,
+    assigned: &mut Map,
 ) -> Result<(), Box<Diagnostic>> {
     let problem = |message: String| Box::new(Diagnostic::error(Code::EnvFile, message));
     let file = session.read(path).map_err(|error| {
@@ -61,28 +46,57 @@ fn read(
     if !session.afford((lines, text.len()), Span::new(file, 0, 0)) {
         return Err(problem("the env files are larger than Ketch reads".to_owned()));
     }
-    let earlier = |name: &str| assigned.get(name).map(|set| set.value.clone());
-    let parsed = match dialect {
-        Dialect::Dotenv => dotenv::parse(&text, lookup.first, &earlier),
-        Dialect::Raw => dotenv::parse_raw(&text, lookup.first),
-    };
-    let parsed = parsed.map_err(|error| {
-        let span = Span::new(file, error.at.start, error.at.end);
-        Box::new(Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line"))
-    })?;
-    for unset in parsed.unset {
+    let parsed = parse(session, (file, dialect), lookup, assigned)?;
+    for unset in &parsed.unset {
         session.unset(&unset.name, Span::new(file, unset.at.start, unset.at.end));
     }
-    for (name, assignment) in parsed.assignments {
+    assigned.reserve(parsed.assignments.len());
+    for (name, assignment) in &parsed.assignments {
         let span = Span::new(file, assignment.at.start, assignment.at.end);
-        assigned.insert(name, Set { value: assignment.value, span });
+        assigned.insert(name.clone(), entry(Node::string(&assignment.value, span)));
     }
     Ok(())
 }
 
+/// Parses an env file: once, if nothing that it says depends on who reads it.
+fn parse(
+    session: &mut Session<'_>,
+    (file, dialect): (FileId, Dialect),
+    lookup: &Lookup<'_>,
+    assigned: &Map,
+) -> Result<Rc<Parsed>, Box<Diagnostic>> {
+    if let Some(parsed) = session.env_files.get(&(file, dialect)) {
+        return Ok(parsed.clone());
+    }
+    let text = session.text(file);
+    let depends = Cell::new(false);
+    let known = |name: &str| {
+        depends.set(true);
+        (lookup.first)(name)
+    };
+    let earlier = |name: &str| assigned.get(name).and_then(text_of);
+    let parsed = match dialect {
+        Dialect::Dotenv => dotenv::parse(&text, &known, &earlier),
+        Dialect::Raw => dotenv::parse_raw(&text, &known),
+    };
+    let parsed = parsed.map(Rc::new).map_err(|error| {
+        let span = Span::new(file, error.at.start, error.at.end);
+        Box::new(Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line"))
+    })?;
+    if !depends.get() {
+        session.env_files.insert((file, dialect), parsed.clone());
+    }
+    Ok(parsed)
+}
+
+/// The text of an entry, to keep.
+fn text_of(entry: &Entry) -> Option<String> {
+    entry.node.as_str().map(str::to_owned)
+}
+
 /// Reads the env files of the project. What the process sets wins.
 pub(super) fn project(session: &mut Session<'_>, files: &[String], variables: &mut Variables) {
-    let mut assigned = Assigned::new();
+    let mut assigned = Map::new();
     for file in files {
         let known = variables.clone();
         let lookup = Lookup { first: &|name: &str| known.lookup(name) };
@@ -91,8 +105,16 @@ pub(super) fn project(session: &mut Session<'_>, files: &[String], variables: &m
             session.report(*diagnostic);
         }
     }
-    for (name, variable) in assigned {
-        variables.add(&name, variable.into());
+    add_all(variables, assigned);
+}
+
+/// Adds the variables of files, as far as they are not set.
+fn add_all(variables: &mut Variables, assigned: Map) {
+    for (name, Entry { node, .. }) in assigned {
+        let from = VariableSource::File(node.span);
+        if let Value::Str(value) = node.value {
+            variables.add(&name, Variable { value, from });
+        }
     }
 }
 
@@ -116,7 +138,7 @@ pub(super) fn include(
         Vec::new()
     };
     let mut variables = scope.variables.clone();
-    let mut assigned = Assigned::new();
+    let mut assigned = Map::new();
     for (path, span) in paths {
         let lookup = Lookup { first: &|name: &str| scope.variables.lookup(name) };
         if let Err(diagnostic) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
@@ -124,9 +146,7 @@ pub(super) fn include(
             return None;
         }
     }
-    for (name, variable) in assigned {
-        variables.add(&name, variable.into());
-    }
+    add_all(&mut variables, assigned);
     Some(variables)
 }
 
@@ -150,8 +170,9 @@ pub(super) fn resolve_lists(session: &mut Session<'_>, tree: &mut Node, variable
                 if !session.afford((1, value.len()), item.span) {
                     return false;
                 }
-                item.trail.push(from_environment(text, variables));
+                let step = from_environment(text, variables);
                 *text = format!("{text}={value}");
+                item.note(step);
             }
             true
         });
@@ -166,11 +187,8 @@ pub(super) fn service(
     cursor: &Cursor<'_>,
 ) {
     let own = environment_of(session, service, variables);
-    let known = |name: &str| {
-        let set = |entry: &Entry| entry.node.as_str().map(str::to_owned);
-        variables.lookup(name).or_else(|| own.get(name).and_then(set))
-    };
-    let mut assigned = Assigned::new();
+    let known = |name: &str| variables.lookup(name).or_else(|| own.get(name).and_then(text_of));
+    let mut assigned = Map::new();
     let files = service.as_map_mut().and_then(|map| map.shift_remove("env_file"));
     let files =
         files.and_then(
@@ -186,20 +204,14 @@ pub(super) fn service(
     if own.is_empty() && assigned.is_empty() {
         return;
     }
-    let mut environment: Map = assigned.into_iter().map(assignment).collect();
-    environment.extend(own);
-    let span = first_key(&environment);
-    map.insert("environment".to_owned(), entry(Node::map(environment, span)));
+    assigned.extend(own);
+    let span = first_key(&assigned);
+    map.insert("environment".to_owned(), entry(Node::map(assigned, span)));
 }
 
 /// The place of a mapping that stands nowhere as a whole. It must not be empty.
 fn first_key(map: &Map) -> Span {
     map.values().next().map(|entry| entry.key).expect("there is at least one variable")
-}
-
-/// A variable of a file as an entry of `environment` or `labels`.
-fn assignment((name, assigned): (String, Set)) -> (String, Entry) {
-    (name, entry(Node::string(assigned.value, assigned.span)))
 }
 
 /// The service's own variables; those without a value take the project's.
@@ -213,7 +225,7 @@ fn environment_of(session: &mut Session<'_>, service: &mut Node, variables: &Var
             && session.afford((1, value.len()), entry.key)
         {
             entry.node.value = Value::Str(value.to_owned());
-            entry.node.trail.push(from_environment(name, variables));
+            entry.node.note(from_environment(name, variables));
         }
     }
     own
@@ -223,7 +235,7 @@ fn env_file(
     session: &mut Session<'_>,
     file: &Node,
     lookup: &Lookup<'_>,
-    assigned: &mut Assigned,
+    assigned: &mut Map,
 ) -> Result<(), Box<Diagnostic>> {
     let path = file.get("path");
     let written = path.and_then(Node::as_str).unwrap_or_default();
@@ -260,7 +272,7 @@ fn env_file(
 pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cursor<'_>) {
     let files = service.as_map_mut().and_then(|map| map.shift_remove("label_file"));
     let Some(Value::Seq(files)) = files.map(|files| files.node.value) else { return };
-    let mut assigned = Assigned::new();
+    let mut assigned = Map::new();
     for file in files {
         let path = session.request.cwd.join(file.as_str().unwrap_or_default());
         let none = |_: &str| None;
@@ -275,13 +287,12 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     if assigned.is_empty() {
         return;
     }
-    let mut labels: Map = assigned.into_iter().map(assignment).collect();
-    let span = first_key(&labels);
+    let span = first_key(&assigned);
     let Some(map) = service.as_map_mut() else { return };
     if let Some(Entry { node: Node { value: Value::Map(own), .. }, .. }) =
         map.shift_remove("labels")
     {
-        labels.extend(own);
+        assigned.extend(own);
     }
-    map.insert("labels".to_owned(), entry(Node::map(labels, span)));
+    map.insert("labels".to_owned(), entry(Node::map(assigned, span)));
 }

@@ -32,7 +32,7 @@ struct BaseFile {
     services: Map,
     resets: Vec<Reset>,
     /// Services that have been extended themselves.
-    done: Cache<Option<Node>>,
+    done: Cache<Node>,
 }
 
 /// A reference to a service in a file: one step of a chain.
@@ -72,11 +72,11 @@ impl<'s> Extender<'s> {
             if session.is_exhausted() {
                 break;
             }
-            self.resolve(session, &own, name, &mut Vec::new());
+            self.settle(session, &own, name, &mut Vec::new());
         }
         let Some(mut base) = self.bases.shift_remove(&own) else { return };
         for (name, node) in base.done {
-            if let (Some(entry), Some(node)) = (base.services.get_mut(&name), node) {
+            if let Some(entry) = base.services.get_mut(&name) {
                 entry.node = node;
             }
         }
@@ -85,24 +85,14 @@ impl<'s> Extender<'s> {
         }
     }
 
-    /// The service `name` of `file`, extended.
-    fn resolve(
-        &mut self,
-        session: &mut Session<'_>,
-        file: &str,
-        name: &str,
-        chain: &mut Vec<Link>,
-    ) -> Option<Node> {
-        let base = self.bases.get(file)?;
-        if let Some(done) = base.done.get(name) {
-            return done.clone();
-        }
-        let service = base.services.get(name)?.node.clone();
-        let extended = Some(self.extend(session, (file, name), service, chain));
+    /// Extends the service `name` of `file`, if that is not done.
+    fn settle(&mut self, session: &mut Session<'_>, file: &str, name: &str, chain: &mut Vec<Link>) {
+        let open = self.bases.get(file).filter(|base| !base.done.contains_key(name));
+        let Some(service) = open.and_then(|base| base.services.get(name)) else { return };
+        let extended = self.extend(session, (file, name), service.node.clone(), chain);
         if let Some(base) = self.bases.get_mut(file) {
-            base.done.insert(name.to_owned(), extended.clone());
+            base.done.insert(name.to_owned(), extended);
         }
-        extended
     }
 
     /// A service of `file`, merged onto what it extends.
@@ -160,9 +150,9 @@ impl<'s> Extender<'s> {
             return None;
         }
         chain.push(link);
-        let base = self.resolve(session, &target, wanted, chain);
+        self.settle(session, &target, wanted, chain);
         chain.pop();
-        base
+        self.bases.get(&target)?.done.get(wanted).cloned()
     }
 
     fn merge(
@@ -186,8 +176,8 @@ impl<'s> Extender<'s> {
             }
         }
         let extends = service.get("extends").map_or(service.span, |node| node.span);
-        for attribute in base.as_map_mut().into_iter().flat_map(Map::values_mut) {
-            attribute.node.trail.push(Step::Extended { span: extends });
+        for attribute in base.as_map_mut().into_iter().flat_map(|map| map.values_mut()) {
+            attribute.node.note(Step::Extended { span: extends });
         }
         let top = Cursor::top();
         let services = top.key("services");

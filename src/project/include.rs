@@ -171,7 +171,7 @@ fn import(session: &mut Session<'_>, document: &mut Node, imported: Node, from: 
                     report_conflict(session, &format!("{kind}.{name}"), (&own, &resource), from);
                 }
                 None => {
-                    resource.node.trail.push(Step::Included { span: from.span });
+                    resource.node.note(Step::Included { span: from.span });
                     target.insert(name, resource);
                 }
             }

@@ -5,6 +5,7 @@
 //! its place and taken out. Then the tree is handed to serde ([`typed`]), which cannot fail any
 //! more but for a bug.
 
+mod deserialize;
 mod mappings;
 mod scalars;
 
@@ -19,9 +20,7 @@ use super::cursor::Cursor;
 use super::merge::entry;
 use super::node::{Map, Node, Value};
 use super::session::Session;
-
-/// The key under which the `x-*` attributes of an object are handed to serde.
-const EXTENSIONS: &str = "#extensions";
+use deserialize::Finished;
 
 /// Why a value does not fit its type: the problem, and what to do.
 struct Misfit {
@@ -87,7 +86,7 @@ fn node(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool
 /// The final value of a node, if it changes.
 fn fit(
     session: &mut Session<'_>,
-    node: &Node,
+    node: &mut Node,
     cursor: &Cursor<'_>,
 ) -> Result<Option<Value>, Misfit> {
     let value = match cursor.attribute().kind {
@@ -121,11 +120,11 @@ pub(super) fn typed<T: DeserializeOwned>(
     node: &Node,
     cursor: &Cursor<'_>,
 ) -> Result<T, Box<Diagnostic>> {
-    if let Ok(typed) = T::deserialize(to_serde(node, cursor)) {
+    if let Ok(typed) = T::deserialize(Finished::Node(node, *cursor)) {
         return Ok(typed);
     }
     // Finding out where it fails costs more than all the rest, so that is done only then.
-    serde_path_to_error::deserialize(to_serde(node, cursor)).map_err(|error| {
+    serde_path_to_error::deserialize(Finished::Node(node, *cursor)).map_err(|error| {
         let path = error.path().to_string();
         let place = path.split('.').try_fold(node, |node, key| node.get(key)).unwrap_or(node);
         Box::new(
@@ -136,43 +135,17 @@ pub(super) fn typed<T: DeserializeOwned>(
     })
 }
 
-/// A finished tree as a value for serde: `x-*` in one place, nulls of objects left out.
-fn to_serde(node: &Node, cursor: &Cursor<'_>) -> serde_yaml::Value {
-    let Value::Map(map) = &node.value else {
-        return match &node.value {
-            Value::Seq(items) => {
-                let items = items.iter().enumerate();
-                items
-                    .map(|(index, item)| to_serde(item, &cursor.item(index)))
-                    .collect::<Vec<_>>()
-                    .into()
-            }
-            _ => node.into(),
-        };
-    };
-    let keyed = !matches!(cursor.attribute().kind, Type::Checked);
-    let mut result = serde_yaml::Mapping::with_capacity(map.len());
-    let mut extensions = serde_yaml::Mapping::new();
-    for (key, entry) in map {
-        if !keyed && key.starts_with("x-") {
-            extensions.insert(key.as_str().into(), (&entry.node).into());
-        } else if keyed || !entry.node.is_null() {
-            result.insert(key.as_str().into(), to_serde(&entry.node, &cursor.key(key)));
-        }
-    }
-    if !extensions.is_empty() {
-        result.insert(EXTENSIONS.into(), extensions.into());
-    }
-    result.into()
-}
-
 /// The resources of one kind, by name.
 pub(super) fn resources<T: DeserializeOwned>(
     tree: &Node,
     cursor: &Cursor<'_>,
 ) -> Result<BTreeMap<String, T>, Box<Diagnostic>> {
-    let entries = tree.get(cursor.name()).and_then(Node::as_map).into_iter().flatten();
+    let mut entries: Vec<_> =
+        tree.get(cursor.name()).and_then(Node::as_map).into_iter().flatten().collect();
+    // Services are large: what is in order already is not moved about.
+    entries.sort_by_key(|(name, _)| *name);
     entries
+        .into_iter()
         .map(|(name, entry)| Ok((name.clone(), typed(&entry.node, &cursor.key(name))?)))
         .collect()
 }

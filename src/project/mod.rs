@@ -39,6 +39,7 @@ mod include;
 mod interpolate;
 mod locations;
 mod lower;
+mod map;
 mod merge;
 pub mod node;
 mod normalize;
@@ -193,7 +194,7 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
         report_empty(session, &found);
         return None;
     };
-    if tree.as_map().is_some_and(node::Map::is_empty) {
+    if tree.as_map().is_some_and(|top| top.is_empty()) {
         report_empty(session, &found);
     }
     if session.phases().normalize {
@@ -284,16 +285,9 @@ fn typed(
         profiles: found.profiles.clone(),
         ..Project::default()
     };
-    let services = top.key("services");
-    for (name, entry) in tree.get("services").and_then(Node::as_map).into_iter().flatten() {
-        let service = lower::typed(&entry.node, &services.key(name))?;
-        let target = if enabled.contains(name) {
-            &mut project.services
-        } else {
-            &mut project.disabled_services
-        };
-        target.insert(name.clone(), service);
-    }
+    project.services = lower::resources(tree, &top.key("services"))?;
+    let disabled = |name: &String, _: &mut _| !enabled.contains(name);
+    project.disabled_services = project.services.extract_if(.., disabled).collect();
     project.networks = lower::resources(tree, &top.key("networks"))?;
     project.volumes = lower::resources(tree, &top.key("volumes"))?;
     project.configs = lower::resources(tree, &top.key("configs"))?;

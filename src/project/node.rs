@@ -11,9 +11,9 @@
 
 use std::fmt::Write as _;
 
-use indexmap::IndexMap;
-
 use crate::diagnostic::Span;
+
+pub use super::map::Map;
 
 /// A value and where it came from.
 #[derive(Clone, Debug)]
@@ -46,9 +46,6 @@ pub enum Value {
     /// A mapping with string keys, in the order of the file.
     Map(Map),
 }
-
-/// A mapping: key to entry.
-pub type Map = IndexMap<String, Entry>;
 
 /// One value of a mapping, and where its key stands.
 #[derive(Clone, Debug)]
@@ -127,8 +124,14 @@ impl Node {
     /// Adds a step to the trail.
     #[must_use]
     pub fn with(mut self, step: Step) -> Self {
-        self.trail.push(step);
+        self.note(step);
         self
+    }
+
+    /// Adds a step to the trail. Most trails have one: no room is kept for more.
+    pub fn note(&mut self, step: Step) {
+        self.trail.reserve_exact(1);
+        self.trail.push(step);
     }
 
     /// The mapping, if it is one.

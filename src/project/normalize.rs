@@ -124,7 +124,7 @@ fn inherit(session: &mut Session<'_>, node: &mut Node, variables: &Variables, un
                     return false;
                 }
                 entry.node.value = Value::Str(value.to_owned());
-                entry.node.trail.push(from_environment(key, variables));
+                entry.node.note(from_environment(key, variables));
                 return true;
             }
             !absent || unset == Unset::Keep
@@ -139,7 +139,7 @@ fn inherit(session: &mut Session<'_>, node: &mut Node, variables: &Variables, un
                 return false;
             }
             item.value = Value::Str(format!("{key}={value}"));
-            item.trail.push(from_environment(&key, variables));
+            item.note(from_environment(&key, variables));
             true
         }),
         _ => {}

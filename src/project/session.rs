@@ -1,16 +1,19 @@
 //! What one load shares between its phases: the source, what was read, and what was found wrong.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 
 use super::cursor::Cursor;
+use super::dotenv::Parsed;
+use super::environment::Dialect;
 use super::node::{Node, Step};
 use super::yaml::Budget;
 use super::{Phases, Report, Request, Source};
@@ -28,7 +31,9 @@ pub(super) struct Session<'a> {
     /// Hashes of what was reported already.
     reported: HashSet<u64>,
     /// Files that were read already.
-    files: HashMap<PathBuf, FileId>,
+    files: foldhash::HashMap<PathBuf, FileId>,
+    /// Env files that were parsed already and mean the same wherever they are used.
+    pub(super) env_files: foldhash::HashMap<(FileId, Dialect), Rc<Parsed>>,
     /// Services and resources with an error, as `services.web`: what follows from it is not reported again.
     tainted: BTreeSet<String>,
     /// Variables that are not set, and where they are used.
@@ -72,7 +77,8 @@ impl<'a> Session<'a> {
             budget: Budget::default(),
             exhausted: false,
             reported: HashSet::new(),
-            files: HashMap::new(),
+            files: foldhash::HashMap::default(),
+            env_files: foldhash::HashMap::default(),
             tainted: BTreeSet::new(),
             unset: IndexMap::new(),
         }

@@ -15,57 +15,41 @@ use super::attribute::Type;
 use super::cursor::Cursor;
 use super::node::{Entry, Map, Node, Value};
 use super::session::Session;
-use rules::{Kind, Rule, Rules};
+use rules::Rule;
 
 /// Checks a whole project file.
 pub(super) fn check(session: &mut Session<'_>, node: &mut Node) {
-    let rules = Rules::compose();
-    Checker { session, rules }.node(node, rules.top(), &Cursor::top());
+    Checker { session }.node(node, Rule::top(), &Cursor::top());
 }
 
 struct Checker<'s, 'a> {
     session: &'s mut Session<'a>,
-    rules: &'static Rules,
 }
 
 impl Checker<'_, '_> {
     /// Reports what is wrong with a node. False if the node has to go.
     fn node(&mut self, node: &mut Node, rule: &'static Rule, cursor: &Cursor<'_>) -> bool {
-        let Some(rule) = self.alternative(node, rule) else {
+        let Some(rule) = rule.alternative(node) else {
             self.wrong_type(node, rule, cursor);
             return false;
         };
         let fits = self.value(node, rule, cursor);
         match &mut node.value {
             Value::Map(map) => {
-                let taken = std::mem::take(map);
-                let (kept, missing) = self.map(taken, rule, cursor);
-                node.value = Value::Map(kept);
+                map.retain(|key, entry| self.entry(key, entry, rule, &cursor.key(key)));
+                let missing = rule.required.iter().find(|name| !map.contains_key(*name));
                 self.required(node, missing, cursor)
             }
             Value::Seq(items) => {
-                let taken = std::mem::take(items);
-                *items = self.seq(taken, rule, cursor);
+                self.seq(items, rule, cursor);
                 true
             }
             _ => fits,
         }
     }
 
-    /// The rule among alternatives that a node of this type means.
-    fn alternative(&self, node: &Node, rule: &'static Rule) -> Option<&'static Rule> {
-        if rule.takes_all() {
-            return Some(rule);
-        }
-        let kind = Kind::of(node)?;
-        if rule.alternatives.is_empty() {
-            return rule.takes(kind).then_some(rule);
-        }
-        rule.alternatives.iter().find_map(|index| self.alternative(node, self.rules.get(*index)))
-    }
-
-    fn wrong_type(&mut self, node: &Node, rule: &Rule, cursor: &Cursor<'_>) {
-        let wanted = self.rules.wanted(rule);
+    fn wrong_type(&mut self, node: &Node, rule: &'static Rule, cursor: &Cursor<'_>) {
+        let wanted = rule.wanted();
         let message = format!("`{cursor}` must be {wanted}, not {}", node.kind());
         let mut diagnostic = Diagnostic::error(Code::WrongType, message)
             .at(node.span, format!("this is {}", node.kind()));
@@ -90,31 +74,32 @@ impl Checker<'_, '_> {
         false
     }
 
-    fn map(&mut self, map: Map, rule: &'static Rule, cursor: &Cursor<'_>) -> (Map, Option<String>) {
-        let mut kept = Map::with_capacity(map.len());
-        for (key, mut entry) in map {
-            let here = cursor.key(&key);
-            let fits = match rule.property(&key) {
-                Some(index) => self.node(&mut entry.node, self.rules.get(index), &here),
-                None if rule.open => true,
-                None => {
-                    self.unknown(&key, &entry, rule, &here);
-                    false
-                }
-            };
-            if fits {
-                kept.insert(key, entry);
-            } else if rule.is_named() && here.depth() == 2 && rule.property(&key).is_some() {
-                // The resource stays known, so that references to it are not reported as well.
-                entry.node = Node::map(Map::new(), entry.node.span);
-                kept.insert(key, entry);
+    /// Reports what is wrong with an entry of a mapping. False if it has to go.
+    fn entry(
+        &mut self,
+        key: &str,
+        entry: &mut Entry,
+        rule: &'static Rule,
+        cursor: &Cursor<'_>,
+    ) -> bool {
+        let Some(known) = rule.property(key) else {
+            if !rule.open {
+                self.unknown(key, entry, rule, cursor);
             }
+            return rule.open;
+        };
+        if self.node(&mut entry.node, known, cursor) {
+            return true;
         }
-        let missing = rule.required.iter().find(|name| !kept.contains_key(*name)).cloned();
-        (kept, missing)
+        // The resource stays known, so that references to it are not reported as well.
+        let stays = rule.is_named() && cursor.depth() == 2;
+        if stays {
+            entry.node = Node::map(Map::new(), entry.node.span);
+        }
+        stays
     }
 
-    fn required(&mut self, node: &Node, missing: Option<String>, cursor: &Cursor<'_>) -> bool {
+    fn required(&mut self, node: &Node, missing: Option<&String>, cursor: &Cursor<'_>) -> bool {
         let Some(name) = missing else { return true };
         // An attribute that was there but wrong has been reported already.
         if !self.session.is_tainted(cursor) {
@@ -127,26 +112,27 @@ impl Checker<'_, '_> {
         false
     }
 
-    fn seq(&mut self, items: Vec<Node>, rule: &'static Rule, cursor: &Cursor<'_>) -> Vec<Node> {
+    fn seq(&mut self, items: &mut Vec<Node>, rule: &'static Rule, cursor: &Cursor<'_>) {
         let mut seen = HashSet::new();
-        let mut kept = Vec::with_capacity(items.len());
-        for (index, mut item) in items.into_iter().enumerate() {
+        let mut index = 0;
+        items.retain_mut(|item| {
             let here = cursor.item(index);
-            let fits =
-                rule.items.is_none_or(|rule| self.node(&mut item, self.rules.get(rule), &here));
-            if fits && rule.unique && !seen.insert(fingerprint(&item)) {
+            index += 1;
+            if !rule.items().is_none_or(|rule| self.node(item, rule, &here)) {
+                return false;
+            }
+            let repeated = rule.unique && !seen.insert(fingerprint(item));
+            if repeated {
                 let diagnostic = Diagnostic::error(
                     Code::InvalidValue,
                     format!("`{cursor}` lists {} twice", item.brief()),
                 )
                 .at(item.span, "again here")
                 .hint("remove one of the two");
-                self.session.report_at(diagnostic, &item, &here);
-            } else if fits {
-                kept.push(item);
+                self.session.report_at(diagnostic, item, &here);
             }
-        }
-        kept
+            !repeated
+        });
     }
 
     fn unknown(&mut self, key: &str, entry: &Entry, rule: &Rule, cursor: &Cursor<'_>) {
@@ -166,30 +152,30 @@ impl Checker<'_, '_> {
             };
             let diagnostic = Diagnostic::error(Code::UnknownAttribute, message)
                 .at(place, "not part of the Compose specification");
-            match self.suggestion(key, rule, &parent) {
+            match suggestion(key, rule, &parent) {
                 Some(hint) => diagnostic.hint(hint),
                 None => diagnostic,
             }
         };
         self.session.report_at(diagnostic, node, cursor);
     }
+}
 
-    /// What may have been meant by an unknown attribute.
-    fn suggestion(&self, key: &str, rule: &Rule, parent: &str) -> Option<String> {
-        if let Some(known) = closest(key, rule.names()) {
-            return Some(format!("did you mean `{known}`?"));
-        }
-        if parent.is_empty() && self.rules.service().property(key).is_some() {
-            return Some(format!("`{key}` is an attribute of services: put it below one of them"));
-        }
-        if parent.starts_with("services.") && self.rules.top().property(key).is_some() {
-            return Some(format!("`{key}` is a top-level attribute: is it indented too far?"));
-        }
-        (rule.names().len() < 12).then(|| {
-            let names: Vec<String> = rule.names().iter().map(|name| format!("`{name}`")).collect();
-            format!("known are {}; extensions begin with `x-`", names.join(", "))
-        })
+/// What may have been meant by an unknown attribute.
+fn suggestion(key: &str, rule: &Rule, parent: &str) -> Option<String> {
+    if let Some(known) = closest(key, rule.names()) {
+        return Some(format!("did you mean `{known}`?"));
     }
+    if parent.is_empty() && Rule::service().property(key).is_some() {
+        return Some(format!("`{key}` is an attribute of services: put it below one of them"));
+    }
+    if parent.starts_with("services.") && Rule::top().property(key).is_some() {
+        return Some(format!("`{key}` is a top-level attribute: is it indented too far?"));
+    }
+    (rule.names().len() < 12).then(|| {
+        let names: Vec<String> = rule.names().iter().map(|name| format!("`{name}`")).collect();
+        format!("known are {}; extensions begin with `x-`", names.join(", "))
+    })
 }
 
 /// What to do about a value of the wrong type.
@@ -226,16 +212,14 @@ fn text_problem(text: &str, rule: &Rule) -> Option<(String, Option<String>)> {
             hint.map(|value| format!("did you mean `{value}`?")),
         ));
     }
-    let (pattern, regex) = rule.pattern.as_ref()?;
-    if regex.is_match(text) {
-        return None;
-    }
+    let pattern = rule.pattern.as_ref().filter(|pattern| !pattern.is_match(text))?;
     let words: Vec<&str> = pattern
+        .text
         .split('|')
         .filter(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
         .collect();
     let hint = closest(text, words).map(|value| format!("did you mean `{value}`?"));
-    Some((format!("does not match `{pattern}`: {text:?}"), hint))
+    Some((format!("does not match `{}`: {text:?}", pattern.text), hint))
 }
 
 fn number_problem(number: f64, rule: &Rule) -> Option<(String, Option<String>)> {

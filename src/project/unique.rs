@@ -1,5 +1,8 @@
 //! Items of lists that mean the same thing: the later one takes the place of the earlier.
 
+use std::borrow::Cow;
+
+use foldhash::{HashSet, HashSetExt as _};
 use indexmap::IndexMap;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -21,13 +24,19 @@ pub(super) fn enforce(session: &mut Session<'_>, node: &mut Node, cursor: &Curso
         }
         Value::Seq(items) => {
             let rule = cursor.attribute().unique;
-            if rule != Unique::No {
+            if rule != Unique::No && !are_distinct(items, rule) {
                 let taken = std::mem::take(items);
                 *items = unique(session, taken, rule, cursor);
             }
         }
         _ => {}
     }
+}
+
+/// Whether each item has a key of its own, as nearly always.
+fn are_distinct(items: &[Node], rule: Unique) -> bool {
+    let mut seen = HashSet::with_capacity(items.len());
+    items.iter().all(|item| key(item, rule).is_ok_and(|key| seen.insert(key)))
 }
 
 fn unique(
@@ -40,6 +49,7 @@ fn unique(
     for (index, item) in items.into_iter().enumerate() {
         match key(&item, rule) {
             Ok(key) => {
+                let key = key.into_owned();
                 let item = match kept.get(&key) {
                     Some(earlier) => merge::replace(earlier, item),
                     None => item,
@@ -82,57 +92,57 @@ impl Problem {
 }
 
 /// What tells an item apart.
-fn key(item: &Node, rule: Unique) -> Result<String, Problem> {
+fn key(item: &Node, rule: Unique) -> Result<Cow<'_, str>, Problem> {
     match rule {
-        Unique::No => Ok(String::new()),
+        Unique::No => Ok(Cow::default()),
         Unique::Key => {
             let text = item.as_str().ok_or(Problem::Type("a string"))?;
-            Ok(text.split('=').next().unwrap_or_default().to_owned())
+            Ok(text.split('=').next().unwrap_or_default().into())
         }
         Unique::Mount => match &item.value {
             Value::Map(_) => attribute(item, "target"),
             Value::Str(text) => {
-                short::volume(text).map(|mount| mount.target).map_err(Problem::Short)
+                short::volume(text).map(|mount| mount.target.into()).map_err(Problem::Short)
             }
-            _ => Ok(String::new()),
+            _ => Ok(Cow::default()),
         },
         Unique::Device => match &item.value {
             Value::Map(_) => attribute(item, "target"),
             Value::Str(text) => {
                 let mut parts = text.split(':');
                 let source = parts.next().unwrap_or_default();
-                Ok(parts.next().unwrap_or(source).to_owned())
+                Ok(parts.next().unwrap_or(source).into())
             }
-            _ => Ok(String::new()),
+            _ => Ok(Cow::default()),
         },
         Unique::File(folder) => file(item, folder),
         Unique::Expose => match item.value {
-            Value::Str(_) | Value::Int(_) => Ok(item.scalar_text().unwrap_or_default()),
+            Value::Str(_) | Value::Int(_) => Ok(item.scalar_text().unwrap_or_default().into()),
             _ => Err(Problem::Type("a port number or a string")),
         },
         Unique::Port => port(item),
         Unique::EnvFile => match &item.value {
-            Value::Str(text) => Ok(text.clone()),
+            Value::Str(text) => Ok(text.into()),
             Value::Map(_) => attribute(item, "path"),
-            _ => Ok(String::new()),
+            _ => Ok(Cow::default()),
         },
     }
 }
 
-fn attribute(item: &Node, name: &'static str) -> Result<String, Problem> {
+fn attribute<'n>(item: &'n Node, name: &'static str) -> Result<Cow<'n, str>, Problem> {
     let text = item.get(name).and_then(Node::as_str);
-    text.map(str::to_owned).ok_or(Problem::Missing(name))
+    text.map(Cow::from).ok_or(Problem::Missing(name))
 }
 
-fn file(item: &Node, folder: &str) -> Result<String, Problem> {
+fn file<'n>(item: &'n Node, folder: &str) -> Result<Cow<'n, str>, Problem> {
     match &item.value {
-        Value::Str(source) => Ok(format!("{folder}/{source}")),
+        Value::Str(source) => Ok(format!("{folder}/{source}").into()),
         Value::Map(map) => {
             if map.get("target").is_some() {
                 attribute(item, "target")
             } else {
                 let source = item.get("source").and_then(Node::scalar_text).unwrap_or_default();
-                Ok(format!("{folder}/{source}"))
+                Ok(format!("{folder}/{source}").into())
             }
         }
         _ => Err(Problem::Type("a string or a mapping")),
@@ -140,9 +150,9 @@ fn file(item: &Node, folder: &str) -> Result<String, Problem> {
 }
 
 /// `80` and `"80"` are not the same port to Compose, so the type is part of the key.
-fn port(item: &Node) -> Result<String, Problem> {
+fn port(item: &Node) -> Result<Cow<'_, str>, Problem> {
     if item.as_map().is_none() {
-        return Ok(item.scalar_text().unwrap_or_default());
+        return Ok(item.scalar_text().unwrap_or_default().into());
     }
     let part = |name: &str| item.get(name).map(|node| (node.kind(), node.scalar_text()));
     let target = part("target").ok_or(Problem::Missing("target"))?;
@@ -154,5 +164,6 @@ fn port(item: &Node) -> Result<String, Problem> {
         text("host_ip", "0.0.0.0"),
         part("published"),
         text("protocol", "tcp")
-    ))
+    )
+    .into())
 }

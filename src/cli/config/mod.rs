@@ -99,6 +99,8 @@ fn interpolated(
     request.services.clone_from(&args.services_named);
     let (loaded, _) = session.load(&request)?;
     let content = match format {
+        // Only JSON cannot say everything: nothing is missed where YAML is not written.
+        Format::Yaml if args.quiet => String::new(),
         Format::Yaml => render::project_yaml(&loaded.project),
         Format::Json => render::project_json(&loaded.project)?,
     };
@@ -121,6 +123,7 @@ fn uninterpolated(
     let (loaded, _) = session.load(request)?;
     let tree = loaded.values();
     Ok(match format {
+        Format::Yaml if args.quiet => String::new(),
         Format::Yaml => render::value_yaml(&tree),
         Format::Json => render::value_json(&tree)?,
     })

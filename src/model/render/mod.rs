@@ -113,7 +113,7 @@ fn sections(project: &Project, format: Format) -> Result<Vec<(String, Tree)>, Re
 
 /// Whether the build of the service uses an SSH key with a path.
 fn has_ssh_path(service: &Service) -> bool {
-    let build = service.build.as_ref();
+    let build = service.build.as_deref();
     build.is_some_and(|build| build.ssh.iter().any(|key| !key.path.is_empty()))
 }
 

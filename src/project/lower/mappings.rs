@@ -14,24 +14,25 @@ fn pair(item: &Node) -> (String, Option<String>) {
 }
 
 /// Turns every value of a mapping into text; `absent` says what null becomes.
-fn texts(map: &Map, absent: &Value) -> Value {
-    let text = |(key, entry): (&String, &Entry)| {
-        let value = entry.node.scalar_text().map_or_else(|| absent.clone(), Value::Str);
-        let node = Node { value, ..entry.node.clone() };
-        (key.clone(), Entry { key: entry.key, node })
-    };
-    Value::Map(map.iter().map(text).collect())
+fn texts(map: &mut Map, absent: &Value) -> Value {
+    let mut map = std::mem::take(map);
+    for node in map.values_mut().map(|entry| &mut entry.node) {
+        if node.as_str().is_none() {
+            node.value = node.scalar_text().map_or_else(|| absent.clone(), Value::Str);
+        }
+    }
+    Value::Map(map)
 }
 
 /// Variables: a key alone has no value.
-pub(super) fn environment(node: &Node) -> Fit {
-    let items = match &node.value {
+pub(super) fn environment(node: &mut Node) -> Fit {
+    let items = match &mut node.value {
         Value::Map(map) => return Ok(texts(map, &Value::Null)),
         Value::Seq(items) => items,
         _ => return Ok(Value::Map(Map::new())),
     };
     let mut map = Map::with_capacity(items.len());
-    for item in items {
+    for item in items.iter() {
         let (key, value) = pair(item);
         if key.ends_with(char::is_whitespace) {
             return Err(Misfit::new(format!("has a variable `{key}` with a blank at its end"))
@@ -44,8 +45,8 @@ pub(super) fn environment(node: &Node) -> Fit {
 }
 
 /// Key to text; a key alone is blank.
-pub(super) fn mapping(node: &Node) -> Value {
-    match &node.value {
+pub(super) fn mapping(node: &mut Node) -> Value {
+    match &mut node.value {
         Value::Map(map) => texts(map, &Value::Str(String::new())),
         Value::Seq(items) => {
             let item = |item: &Node| {

@@ -1,19 +1,24 @@
 //! The schema in the form that the checker walks.
 //!
 //! Understood: `$ref`, `type`, `properties`, `patternProperties`, `additionalProperties` as a
-//! boolean, `required`, `items`, `uniqueItems`, `enum`, `const`, `pattern`, `minimum`, `maximum`,
-//! `oneOf`, `anyOf`. The schema is our own, so there is nothing else in it; a test says so.
+//! boolean, `required`, `items`, `uniqueItems`, `enum`, `pattern`, `minimum`, `maximum`, `oneOf`,
+//! `anyOf`. The schema is our own, so there is nothing else in it; a test says so.
+//!
+//! It is read from the file that `model` generates: generating it took most of a small load. After
+//! a change of the types, tests say that the file is behind; `UPDATE=1 cargo test` writes it anew.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
+use foldhash::HashMap;
 use regex_lite::Regex;
-use serde_json::Value as Json;
+use serde::{Deserialize, Deserializer};
 
 use crate::project::node::{Node, Value};
 
 /// A type, as the schema counts types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     Null,
     Boolean,
@@ -40,19 +45,6 @@ impl Kind {
         })
     }
 
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "null" => Self::Null,
-            "boolean" => Self::Boolean,
-            "integer" => Self::Integer,
-            "number" => Self::Number,
-            "string" => Self::String,
-            "array" => Self::Array,
-            "object" => Self::Object,
-            _ => return None,
-        })
-    }
-
     /// In the words of a message.
     fn words(self) -> &'static str {
         match self {
@@ -67,83 +59,115 @@ impl Kind {
     }
 }
 
-/// A pattern of keys. Those that the schema uses everywhere need no regular expression.
-#[derive(Debug)]
-enum Pattern {
-    /// `^x-`
-    Extension,
-    /// `.+`
-    Anything,
-    /// `^[a-zA-Z0-9._-]+$`
-    Name,
-    Other(Regex),
-}
-
-impl Pattern {
-    fn of(pattern: &str) -> Option<Self> {
-        Some(match pattern {
-            "^x-" => Self::Extension,
-            // A line break in a key is no reason to refuse it.
-            ".+" | "^.+$" => Self::Anything,
-            "^[a-zA-Z0-9._-]+$" => Self::Name,
-            _ => Self::Other(Regex::new(pattern).ok()?),
-        })
-    }
-
-    fn fits(&self, key: &str) -> bool {
-        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        match self {
-            Self::Extension => key.starts_with("x-"),
-            Self::Anything => !key.is_empty(),
-            Self::Name => !key.is_empty() && key.bytes().all(in_name),
-            Self::Other(regex) => regex.is_match(key),
-        }
-    }
-}
-
 /// What holds for one value.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Rule {
+    /// The definition that stands in its place.
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
     /// Types that are taken; empty: all.
+    #[serde(rename = "type", deserialize_with = "one_or_many")]
     kinds: Vec<Kind>,
-    properties: HashMap<String, usize>,
-    patterns: Vec<(Pattern, usize)>,
+    properties: HashMap<String, Rule>,
+    #[serde(rename = "patternProperties")]
+    patterns: BTreeMap<String, Rule>,
     /// Whether keys are taken that no rule names.
+    #[serde(rename = "additionalProperties", default = "open")]
     pub(super) open: bool,
     pub(super) required: Vec<String>,
-    pub(super) items: Option<usize>,
+    items: Option<Box<Rule>>,
+    #[serde(rename = "uniqueItems")]
     pub(super) unique: bool,
+    #[serde(rename = "enum")]
     pub(super) allowed: Option<Vec<String>>,
-    pub(super) pattern: Option<(String, Regex)>,
+    pub(super) pattern: Option<Pattern>,
     pub(super) minimum: Option<f64>,
     pub(super) maximum: Option<f64>,
     /// Rules of which one must hold; everything else is empty then.
-    pub(super) alternatives: Vec<usize>,
+    #[serde(rename = "oneOf", alias = "anyOf")]
+    alternatives: Vec<Rule>,
+    #[serde(rename = "$defs")]
+    definitions: HashMap<String, Rule>,
+}
+
+/// What the schema says by not saying whether there may be other keys.
+fn open() -> bool {
+    true
+}
+
+/// A list, or the only item of one.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(Kind),
+        Many(Vec<Kind>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(kind) => vec![kind],
+        OneOrMany::Many(kinds) => kinds,
+    })
 }
 
 impl Rule {
-    pub(super) fn takes(&self, kind: Kind) -> bool {
+    /// The rule of a whole file.
+    pub(super) fn top() -> &'static Self {
+        static TOP: LazyLock<Rule> = LazyLock::new(|| {
+            let schema = include_str!("../../../schemas/compose.schema.json");
+            serde_json::from_str(schema).expect("the tests check what this file holds")
+        });
+        &TOP
+    }
+
+    /// The rule of one service.
+    pub(super) fn service() -> &'static Self {
+        let services = Self::top().property("services");
+        services.and_then(|rule| rule.property("a")).unwrap_or_else(Self::top)
+    }
+
+    /// The rule itself, or the definition that it refers to.
+    fn resolved(&'static self) -> &'static Self {
+        let Some(reference) = &self.reference else { return self };
+        let name = reference.trim_start_matches("#/$defs/");
+        Self::top().definitions.get(name).unwrap_or(self)
+    }
+
+    fn takes(&self, kind: Kind) -> bool {
         self.kinds.is_empty()
             || self.kinds.contains(&kind)
             || kind == Kind::Integer && self.kinds.contains(&Kind::Number)
     }
 
-    /// Whether every value is taken: what `x-*` holds.
-    pub(super) fn takes_all(&self) -> bool {
-        self.kinds.is_empty() && self.alternatives.is_empty()
+    /// The rule among alternatives that a node of this type means.
+    pub(super) fn alternative(&'static self, node: &Node) -> Option<&'static Self> {
+        if self.kinds.is_empty() && self.alternatives.is_empty() {
+            // Every value is taken: what `x-*` holds.
+            return Some(self);
+        }
+        let kind = Kind::of(node)?;
+        if self.alternatives.is_empty() {
+            return self.takes(kind).then_some(self);
+        }
+        self.alternatives.iter().find_map(|rule| rule.resolved().alternative(node))
     }
 
     /// The rule for the value of a key.
-    pub(super) fn property(&self, key: &str) -> Option<usize> {
-        self.properties.get(key).copied().or_else(|| {
-            self.patterns.iter().find(|(pattern, _)| pattern.fits(key)).map(|(_, rule)| *rule)
-        })
+    pub(super) fn property(&'static self, key: &str) -> Option<&'static Self> {
+        let rule = self.properties.get(key).or_else(|| {
+            self.patterns.iter().find(|(pattern, _)| fits(pattern, key)).map(|(_, rule)| rule)
+        });
+        rule.map(Self::resolved)
+    }
+
+    /// The rule for the items of a list.
+    pub(super) fn items(&'static self) -> Option<&'static Self> {
+        self.items.as_deref().map(Self::resolved)
     }
 
     /// Whether keys are names that users choose.
     pub(super) fn is_named(&self) -> bool {
-        self.properties.is_empty()
-            && self.patterns.iter().any(|(pattern, _)| !matches!(pattern, Pattern::Extension))
+        self.properties.is_empty() && self.patterns.keys().any(|pattern| pattern != EXTENSION)
     }
 
     /// The keys that are known, sorted.
@@ -152,48 +176,11 @@ impl Rule {
         names.sort_unstable();
         names
     }
-}
-
-/// All rules of the schema; they refer to each other by index.
-#[derive(Debug, Default)]
-pub(super) struct Rules {
-    rules: Vec<Rule>,
-    /// Index of the rule for each `$ref`.
-    definitions: HashMap<String, usize>,
-}
-
-impl Rules {
-    /// The rules of Compose files.
-    pub(super) fn compose() -> &'static Self {
-        static RULES: LazyLock<Rules> = LazyLock::new(|| {
-            let schema = crate::model::schema::compose();
-            let mut rules = Rules::default();
-            rules.add(&schema, &schema);
-            rules
-        });
-        &RULES
-    }
-
-    pub(super) fn get(&self, index: usize) -> &Rule {
-        &self.rules[index]
-    }
-
-    /// The rule of a whole file.
-    pub(super) fn top(&self) -> &Rule {
-        self.get(0)
-    }
-
-    /// The rule of one service.
-    pub(super) fn service(&self) -> &Rule {
-        let services = self.top().property("services").map(|index| self.get(index));
-        let service = services.and_then(|rule| rule.property("a")).map(|index| self.get(index));
-        service.unwrap_or_else(|| self.top())
-    }
 
     /// What a value may be, in words.
-    pub(super) fn wanted(&self, rule: &Rule) -> String {
+    pub(super) fn wanted(&'static self) -> String {
         let mut kinds = Vec::new();
-        self.collect_kinds(rule, &mut kinds);
+        self.collect_kinds(&mut kinds);
         let words: Vec<&str> = kinds.iter().map(|kind| kind.words()).collect();
         match words.split_last() {
             None => "something else".to_owned(),
@@ -202,90 +189,126 @@ impl Rules {
         }
     }
 
-    fn collect_kinds(&self, rule: &Rule, kinds: &mut Vec<Kind>) {
-        for kind in &rule.kinds {
+    fn collect_kinds(&'static self, kinds: &mut Vec<Kind>) {
+        for kind in &self.kinds {
             if !kinds.contains(kind) {
                 kinds.push(*kind);
             }
         }
-        for index in &rule.alternatives {
-            self.collect_kinds(self.get(*index), kinds);
+        for rule in &self.alternatives {
+            rule.resolved().collect_kinds(kinds);
         }
     }
+}
 
-    /// Compiles `schema`, which is part of `root`; returns its index.
-    fn add(&mut self, schema: &Json, root: &Json) -> usize {
-        if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
-            return self.definition(reference, root);
-        }
-        let index = self.rules.len();
-        self.rules.push(Rule::default());
-        self.rules[index] = self.compile(schema, root);
-        index
+const EXTENSION: &str = "^x-";
+const NAME: &str = "^[a-zA-Z0-9._-]+$";
+
+/// Whether a key matches one of the patterns that the schema has for keys.
+fn fits(pattern: &str, key: &str) -> bool {
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match pattern {
+        EXTENSION => key.starts_with("x-"),
+        // A line break in a key is no reason to refuse it.
+        ".+" | "^.+$" => !key.is_empty(),
+        "^[a-z]+$" => !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase()),
+        NAME => !key.is_empty() && key.bytes().all(in_name),
+        _ => false,
+    }
+}
+
+/// What a text must match; compiled when the first text has to.
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct Pattern {
+    pub(super) text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl From<String> for Pattern {
+    fn from(text: String) -> Self {
+        Self { text, compiled: OnceLock::new() }
+    }
+}
+
+impl Pattern {
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        let regex = self.compiled.get_or_init(|| Regex::new(&self.text).ok());
+        regex.as_ref().is_none_or(|regex| regex.is_match(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rule, fits};
+
+    /// Calls `visit` for a rule and all below it.
+    fn walk(rule: &Rule, visit: &mut impl FnMut(&Rule)) {
+        visit(rule);
+        let children = rule.properties.values().chain(rule.patterns.values());
+        let children = children.chain(rule.definitions.values()).chain(&rule.alternatives);
+        children.chain(rule.items.as_deref()).for_each(|child| walk(child, visit));
     }
 
-    fn definition(&mut self, reference: &str, root: &Json) -> usize {
-        if let Some(index) = self.definitions.get(reference) {
-            return *index;
-        }
-        let index = self.rules.len();
-        self.rules.push(Rule::default());
-        self.definitions.insert(reference.to_owned(), index);
-        if let Some(schema) = root.pointer(reference.trim_start_matches('#')) {
-            self.rules[index] = self.compile(schema, root);
-        }
-        index
+    #[test]
+    fn the_schema_is_understood() {
+        let mut rules = 0;
+        walk(Rule::top(), &mut |rule| {
+            rules += 1;
+            for pattern in rule.patterns.keys() {
+                assert!(["x-a", "a"].iter().any(|key| fits(pattern, key)), "{pattern}");
+            }
+            if let Some(pattern) = &rule.pattern {
+                assert!(!pattern.is_match("\n") && pattern.is_match("weekly"), "{}", pattern.text);
+            }
+        });
+        assert!(rules > 400, "{rules}");
+        assert!(Rule::service().property("image").is_some());
     }
 
-    fn compile(&mut self, schema: &Json, root: &Json) -> Rule {
-        let alternatives = schema.get("oneOf").or_else(|| schema.get("anyOf"));
-        if let Some(alternatives) = alternatives.and_then(Json::as_array) {
-            let alternatives = alternatives.iter().map(|schema| self.add(schema, root)).collect();
-            return Rule { alternatives, ..Rule::default() };
-        }
-        let number = |key: &str| schema.get(key).and_then(Json::as_f64);
-        let mut rule = Rule {
-            kinds: strings(schema.get("type"))
-                .iter()
-                .filter_map(|name| Kind::named(name))
-                .collect(),
-            open: schema.get("additionalProperties").and_then(Json::as_bool).unwrap_or(true),
-            required: strings(schema.get("required")),
-            items: schema.get("items").map(|items| self.add(items, root)),
-            unique: schema.get("uniqueItems").and_then(Json::as_bool).unwrap_or(false),
-            allowed: schema.get("enum").or_else(|| schema.get("const")).map(|v| strings(Some(v))),
-            pattern: schema.get("pattern").and_then(Json::as_str).and_then(regex),
-            minimum: number("minimum"),
-            maximum: number("maximum"),
-            ..Rule::default()
-        };
-        for (key, property) in object(schema.get("properties")) {
-            rule.properties.insert(key.clone(), self.add(property, root));
-        }
-        for (pattern, property) in object(schema.get("patternProperties")) {
-            if let Some(pattern) = Pattern::of(pattern) {
-                rule.patterns.push((pattern, self.add(property, root)));
+    #[test]
+    fn the_schema_says_nothing_that_is_not_understood() {
+        let known = [
+            "$schema",
+            "$defs",
+            "$ref",
+            "title",
+            "description",
+            "deprecated",
+            "default",
+            "type",
+            "properties",
+            "patternProperties",
+            "additionalProperties",
+            "required",
+            "items",
+            "uniqueItems",
+            "enum",
+            "pattern",
+            "minimum",
+            "maximum",
+            "oneOf",
+            "anyOf",
+        ];
+        let schema = include_str!("../../../schemas/compose.schema.json");
+        let named = ["properties", "patternProperties", "$defs"];
+        let mut open = vec![serde_json::from_str(schema).expect("the schema is JSON")];
+        while let Some(value) = open.pop() {
+            match value {
+                serde_json::Value::Object(map) => {
+                    for (key, value) in map {
+                        assert!(known.contains(&key.as_str()), "{key}");
+                        match value {
+                            serde_json::Value::Object(map) if named.contains(&key.as_str()) => {
+                                open.extend(map.into_iter().map(|(_, value)| value));
+                            }
+                            other => open.push(other),
+                        }
+                    }
+                }
+                serde_json::Value::Array(items) => open.extend(items),
+                _ => {}
             }
         }
-        rule
     }
-}
-
-fn object(schema: Option<&Json>) -> impl Iterator<Item = (&String, &Json)> {
-    schema.and_then(Json::as_object).into_iter().flatten()
-}
-
-/// A string or a list of strings as a list.
-fn strings(schema: Option<&Json>) -> Vec<String> {
-    match schema {
-        Some(Json::String(text)) => vec![text.clone()],
-        Some(Json::Array(items)) => {
-            items.iter().filter_map(Json::as_str).map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn regex(pattern: &str) -> Option<(String, Regex)> {
-    Some((pattern.to_owned(), Regex::new(pattern).ok()?))
 }

@@ -1,5 +1,6 @@
 //! Parser events to a raw tree: what stands in the text, nothing resolved.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{
@@ -12,13 +13,13 @@ use super::{Budget, too_large};
 
 /// A document before resolution. Nodes refer to each other by index.
 #[derive(Debug, Default)]
-pub(super) struct Raw {
-    nodes: Vec<RawNode>,
+pub(super) struct Raw<'a> {
+    nodes: Vec<RawNode<'a>>,
     anchors: HashMap<usize, usize>,
 }
 
-impl Raw {
-    pub(super) fn node(&self, index: usize) -> &RawNode {
+impl<'a> Raw<'a> {
+    pub(super) fn node(&self, index: usize) -> &RawNode<'a> {
         &self.nodes[index]
     }
 
@@ -33,8 +34,8 @@ impl Raw {
 
 /// One value as it is written.
 #[derive(Debug)]
-pub(super) struct RawNode {
-    pub(super) kind: RawKind,
+pub(super) struct RawNode<'a> {
+    pub(super) kind: RawKind<'a>,
     /// `!reset`, or the short form of a core tag: `!!str`.
     pub(super) tag: Option<String>,
     pub(super) span: Span,
@@ -50,9 +51,9 @@ pub(super) enum Style {
 }
 
 #[derive(Debug)]
-pub(super) enum RawKind {
+pub(super) enum RawKind<'a> {
     Scalar {
-        text: String,
+        text: Cow<'a, str>,
         style: Style,
     },
     Seq(Vec<usize>),
@@ -77,7 +78,7 @@ impl<'a> Reader<'a> {
     pub(super) fn next_document(
         &mut self,
         budget: &mut Budget,
-    ) -> Result<Option<Raw>, Box<Diagnostic>> {
+    ) -> Result<Option<Raw<'a>>, Box<Diagnostic>> {
         loop {
             match self.next()? {
                 None | Some((Event::StreamEnd, _)) => return Ok(None),
@@ -93,7 +94,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads up to the end of the document that has just begun.
-    fn document(&mut self, budget: &mut Budget) -> Result<Raw, Box<Diagnostic>> {
+    fn document(&mut self, budget: &mut Budget) -> Result<Raw<'a>, Box<Diagnostic>> {
         let mut raw = Raw::default();
         let mut open: Vec<usize> = Vec::new();
         while let Some((event, span)) = self.next()? {
@@ -109,9 +110,9 @@ impl<'a> Reader<'a> {
                         if style == ScalarStyle::Plain { Style::Plain } else { Style::Quoted };
                     // The parser writes a value that is not there as `~`.
                     let text = if style == Style::Plain && span.is_empty() {
-                        String::new()
+                        Cow::default()
                     } else {
-                        text.into()
+                        text
                     };
                     (RawKind::Scalar { text, style }, anchor, tag)
                 }
@@ -139,7 +140,7 @@ impl<'a> Reader<'a> {
 
     /// Ends the innermost collection. Its span is what of it stands on its first line: enough to
     /// point at, and never a whole file.
-    fn close(&self, raw: &mut Raw, open: &mut Vec<usize>, end: Span) {
+    fn close(&self, raw: &mut Raw<'_>, open: &mut Vec<usize>, end: Span) {
         let Some(index) = open.pop() else { return };
         let span = &mut raw.nodes[index].span;
         let rest = self.text.get(span.start as usize..).unwrap_or_default();
@@ -177,7 +178,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Adds a node to the tree and to the collection that is open.
-fn push(raw: &mut Raw, open: &[usize], node: RawNode) -> usize {
+fn push<'a>(raw: &mut Raw<'a>, open: &[usize], node: RawNode<'a>) -> usize {
     let index = raw.nodes.len();
     raw.nodes.push(node);
     if let Some(parent) = open.last() {

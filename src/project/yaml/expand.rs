@@ -9,7 +9,7 @@ use super::{Budget, Document, MAX_DEPTH, Reset, scalar, too_large};
 type Outcome<T> = Result<T, Box<Diagnostic>>;
 
 /// Resolves a whole document.
-pub(super) fn document(raw: &Raw, file: FileId, budget: &mut Budget) -> Outcome<Document> {
+pub(super) fn document(raw: &Raw<'_>, file: FileId, budget: &mut Budget) -> Outcome<Document> {
     let mut expander =
         Expander { raw, budget, path: Vec::new(), active: Vec::new(), resets: Vec::new() };
     let top = expander.node(Raw::ROOT)?;
@@ -18,7 +18,7 @@ pub(super) fn document(raw: &Raw, file: FileId, budget: &mut Budget) -> Outcome<
 }
 
 struct Expander<'a> {
-    raw: &'a Raw,
+    raw: &'a Raw<'a>,
     budget: &'a mut Budget,
     /// Keys down to the node at hand.
     path: Vec<&'a str>,
@@ -30,7 +30,7 @@ struct Expander<'a> {
 impl<'a> Expander<'a> {
     /// Resolves one node; `None` if it is `!reset`, which leaves nothing in the tree.
     fn node(&mut self, index: usize) -> Outcome<Option<Node>> {
-        let raw: &'a RawNode = self.raw.node(index);
+        let raw: &'a RawNode<'a> = self.raw.node(index);
         if let RawKind::Alias(anchor) = raw.kind {
             return self.alias(anchor, raw.span);
         }
@@ -54,7 +54,7 @@ impl<'a> Expander<'a> {
         Ok(Some(Node::new(value, raw.span)))
     }
 
-    fn scalar(&mut self, raw: &RawNode, text: &str, style: Style) -> Outcome<Value> {
+    fn scalar(&mut self, raw: &RawNode<'_>, text: &str, style: Style) -> Outcome<Value> {
         if !self.budget.spend(text.len()) {
             return Err(too_large(raw.span));
         }
@@ -198,7 +198,7 @@ impl<'a> Expander<'a> {
 }
 
 /// A quoted `"<<"` is a key like any other.
-fn is_merge(key: &RawNode) -> bool {
+fn is_merge(key: &RawNode<'_>) -> bool {
     matches!(&key.kind, RawKind::Scalar { text, style: Style::Plain } if text == "<<")
 }
 
