@@ -144,8 +144,8 @@ fn volumes_are_found_by_their_very_name() {
                 .unwrap();
         docker.create_container(&user).await.unwrap();
         assert_eq!(world.seen("web").await.unwrap().mounts[0].name, name);
-        let used = docker.remove_volume(&name).await.unwrap_err();
-        assert!(matches!(used, RuntimeError::Conflict(_)), "{used}");
+        let refused = docker.remove_volume(&name).await.unwrap_err();
+        assert!(matches!(refused, RuntimeError::Conflict(_)), "{refused}");
         docker.remove_container(&user.name, Volumes::Keep).await.unwrap();
         for _ in 0..2 {
             docker.remove_volume(&name).await.unwrap();
@@ -185,16 +185,12 @@ fn the_container_of_a_run_removes_itself() {
         spec.labels.insert(label::ONE_OFF.to_owned(), "True".to_owned());
         spec.one_off = Some(OneOff { auto_remove: true, interactive: false });
         world.docker.create_container(&spec).await.unwrap();
-        let end = async {
-            let (started, code) = tokio::join!(
-                world.docker.start_container(&spec.name, &[]),
-                // In state `created` nothing runs either; so wait for the start first.
-                async { world.docker.wait(&spec.name, Milestone::Completed).await.unwrap_err() }
-            );
-            started.unwrap();
-            code
-        };
-        let error = end.await;
+        let (started, waited) = tokio::join!(
+            world.docker.start_container(&spec.name, &[]),
+            world.docker.wait(&spec.name, Milestone::Completed),
+        );
+        started.unwrap();
+        let error = waited.unwrap_err();
         // It may be gone before anybody looks.
         let known =
             matches!(error, RuntimeError::Exited { code: 5, .. } | RuntimeError::NotFound(_));

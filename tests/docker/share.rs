@@ -2,7 +2,6 @@
 
 use ketch::model::observed::State;
 use ketch::model::{hash, label};
-use ketch::runtime::Runtime as _;
 
 use super::{Probes, in_world};
 

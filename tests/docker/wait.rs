@@ -1,14 +1,21 @@
 //! Waiting.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ketch::model::observed::{Health, Milestone};
+use ketch::model::spec::InjectedFile;
+use ketch::runtime::docker::{Docker, Settings};
 use ketch::runtime::{Runtime as _, RuntimeError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Probes, in_world};
 
 /// Longer than anything here takes; shorter than the checks of slow containers.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 #[test]
 fn health_is_an_event() {
@@ -117,4 +124,75 @@ fn eager_probes_stop_when_the_container_ends() {
         let ended = tokio::time::timeout(LIMIT, wait).await.unwrap();
         assert!(matches!(ended, Err(RuntimeError::Exited { code: 3, .. })), "{ended:?}");
     });
+}
+
+#[test]
+fn a_broken_subscription_is_opened_again() {
+    in_world("broken", Probes::Engine, |world| async move {
+        let Some(socket) = engine_socket(&world).await else {
+            return println!("skipped: the engine has no socket here");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("proxy.sock");
+        let (streams, mut broken) = tokio::sync::mpsc::unbounded_channel();
+        let proxy = tokio::spawn(relay(UnixListener::bind(&path).unwrap(), socket, streams));
+        let host = Some(format!("unix://{}", path.display()));
+        let docker = Docker::connect(Settings { host, ..Settings::default() }).await.unwrap();
+
+        let yaml = "{command: [sleep, '1000'],
+                     healthcheck: {test: [CMD-SHELL, 'test -f /ready'], interval: 100000000,
+                                   retries: 1000}}";
+        let name = world.run("web", yaml).await;
+        let becomes_ready = async {
+            // The first subscription has broken, the second one lives.
+            for _ in 0..2 {
+                tokio::time::timeout(LIMIT, broken.recv()).await.unwrap();
+            }
+            let file = InjectedFile { path: "/ready".to_owned(), ..InjectedFile::default() };
+            world.docker.start_container(&name, &[file]).await.unwrap();
+        };
+        let both = async { tokio::join!(docker.wait(&name, Milestone::Healthy), becomes_ready) };
+        tokio::time::timeout(LIMIT, both).await.unwrap().0.unwrap();
+        proxy.abort();
+    });
+}
+
+async fn engine_socket(world: &super::World) -> Option<String> {
+    let version = world.docker.version().await.unwrap();
+    version.address.strip_prefix("unix://").map(str::to_owned)
+}
+
+/// Relays connections to an engine, tells of requests for events, and breaks the first of them.
+async fn relay(listener: UnixListener, engine: String, streams: UnboundedSender<()>) {
+    let breaks = Arc::new(AtomicBool::new(true));
+    loop {
+        let (here, _) = listener.accept().await.unwrap();
+        let there = UnixStream::connect(&engine).await.unwrap();
+        tokio::spawn(relay_one(here, there, streams.clone(), Arc::clone(&breaks)));
+    }
+}
+
+async fn relay_one(
+    here: UnixStream,
+    there: UnixStream,
+    streams: UnboundedSender<()>,
+    breaks: Arc<AtomicBool>,
+) {
+    let (mut requests, mut to_client) = here.into_split();
+    let (mut answers, mut to_engine) = there.into_split();
+    let back = tokio::spawn(async move { tokio::io::copy(&mut answers, &mut to_client).await });
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = requests.read(&mut buffer).await {
+        let request = &buffer[..length];
+        to_engine.write_all(request).await.unwrap();
+        if String::from_utf8_lossy(request).contains("/events?") {
+            let first = breaks.swap(false, Ordering::Relaxed);
+            // The test may have ended.
+            let _ = streams.send(());
+            if first {
+                break;
+            }
+        }
+    }
+    back.abort();
 }

@@ -17,6 +17,8 @@ mod request;
 mod resources;
 mod security;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -27,14 +27,15 @@ pub(super) struct Attachment {
     pub(super) later: Vec<Endpoint>,
     /// The container's own hardware address, for old engines.
     pub(super) mac_address: Option<String>,
-    /// What cannot be had.
-    pub(super) remarks: Vec<String>,
 }
 
 /// Finds out where a container stands. `many`: whether the engine takes many networks at once.
 pub(super) fn attach(container: &ContainerSpec, many: Many) -> Result<Attachment> {
     let service = &container.service;
     let own_address = service.mac_address.as_str();
+    if many == Many::No {
+        refuse_addresses(&container.endpoints)?;
+    }
     if !service.network_mode.is_empty() {
         return Ok(without_networks(&service.network_mode, own_address, many));
     }
@@ -82,14 +83,18 @@ impl Attachment {
             self.endpoints.insert(other.network.clone(), settings);
             return;
         }
-        if !other.options.mac_address.is_empty() {
-            self.remarks.push(format!(
-                "`mac_address` in the network `{}` has no effect: an engine older than Docker 25 \
-                 sets it only in the network of the highest priority",
-                other.network
-            ));
-        }
         self.later.push(other.clone());
+    }
+}
+
+/// An old engine sets the address of one card: that of the service.
+fn refuse_addresses(endpoints: &[Endpoint]) -> Result<()> {
+    match endpoints.iter().find(|endpoint| !endpoint.options.mac_address.is_empty()) {
+        Some(Endpoint { network, .. }) => Err(RuntimeError::Unsupported(format!(
+            "`mac_address` in the network `{network}` needs API 1.44 (Docker 25); an older engine \
+             takes `mac_address` of the service"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -146,12 +151,17 @@ mod tests {
 
     #[test]
     fn old_engines_join_the_others_later() {
-        let spec = spec("{}", &[("a", "m1"), ("b", "m2")]);
+        let spec = spec("{mac_address: m1}", &[("a", ""), ("b", "")]);
         let found = attach(&spec, Many::No).unwrap();
         assert_eq!(found.mac_address.as_deref(), Some("m1"));
         assert_eq!(mac(&found, "a"), None);
         assert_eq!((found.endpoints.len(), found.later[0].network.as_str()), (1, "b"));
-        assert_eq!(found.remarks.len(), 1);
+    }
+
+    #[test]
+    fn old_engines_set_no_address_in_a_network() {
+        let error = attach(&spec("{}", &[("a", ""), ("b", "m")]), Many::No).unwrap_err();
+        assert!(error.to_string().starts_with("`mac_address` in the network `b` needs API 1.44"));
     }
 
     #[test]

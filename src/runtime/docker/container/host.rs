@@ -31,8 +31,8 @@ pub(super) fn config(container: &ContainerSpec, security: &Security) -> Result<H
 
 /// What its processes may do.
 fn rights(host: &mut HostConfig, service: &Service, security: &Security) {
-    host.cap_add = list(&service.cap_add);
-    host.cap_drop = list(&service.cap_drop);
+    host.cap_add = list(&capabilities(&service.cap_add));
+    host.cap_drop = list(&capabilities(&service.cap_drop));
     host.group_add = list(&service.group_add);
     host.privileged = service.privileged.then_some(true);
     host.readonly_rootfs = service.read_only.then_some(true);
@@ -43,6 +43,17 @@ fn rights(host: &mut HostConfig, service: &Service, security: &Security) {
     }
     host.oom_score_adj = Some(service.oom_score_adj).filter(|score| *score != 0);
     host.sysctls = map(&service.sysctls);
+}
+
+/// Capabilities as the engine writes them: `CAP_NET_ADMIN`, each once, in order.
+fn capabilities(names: &[String]) -> Vec<String> {
+    let full = |name: &String| match name.to_uppercase() {
+        all if all == "ALL" => all,
+        full if full.starts_with("CAP_") => full,
+        short => format!("CAP_{short}"),
+    };
+    let unique: std::collections::BTreeSet<_> = names.iter().map(full).collect();
+    unique.into_iter().collect()
 }
 
 /// What it shares with others.
@@ -165,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_attribute_of_a_service_is_sent() {
-        let body = of("{cap_add: [A], cap_drop: [B], group_add: [g], privileged: true,
+        let body = of("{cap_add: [net_admin, CAP_CHOWN, CHOWN], cap_drop: [all], group_add: [g], privileged: true,
             read_only: true, oom_score_adj: 5, sysctls: {a.b: '1'}, ipc: shareable, pid: host,
             uts: host, userns_mode: host, cgroup: private, isolation: default,
             volumes_from: ['container:shop-db-1:ro', 'container:other'], annotations: {a: b},
@@ -177,7 +188,7 @@ mod tests {
         assert_eq!(
             body.unwrap(),
             json!({
-                "CapAdd": ["A"], "CapDrop": ["B"], "GroupAdd": ["g"], "Privileged": true,
+                "CapAdd": ["CAP_CHOWN", "CAP_NET_ADMIN"], "CapDrop": ["ALL"], "GroupAdd": ["g"], "Privileged": true,
                 "ReadonlyRootfs": true, "OomScoreAdj": 5, "Sysctls": {"a.b": "1"},
                 "IpcMode": "shareable", "PidMode": "host", "UTSMode": "host", "UsernsMode": "host",
                 "CgroupnsMode": "private", "Isolation": "default",

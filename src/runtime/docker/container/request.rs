@@ -68,8 +68,7 @@ pub(super) fn assemble(
     if let Some(address) = attachment.mac_address {
         fields.insert("MacAddress".to_owned(), json!(address));
     }
-    let mut remarks = attachment.remarks;
-    remarks.extend(mounts::remarks(&container.mounts));
+    let remarks = mounts::remarks(&container.mounts);
     let body = crate::runtime::docker::body::extended(&config, fields);
     Ok(Request { body, later: attachment.later, remarks })
 }
