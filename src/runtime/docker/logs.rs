@@ -10,9 +10,9 @@ use super::{Docker, failure};
 use crate::runtime::{Chunk, LogOptions, Result, RuntimeError, Stream};
 
 /// What has to be known about a container before its output can be read.
-pub(super) struct Console {
-    /// Whether it has a terminal.
-    pub(super) tty: bool,
+struct Console {
+    /// How its output is packed.
+    packing: Packing,
     /// Its logging driver.
     driver: String,
 }
@@ -31,13 +31,13 @@ impl Docker {
             let console = console_of(&client, &container).await?;
             let answer =
                 wire.send(call).await.map_err(|error| console.explain(error, &container))?;
-            Ok(frames::unpack(chunks(answer), Packing::with_tty(console.tty)))
+            Ok(frames::unpack(chunks(answer), console.packing))
         })
     }
 
-    /// Whether a container has a terminal.
-    pub(super) async fn has_tty(&self, container: &str) -> Result<bool> {
-        Ok(console_of(&self.client, container).await?.tty)
+    /// How the output of a container is packed.
+    pub(super) async fn packing_of(&self, container: &str) -> Result<Packing> {
+        Ok(console_of(&self.client, container).await?.packing)
     }
 }
 
@@ -45,7 +45,7 @@ async fn console_of(client: &bollard::Docker, container: &str) -> Result<Console
     let found = client.inspect_container(container, None).await.map_err(failure::told)?;
     let driver = found.host_config.and_then(|host| host.log_config).and_then(|log| log.typ);
     Ok(Console {
-        tty: found.config.and_then(|config| config.tty).unwrap_or_default(),
+        packing: found.config.and_then(|config| config.tty).unwrap_or_default().into(),
         driver: driver.unwrap_or_default(),
     })
 }

@@ -105,7 +105,7 @@ impl Docker {
 
     /// bollard for requests that are answered when long work is done.
     pub(super) fn patient(&self) -> bollard::Docker {
-        const A_DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+        const A_DAY: std::time::Duration = std::time::Duration::from_hours(24);
         self.client.clone().with_timeout(A_DAY)
     }
 }
@@ -173,8 +173,10 @@ impl Wire {
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
-        request.body(call.body).map_err(|_| {
-            RuntimeError::NotFound(format!("`{}` is no name that an engine knows", call.path))
+        request.body(call.body).map_err(|error| {
+            // Parameters may hold secrets: build arguments.
+            let path = call.path.split('?').next().unwrap_or_default();
+            RuntimeError::Refused(format!("`{path}` cannot be asked for: {error}"))
         })
     }
 
@@ -285,8 +287,85 @@ where
 }
 
 impl fmt::Debug for Call {
-    /// Headers hold credentials: they are not shown.
+    /// Headers and parameters may hold secrets: they are not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path)
+        write!(f, "{} {}", self.method, self.path.split('?').next().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixListener;
+
+    use super::super::trial::limited;
+    use super::*;
+
+    /// An engine that takes one request, answers with this text, and keeps the connection open.
+    /// Gives the request when the other side has closed.
+    fn answering(text: &'static str) -> (tempfile::TempDir, Wire, tokio::task::JoinHandle<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("engine.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = connection.read(&mut request).await.unwrap();
+            connection.write_all(text.as_bytes()).await.unwrap();
+            let mut rest = Vec::new();
+            // A connection that is reset is closed too.
+            let _ = connection.read_to_end(&mut rest).await;
+            request.truncate(length);
+            request.extend(rest);
+            String::from_utf8(request).unwrap()
+        });
+        (directory, Wire { address: Address::Unix(path), version: "v1.41".to_owned() }, server)
+    }
+
+    #[tokio::test]
+    async fn dropping_an_answer_closes_its_connection() {
+        let (_directory, wire, server) =
+            answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        let call = Call::new(Method::GET, "/x").query(&[("a", "b c".into()), ("d", "".into())]);
+        let mut body = chunks(wire.send(call).await.unwrap());
+        assert_eq!(limited(body.next()).await.unwrap().unwrap(), b"abc"[..]);
+        drop(body);
+        let request = limited(server).await.unwrap();
+        assert!(request.starts_with("GET /v1.41/x?a=b+c HTTP/1.1\r\n"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_taken_over_is_closed_one_way_first() {
+        let (_directory, wire, server) =
+            answering("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nraw");
+        let call = Call::new(Method::POST, "/x").json(&serde_json::json!({ "a": 1 }));
+        let (reader, mut writer) = wire.hijack(call).await.unwrap();
+        writer.write_all(b"input").await.unwrap();
+        writer.shutdown().await.unwrap();
+        let found: Vec<Bytes> = limited(chunks_of(reader).try_collect()).await.unwrap();
+        assert_eq!(found.concat(), b"raw");
+        let request = limited(server).await.unwrap();
+        assert!(request.ends_with("{\"a\":1}input"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn refusals_are_told_in_the_engines_words() {
+        let (_directory, wire, _server) =
+            answering("HTTP/1.1 409 C\r\nContent-Length: 18\r\n\r\n{\"message\":\"busy\"}");
+        let error = wire.send(Call::new(Method::GET, "/x")).await.unwrap_err();
+        assert!(matches!(&error, RuntimeError::Conflict(said) if said == "busy"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_is_told_with_its_address() {
+        let address = Address::Unix("/nonexistent/engine.sock".into());
+        let wire = Wire { address, version: "v1.41".to_owned() };
+        let error = wire.send(Call::new(Method::GET, "/x")).await.unwrap_err();
+        let said = "cannot reach the engine at `unix:///nonexistent/engine.sock`";
+        assert_eq!(error.to_string(), said);
+        let long = "x".repeat(70_000);
+        let call = Call::new(Method::GET, "/x").query(&[("buildargs", long)]);
+        let error = wire.request(call).unwrap_err().to_string();
+        assert!(error.starts_with("`/x` cannot be asked for: ") && error.len() < 100, "{error}");
     }
 }
