@@ -184,7 +184,7 @@ fn seconds(time: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{IMAGE, Trial, docker, engine, limited};
+    use super::super::trial::{IMAGE, Registry, Trial, docker, engine};
     use super::*;
 
     #[test]
@@ -266,78 +266,17 @@ mod tests {
         assert!(engine.images_of("hstreams-commit").await.unwrap().is_empty());
     }
 
-    /// A registry that wants a password whose encoding differs between the alphabets of base64.
-    struct Registry {
-        child: tokio::process::Child,
-        address: String,
-        directory: tempfile::TempDir,
-    }
-
-    impl Registry {
-        const ALICE: &str = "alice:$2b$04$EJQ97n5HLLNBLdFq0mzX0eDrG3u9JZbo8faOjI4V9eNZzejL1XyDa";
-        const PASSWORD: &str = "~~~???>>>";
-
-        async fn start() -> Option<Self> {
-            use tokio::io::{AsyncBufReadExt as _, BufReader};
-
-            let directory = tempfile::tempdir().unwrap();
-            let path = |name: &str| directory.path().join(name).display().to_string();
-            let config = serde_json::json!({
-                "version": 0.1,
-                "storage": { "filesystem": { "rootdirectory": path("data") } },
-                "http": { "addr": "127.0.0.1:0" },
-                "auth": { "htpasswd": { "realm": "trial", "path": path("users") } }
-            });
-            std::fs::write(path("users"), Self::ALICE).unwrap();
-            std::fs::write(path("config.yml"), config.to_string()).unwrap();
-            let child = tokio::process::Command::new("docker-registry")
-                .args(["serve", &path("config.yml")])
-                .stdout(std::process::Stdio::null())
-                .stderr(std::process::Stdio::piped())
-                .kill_on_drop(true)
-                .spawn();
-            let Ok(mut child) = child else {
-                docker_registry_is_missing();
-                return None;
-            };
-            let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-            let address = loop {
-                let line = limited(lines.next_line()).await.unwrap().unwrap();
-                if let Some((_, rest)) = line.split_once("listening on ") {
-                    break rest.split('"').next().unwrap().to_owned();
-                }
-            };
-            // Who writes to a closed pipe ends.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            Some(Self { child, address, directory })
-        }
-
-        /// The directory of a `config.json` with a password for this registry.
-        fn login(&self, password: &str) -> String {
-            use base64::Engine as _;
-            let auth =
-                base64::engine::general_purpose::STANDARD.encode(format!("alice:{password}"));
-            let config = serde_json::json!({ "auths": { &self.address: { "auth": auth } } });
-            let path = self.directory.path().join("config.json");
-            std::fs::write(path, config.to_string()).unwrap();
-            self.directory.path().display().to_string()
-        }
-    }
-
-    #[expect(clippy::print_stdout, reason = "tests tell what they skipped")]
-    fn docker_registry_is_missing() {
-        println!("skipped: docker-registry is not installed");
-    }
-
     #[tokio::test]
     async fn images_go_to_a_registry_and_come_back() {
         let Some(engine) = engine().await else { return };
-        let Some(mut registry) = Registry::start().await else { return };
+        let Some(registry) = Registry::start().await else { return };
         let image = format!("{}/hstreams/a:1", registry.address);
         docker(&["tag", IMAGE, &image]);
-        let engine = engine.with_variable("DOCKER_CONFIG", &registry.login("wrong"));
+        let home = tempfile::tempdir().unwrap();
+        registry.login(home.path(), "wrong");
+        let engine = engine.with_variable("DOCKER_CONFIG", &home.path().display().to_string());
         let refused = engine.push_image(&image, &|_| {}).await.unwrap_err().to_string();
-        registry.login(Registry::PASSWORD);
+        registry.login(home.path(), Registry::PASSWORD);
         let seen = std::sync::Mutex::new(Vec::new());
         let progress = |told: Progress| seen.lock().unwrap().push(told);
         let pushed = engine.push_image(&image, &progress).await;
@@ -346,7 +285,6 @@ mod tests {
         let found = engine.image_named(&image).await;
         let missing = quietly(&engine, &image.replace("a:1", "b:1")).await;
         docker(&["rmi", &image]);
-        registry.child.kill().await.unwrap();
         pushed.unwrap();
         pulled.unwrap();
         assert!(found.unwrap().is_some());

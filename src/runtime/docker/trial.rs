@@ -2,9 +2,13 @@
 
 #![expect(clippy::print_stdout, reason = "tests tell what they skipped")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use indexmap::IndexMap;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{Address, Docker, Settings};
 
@@ -67,6 +71,62 @@ impl Trial {
 impl Drop for Trial {
     fn drop(&mut self) {
         docker(&["rm", "-f", "-v", &self.name]);
+    }
+}
+
+/// A registry of Debian's package `docker-registry`. Its password is one whose encoding differs
+/// between the alphabets of base64.
+pub(super) struct Registry {
+    /// Host and port.
+    pub(super) address: String,
+    _directory: tempfile::TempDir,
+    _child: tokio::process::Child,
+}
+
+impl Registry {
+    pub(super) const PASSWORD: &str = "~~~???>>>";
+    /// That password, hashed as `htpasswd` does.
+    const ALICE: &str = "alice:$2b$04$EJQ97n5HLLNBLdFq0mzX0eDrG3u9JZbo8faOjI4V9eNZzejL1XyDa";
+
+    /// Starts one on a port that is free, if the program is installed.
+    pub(super) async fn start() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let config = serde_json::json!({
+            "version": 0.1,
+            "storage": { "filesystem": { "rootdirectory": path("data") } },
+            "http": { "addr": "127.0.0.1:0" },
+            "auth": { "htpasswd": { "realm": "trial", "path": path("users") } }
+        });
+        std::fs::write(path("users"), Self::ALICE).unwrap();
+        std::fs::write(path("config.yml"), config.to_string()).unwrap();
+        let child = tokio::process::Command::new("docker-registry")
+            .args(["serve", &path("config.yml")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let Ok(mut child) = child else {
+            println!("skipped: docker-registry is not installed");
+            return None;
+        };
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = limited(lines.next_line()).await.unwrap().unwrap();
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                break rest.split('"').next().unwrap().to_owned();
+            }
+        };
+        // Who writes to a closed pipe ends.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Some(Self { address, _directory: directory, _child: child })
+    }
+
+    /// Writes a `config.json` with a password for this registry.
+    pub(super) fn login(&self, directory: &Path, password: &str) {
+        let auth = STANDARD.encode(format!("alice:{password}"));
+        let config = serde_json::json!({ "auths": { &self.address: { "auth": auth } } });
+        std::fs::write(directory.join("config.json"), config.to_string()).unwrap();
     }
 }
 

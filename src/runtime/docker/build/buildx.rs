@@ -35,8 +35,10 @@ impl Docker {
             |source| RuntimeError::Io { action: format!("run `{}`", program.display()), source };
         let mut child = self.command(program, spec).spawn().map_err(io)?;
         if let Some(mut input) = child.stdin.take() {
-            // A program that fails at once does not read; what it says tells more.
-            let _ = input.write_all(spec.build.dockerfile_inline.as_bytes()).await;
+            let dockerfile = spec.build.dockerfile_inline.clone();
+            // Beside reading, so that neither waits for the other. A program that fails at once
+            // does not read; what it says tells more.
+            tokio::spawn(async move { input.write_all(dockerfile.as_bytes()).await });
         }
         let mut told = Told::default();
         told.listen(&mut child, progress).await.map_err(io)?;
@@ -327,6 +329,7 @@ impl Told {
 
     fn step(&mut self, vertex: Vertex, progress: OnProgress<'_>) {
         self.names.insert(vertex.digest.clone(), vertex.name.clone());
+        // A step without words has begun.
         if vertex.started.is_some() && self.begun.insert(vertex.digest.clone()) {
             progress(line(&vertex.name, ""));
         }
