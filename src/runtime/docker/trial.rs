@@ -132,7 +132,7 @@ impl Registry {
 
 /// What a future gives, within a minute.
 pub(super) async fn limited<T>(future: impl Future<Output = T>) -> T {
-    const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+    const LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
     tokio::time::timeout(LIMIT, future).await.expect("an engine answers within a minute")
 }
 

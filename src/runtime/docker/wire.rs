@@ -326,7 +326,7 @@ mod tests {
     async fn dropping_an_answer_closes_its_connection() {
         let (_directory, wire, server) =
             answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-        let call = Call::new(Method::GET, "/x").query(&[("a", "b c".into()), ("d", "".into())]);
+        let call = Call::new(Method::GET, "/x").query(&[("a", "b c".into()), ("d", String::new())]);
         let mut body = chunks(wire.send(call).await.unwrap());
         assert_eq!(limited(body.next()).await.unwrap().unwrap(), b"abc"[..]);
         drop(body);
