@@ -7,6 +7,7 @@
 mod binary;
 mod cli;
 mod corpus;
+mod docker;
 mod fuzz;
 mod load;
 mod tidy;

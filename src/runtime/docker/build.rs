@@ -75,10 +75,9 @@ impl Docker {
         // The first version of the API that knows BuildKit.
         const OLDEST: (usize, usize) = (1, 39);
         let wanted = self.settings.environment.get("DOCKER_BUILDKIT").map_or("", String::as_str);
-        let version = self.client.client_version();
         if matches!(wanted, "0" | "false" | "f" | "F" | "FALSE" | "False") {
             Builder::Classic("DOCKER_BUILDKIT turns it off")
-        } else if (version.major_version, version.minor_version) < OLDEST {
+        } else if (self.api.major_version, self.api.minor_version) < OLDEST {
             Builder::Classic("the engine is too old for it")
         } else {
             match self.plugin("docker-buildx") {

@@ -10,7 +10,7 @@ use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptions;
 use futures_util::stream::StreamExt as _;
 
-use super::{Docker, failure};
+use super::Docker;
 use crate::model::label;
 use crate::runtime::{LogOptions, RuntimeEvent, Stream};
 
@@ -31,9 +31,10 @@ impl Docker {
             ("label".to_owned(), vec![format!("{}={project}", label::PROJECT)]),
         ]);
         let options = EventsOptions { since: said(&options.since), until, filters: Some(filters) };
+        let wire = self.wire();
         self.client
             .events(Some(options))
-            .map(|event| event.map(told).map_err(failure::told))
+            .map(move |event| event.map(told).map_err(|error| wire.failure(error)))
             .boxed()
     }
 }

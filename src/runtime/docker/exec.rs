@@ -12,9 +12,9 @@ use futures_util::TryStreamExt as _;
 use hyper::Method;
 use serde_json::json;
 
+use super::Docker;
 use super::attach::session;
 use super::wire::Call;
-use super::{Docker, failure};
 use crate::model::Hook;
 use crate::runtime::{ExecSpec, Result, Session};
 
@@ -28,11 +28,14 @@ impl Docker {
         command: &ExecSpec,
     ) -> Result<(String, Option<Session>)> {
         let created = self.client.create_exec(container, config(command)).await;
-        let exec = created.map_err(failure::told)?.id;
+        let exec = created.map_err(|error| self.failure(error))?.id;
         if command.detach {
             let options =
                 StartExecOptions { detach: true, tty: command.tty, output_capacity: None };
-            self.client.start_exec(&exec, Some(options)).await.map_err(failure::told)?;
+            self.client
+                .start_exec(&exec, Some(options))
+                .await
+                .map_err(|error| self.failure(error))?;
             return Ok((exec, None));
         }
         let call = Call::new(Method::POST, format!("/exec/{exec}/start"))
@@ -42,7 +45,7 @@ impl Docker {
     }
 
     pub(super) async fn exec_code(&self, exec: &str) -> Result<Option<i64>> {
-        let found = self.client.inspect_exec(exec).await.map_err(failure::told)?;
+        let found = self.client.inspect_exec(exec).await.map_err(|error| self.failure(error))?;
         Ok(if found.running == Some(true) { None } else { found.exit_code })
     }
 

@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 use futures_util::stream::{BoxStream, StreamExt as _};
 
-use super::{Docker, failure};
+use super::Docker;
 use crate::runtime::{Bytes, PathInfo, Result, RuntimeError, Stream};
 
 /// The bit of a directory in the modes that engines tell, which are those of Go.
@@ -18,7 +18,7 @@ impl Docker {
     pub(super) async fn path_info(&self, container: &str, path: &str) -> Result<Option<PathInfo>> {
         let options = ContainerArchiveInfoOptions { path: path.to_owned() };
         let found = self.client.get_container_archive_info(container, Some(options)).await;
-        match found.map_err(failure::told) {
+        match found.map_err(|error| self.failure(error)) {
             Ok(found) => Ok(Some(PathInfo {
                 name: found.name,
                 is_dir: found.file_mode & DIRECTORY != 0,
@@ -31,10 +31,11 @@ impl Docker {
     }
 
     pub(super) fn download(&self, container: &str, path: &str) -> Stream<'static, Bytes> {
+        let wire = self.wire();
         let options = DownloadFromContainerOptions { path: path.to_owned() };
         self.client
             .download_from_container(container, Some(options))
-            .map(|bytes| bytes.map_err(failure::told))
+            .map(move |bytes| bytes.map_err(|error| wire.failure(error)))
             .boxed()
     }
 
@@ -53,14 +54,18 @@ impl Docker {
             no_overwrite_dir_non_dir: Some("1".to_owned()),
             copy_uidgid: None,
         };
-        self.patient()
+        self.patient
             .upload_to_container(container, Some(options), body_stream(tar))
             .await
-            .map_err(failure::told)
+            .map_err(|error| self.failure(error))
     }
 
     pub(super) fn whole_file_system(&self, container: &str) -> Stream<'static, Bytes> {
-        self.client.export_container(container).map(|bytes| bytes.map_err(failure::told)).boxed()
+        let wire = self.wire();
+        self.client
+            .export_container(container)
+            .map(move |bytes| bytes.map_err(|error| wire.failure(error)))
+            .boxed()
     }
 }
 

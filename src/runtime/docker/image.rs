@@ -10,8 +10,8 @@ use futures_util::TryStreamExt as _;
 use hyper::Method;
 use serde::Deserialize;
 
+use super::Docker;
 use super::wire::Call;
-use super::{Docker, failure};
 use crate::model::label;
 use crate::model::observed::ObservedImage;
 use crate::model::spec::PullSpec;
@@ -82,7 +82,7 @@ impl<'a> Reference<'a> {
 
 impl Docker {
     pub(super) async fn image_named(&self, reference: &str) -> Result<Option<ObservedImage>> {
-        match self.client.inspect_image(reference).await.map_err(failure::told) {
+        match self.client.inspect_image(reference).await.map_err(|error| self.failure(error)) {
             Ok(image) => Ok(Some(observed(image))),
             Err(RuntimeError::NotFound(_)) => Ok(None),
             Err(other) => Err(other),
@@ -130,7 +130,8 @@ impl Docker {
             ("dangling".to_owned(), vec!["false".to_owned()]),
         ]);
         let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
-        let found = self.client.list_images(Some(options)).await.map_err(failure::told)?;
+        let found =
+            self.client.list_images(Some(options)).await.map_err(|error| self.failure(error))?;
         let mut names: Vec<String> = found.into_iter().flat_map(|image| image.repo_tags).collect();
         names.retain(|name| name != "<none>:<none>");
         names.sort();
@@ -138,9 +139,8 @@ impl Docker {
     }
 
     pub(super) async fn delete_image(&self, reference: &str) -> Result<()> {
-        let removed =
-            self.patient().remove_image(reference, None::<RemoveImageOptions>, None).await;
-        match removed.map_err(failure::told) {
+        let removed = self.patient.remove_image(reference, None::<RemoveImageOptions>, None).await;
+        match removed.map_err(|error| self.failure(error)) {
             Ok(_) | Err(RuntimeError::NotFound(_)) => Ok(()),
             Err(other) => Err(other),
         }
@@ -158,8 +158,8 @@ impl Docker {
             pause: commit.pause,
             changes: said(&commit.changes.join("\n")),
         };
-        let made = self.patient().commit_container(options, ContainerConfig::default()).await;
-        Ok(made.map_err(failure::told)?.id)
+        let made = self.patient.commit_container(options, ContainerConfig::default()).await;
+        Ok(made.map_err(|error| self.failure(error))?.id)
     }
 }
 

@@ -4,9 +4,9 @@
 
 use hyper::Method;
 
+use super::Docker;
 use super::frames::{self, Packing};
-use super::wire::{Call, chunks, deferred};
-use super::{Docker, failure};
+use super::wire::{Call, Wire, chunks, deferred};
 use crate::runtime::{Chunk, LogOptions, Result, RuntimeError, Stream};
 
 /// What has to be known about a container before its output can be read.
@@ -28,7 +28,7 @@ impl Docker {
         let call = Call::new(Method::GET, format!("/containers/{container}/logs"))
             .query(&parameters(options));
         deferred(async move {
-            let console = console_of(&client, &container).await?;
+            let console = console_of(&client, &wire, &container).await?;
             let answer =
                 wire.send(call).await.map_err(|error| console.explain(error, &container))?;
             Ok(frames::unpack(chunks(answer), console.packing))
@@ -37,12 +37,13 @@ impl Docker {
 
     /// How the output of a container is packed.
     pub(super) async fn packing_of(&self, container: &str) -> Result<Packing> {
-        Ok(console_of(&self.client, container).await?.packing)
+        Ok(console_of(&self.client, &self.wire(), container).await?.packing)
     }
 }
 
-async fn console_of(client: &bollard::Docker, container: &str) -> Result<Console> {
-    let found = client.inspect_container(container, None).await.map_err(failure::told)?;
+async fn console_of(client: &bollard::Docker, wire: &Wire, container: &str) -> Result<Console> {
+    let found = client.inspect_container(container, None).await;
+    let found = found.map_err(|error| wire.failure(error))?;
     let driver = found.host_config.and_then(|host| host.log_config).and_then(|log| log.typ);
     Ok(Console {
         packing: found.config.and_then(|config| config.tty).unwrap_or_default().into(),

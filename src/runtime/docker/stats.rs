@@ -8,13 +8,13 @@ use bollard::models::{
 use bollard::query_parameters::{StatsOptions, TopOptions};
 use futures_util::stream::StreamExt as _;
 
-use super::{Docker, failure};
+use super::Docker;
 use crate::runtime::{ProcessTable, Repeat, Result, Sample, Stream};
 
 impl Docker {
     pub(super) async fn processes(&self, container: &str) -> Result<ProcessTable> {
         let found = self.client.top_processes(container, None::<TopOptions>).await;
-        let found = found.map_err(failure::told)?;
+        let found = found.map_err(|error| self.failure(error))?;
         Ok(ProcessTable {
             titles: found.titles.unwrap_or_default(),
             rows: found.processes.unwrap_or_default(),
@@ -24,9 +24,10 @@ impl Docker {
     pub(super) fn samples(&self, container: &str, repeat: Repeat) -> Stream<'static, Sample> {
         // A single answer needs two measurements too: the engine waits for the second one.
         let options = StatsOptions { stream: repeat == Repeat::Forever, one_shot: false };
+        let wire = self.wire();
         self.client
             .stats(container, Some(options))
-            .map(|answer| answer.map(sample).map_err(failure::told))
+            .map(move |answer| answer.map(sample).map_err(|error| wire.failure(error)))
             .boxed()
     }
 }

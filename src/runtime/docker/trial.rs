@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "tests tell what they skipped")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use base64::Engine as _;
@@ -10,29 +10,23 @@ use base64::engine::general_purpose::STANDARD;
 use indexmap::IndexMap;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use super::{Address, Docker, Settings};
+use super::{Docker, Settings};
 
 /// The image that tests make containers of.
 pub(super) const IMAGE: &str = "corpus/busybox:1";
 
 /// The engine at the default socket, if one answers and has the image.
 pub(super) async fn engine() -> Option<Docker> {
-    let path = "/var/run/docker.sock";
-    let client =
-        bollard::Docker::connect_with_socket(path, 30, bollard::API_DEFAULT_VERSION).ok()?;
-    let ready = match client.negotiate_version().await {
-        Ok(client) => client.inspect_image(IMAGE).await.is_ok().then_some(client),
-        Err(_) => None,
-    };
-    if ready.is_none() {
-        println!("skipped: no engine with the image {IMAGE} answers");
+    let path = "/usr/local/bin:/usr/bin:/bin";
+    let environment = IndexMap::from([("PATH".to_owned(), path.to_owned())]);
+    let settings = Settings { environment, ..Settings::default() };
+    if let Ok(engine) = Docker::connect(settings).await
+        && let Ok(Some(_)) = engine.image_named(IMAGE).await
+    {
+        return Some(engine);
     }
-    let home = IndexMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]);
-    Some(Docker {
-        client: ready?,
-        settings: Settings { environment: home, ..Settings::default() },
-        address: Address::Unix(PathBuf::from(path)),
-    })
+    println!("skipped: no engine with the image {IMAGE} answers");
+    None
 }
 
 impl Docker {

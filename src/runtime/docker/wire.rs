@@ -4,7 +4,7 @@
 //! In: a [`Call`]. Out: the answer as it came. bollard guesses from the first byte whether output
 //! is multiplexed, cuts `since` to whole seconds, drops the layer from the progress of a push, and
 //! encodes credentials in an alphabet that engines do not read; so logs, attach, exec, pull, push
-//! and build speak HTTP themselves, on a connection each.
+//! and build speak HTTP themselves, over bollard's connections.
 //!
 //! # Invariants
 //!
@@ -15,25 +15,31 @@ use std::fmt;
 use std::io;
 
 use bollard::errors::Error;
+use bollard::{BollardRequest, ClientVersion, body_full, body_try_stream};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadHalf, WriteHalf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadHalf, WriteHalf};
 
+use super::connect::Transport;
 use super::{Address, Docker, failure};
 use crate::runtime::{Bytes, Result, RuntimeError, Stream};
 
-/// The body of a request.
-type Body = UnsyncBoxBody<Bytes, io::Error>;
+/// The body of a request, as bollard has it.
+type Body = <BollardRequest as HasBody>::Body;
+
+trait HasBody {
+    type Body;
+}
+
+impl<B> HasBody for Request<B> {
+    type Body = B;
+}
 
 /// The two directions of a connection that was taken over.
 pub(super) type Hijacked = (ReadHalf<TokioIo<Upgraded>>, WriteHalf<TokioIo<Upgraded>>);
@@ -49,7 +55,7 @@ pub(super) struct Call {
 impl Call {
     /// A request without a body.
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: Vec::new(), body: body_of(Bytes::new()) }
+        Self { method, path: path.into(), headers: Vec::new(), body: body_full(Bytes::new()) }
     }
 
     /// With parameters, of which those that are empty are left out.
@@ -71,64 +77,51 @@ impl Call {
 
     /// With JSON.
     pub(super) fn json(mut self, value: &serde_json::Value) -> Self {
-        self.body = body_of(value.to_string().into());
+        self.body = body_full(value.to_string().into());
         self.header(CONTENT_TYPE.as_str(), "application/json".to_owned())
     }
 
     /// With an archive that is made while it is sent.
     pub(super) fn archive(mut self, tar: BoxStream<'static, io::Result<Bytes>>) -> Self {
-        self.body = StreamBody::new(tar.map_ok(Frame::data)).boxed_unsync();
+        self.body = body_try_stream(tar);
         self.header(CONTENT_TYPE.as_str(), "application/x-tar".to_owned())
     }
 }
 
-fn body_of(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// Where to send requests, and which version of the API to speak.
-#[derive(Clone, Debug)]
+/// A way to the engine that does not borrow.
+#[derive(Clone)]
 pub(super) struct Wire {
+    transport: Transport,
     address: Address,
-    version: String,
+    api: ClientVersion,
 }
 
 impl Docker {
     /// A way to the engine that does not borrow.
     pub(super) fn wire(&self) -> Wire {
-        let version = self.client.client_version();
-        Wire {
-            address: self.address.clone(),
-            version: format!("v{}.{}", version.major_version, version.minor_version),
-        }
-    }
-
-    /// bollard for requests that are answered when long work is done.
-    pub(super) fn patient(&self) -> bollard::Docker {
-        const A_DAY: std::time::Duration = std::time::Duration::from_hours(24);
-        self.client.clone().with_timeout(A_DAY)
+        Wire { transport: self.transport.clone(), address: self.address.clone(), api: self.api }
     }
 }
 
 impl Wire {
+    /// An error of bollard as one of a runtime.
+    pub(super) fn failure(&self, error: Error) -> RuntimeError {
+        failure::translate(&self.address, error)
+    }
+
     /// Sends a request and returns its answer, which is a success.
     pub(super) async fn send(&self, call: Call) -> Result<Response<Incoming>> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(self.dial().await?))
-            .await
-            .map_err(|error| self.unreachable(error))?;
-        // The connection ends when its answer is read or dropped.
-        tokio::spawn(connection.with_upgrades());
-        let request = self.request(call)?;
-        let answer = sender.send_request(request).await.map_err(|error| self.unreachable(error))?;
+        let request = request(call)?;
+        let answer = self.transport.send(self.api, request).await;
+        let answer = answer.map_err(|error| self.failure(error))?;
         if answer.status().is_success() || answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(answer);
         }
         let status_code = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|error| self.unreachable(error))?;
-        Err(failure::told(Error::DockerResponseServerError {
-            status_code,
-            message: message_of(&body.to_bytes()),
-        }))
+        let body = answer.into_body().collect().await;
+        let body = body.map_err(|error| self.failure(error.into()))?;
+        let message = message_of(&body.to_bytes());
+        Err(self.failure(Error::DockerResponseServerError { status_code, message }))
     }
 
     /// Sends a request and takes its connection over.
@@ -137,7 +130,8 @@ impl Wire {
             .header(CONNECTION.as_str(), "Upgrade".to_owned())
             .header(UPGRADE.as_str(), "tcp".to_owned());
         let answer = self.send(call).await?;
-        let upgraded = hyper::upgrade::on(answer).await.map_err(|error| self.unreachable(error))?;
+        let upgraded =
+            hyper::upgrade::on(answer).await.map_err(|error| self.failure(error.into()))?;
         Ok(tokio::io::split(TokioIo::new(upgraded)))
     }
 
@@ -164,85 +158,18 @@ impl Wire {
         };
         Ok(lines.filter_map(parse).boxed())
     }
-
-    fn request(&self, call: Call) -> Result<Request<Body>> {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("/{}{}", self.version, call.path))
-            .header(HOST, "docker");
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        request.body(call.body).map_err(|error| {
-            // Parameters may hold secrets: build arguments.
-            let path = call.path.split('?').next().unwrap_or_default();
-            RuntimeError::Refused(format!("`{path}` cannot be asked for: {error}"))
-        })
-    }
-
-    async fn dial(&self) -> Result<Box<dyn Connection>> {
-        let dialled = match &self.address {
-            Address::Unix(path) => UnixStream::connect(path).await.map(boxed),
-            Address::Remote(address) => dial_remote(address).await,
-        };
-        dialled.map_err(|error| self.unreachable(error))
-    }
-
-    fn unreachable(
-        &self,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> RuntimeError {
-        let address = match &self.address {
-            Address::Unix(path) => format!("unix://{}", path.display()),
-            Address::Remote(address) => address.clone(),
-        };
-        RuntimeError::Unreachable { address, source: source.into() }
-    }
 }
 
-/// What a request can be sent over.
-trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
-
-fn boxed(connection: impl Connection + 'static) -> Box<dyn Connection> {
-    Box::new(connection)
-}
-
-async fn dial_remote(address: &str) -> io::Result<Box<dyn Connection>> {
-    match address.split_once("://") {
-        Some(("ssh", host)) => dial_ssh(host),
-        Some(("tcp" | "http", host)) => {
-            TcpStream::connect(host.trim_end_matches('/')).await.map(boxed)
-        }
-        _ => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "only `unix`, `tcp` and `ssh` addresses can carry streams",
-        )),
+fn request(call: Call) -> Result<BollardRequest> {
+    let mut request = Request::builder().method(call.method).uri(&call.path);
+    for (name, value) in call.headers {
+        request = request.header(name, value);
     }
-}
-
-/// A connection through `ssh`, as the `docker` program makes it.
-fn dial_ssh(host: &str) -> io::Result<Box<dyn Connection>> {
-    let (host, port) = match host.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() => (host, Some(port)),
-        _ => (host, None),
-    };
-    let mut command = Command::new("ssh");
-    if let Some(port) = port {
-        command.args(["-p", port]);
-    }
-    let mut child = command
-        .args(["--", host.trim_end_matches('/'), "docker", "system", "dial-stdio"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()?;
-    let (Some(output), Some(input)) = (child.stdout.take(), child.stdin.take()) else {
-        return Err(io::Error::other("`ssh` has no streams"));
-    };
-    // `ssh` ends when its input does; somebody has to collect it then.
-    tokio::spawn(async move { child.wait().await });
-    Ok(boxed(tokio::io::join(output, input)))
+    request.body(call.body).map_err(|error| {
+        // Parameters may hold secrets: build arguments.
+        let path = call.path.split('?').next().unwrap_or_default();
+        RuntimeError::Refused(format!("`{path}` cannot be asked for: {error}"))
+    })
 }
 
 /// What an engine says in an error answer.
@@ -301,6 +228,11 @@ mod tests {
     use super::super::trial::limited;
     use super::*;
 
+    fn wire(path: std::path::PathBuf) -> Wire {
+        let api = ClientVersion { major_version: 1, minor_version: 41 };
+        Wire { transport: Transport::to_socket(&path), address: Address::Unix(path), api }
+    }
+
     /// An engine that takes one request, answers with this text, and keeps the connection open.
     /// Gives the request when the other side has closed.
     fn answering(text: &'static str) -> (tempfile::TempDir, Wire, tokio::task::JoinHandle<String>) {
@@ -319,7 +251,7 @@ mod tests {
             request.extend(rest);
             String::from_utf8(request).unwrap()
         });
-        (directory, Wire { address: Address::Unix(path), version: "v1.41".to_owned() }, server)
+        (directory, wire(path), server)
     }
 
     #[tokio::test]
@@ -358,14 +290,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_that_is_not_there_is_told_with_its_address() {
-        let address = Address::Unix("/nonexistent/engine.sock".into());
-        let wire = Wire { address, version: "v1.41".to_owned() };
+        let wire = wire("/nonexistent/engine.sock".into());
         let error = wire.send(Call::new(Method::GET, "/x")).await.unwrap_err();
         let said = "cannot reach the engine at `unix:///nonexistent/engine.sock`";
         assert_eq!(error.to_string(), said);
         let long = "x".repeat(70_000);
         let call = Call::new(Method::GET, "/x").query(&[("buildargs", long)]);
-        let error = wire.request(call).unwrap_err().to_string();
+        let error = request(call).err().unwrap().to_string();
         assert!(error.starts_with("`/x` cannot be asked for: ") && error.len() < 100, "{error}");
     }
 }
