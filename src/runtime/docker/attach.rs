@@ -21,7 +21,7 @@ impl Docker {
         container: &str,
         options: &AttachOptions,
     ) -> Result<Session> {
-        let tty = self.has_tty(container).await?;
+        let packing = self.packing_of(container).await?;
         let yes = || "1".to_owned();
         let call = Call::new(Method::POST, format!("/containers/{container}/attach")).query(&[
             ("stream", yes()),
@@ -30,7 +30,7 @@ impl Docker {
             ("stdin", if options.stdin { yes() } else { String::new() }),
             ("detachKeys", options.detach_keys.clone()),
         ]);
-        Ok(session(self.wire().hijack(call).await?, Input::wanted(options.stdin), tty))
+        Ok(session(self.wire().hijack(call).await?, options.stdin.into(), packing))
     }
 
     pub(super) async fn resize_terminal(&self, terminal: &Terminal, size: Size) -> Result<()> {
@@ -51,21 +51,21 @@ pub(super) enum Input {
     None,
 }
 
-impl Input {
-    pub(super) fn wanted(stdin: bool) -> Self {
+impl From<bool> for Input {
+    fn from(stdin: bool) -> Self {
         if stdin { Self::Open } else { Self::None }
     }
 }
 
 /// The session over a connection that was taken over.
-pub(super) fn session((reader, writer): Hijacked, input: Input, tty: bool) -> Session {
+pub(super) fn session((reader, writer): Hijacked, input: Input, packing: Packing) -> Session {
     Session {
-        output: frames::unpack(chunks_of(reader), Packing::with_tty(tty)),
+        output: frames::unpack(chunks_of(reader), packing),
         input: match input {
             Input::Open => Box::pin(writer),
             Input::None => Box::pin(tokio::io::sink()),
         },
-        tty,
+        tty: packing == Packing::Raw,
     }
 }
 

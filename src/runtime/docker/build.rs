@@ -65,19 +65,19 @@ impl Docker {
             Builder::Buildx(program) => self.build_with_buildx(&program, build, progress).await,
             Builder::Classic(why) => {
                 classic::refuse(build, why)?;
+                progress(line("", &format!("using the engine's classic builder: {why}")));
                 self.build_classic(build, progress).await
             }
         }
     }
 
     fn builder(&self) -> Builder {
-        let wanted = self.settings.environment.get("DOCKER_BUILDKIT").map_or("", String::as_str);
         // The first version of the API that knows BuildKit.
         const OLDEST: (usize, usize) = (1, 39);
-        let version = self.client.client_version();
+        let wanted = self.settings.environment.get("DOCKER_BUILDKIT").map_or("", String::as_str);
         if matches!(wanted, "0" | "false" | "f" | "F" | "FALSE" | "False") {
             Builder::Classic("DOCKER_BUILDKIT turns it off")
-        } else if (version.major_version, version.minor_version) < OLDEST {
+        } else if (self.api.major_version, self.api.minor_version) < OLDEST {
             Builder::Classic("the engine is too old for it")
         } else {
             match self.plugin("docker-buildx") {

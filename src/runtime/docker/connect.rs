@@ -25,7 +25,7 @@ use super::{Docker, failure, wait};
 use crate::runtime::{Feature, Result, RuntimeVersion};
 
 pub(super) use config::Proxies;
-pub(super) use transport::{Duplex, Transport};
+pub(super) use transport::Transport;
 
 /// How long an engine may think about a request that needs no thought.
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
@@ -93,7 +93,7 @@ impl Docker {
         let config = config::read(&settings).await?;
         let place = address::find(&settings, config.current_context.as_deref()).await?;
         let address = place.address.clone();
-        let transport = transport::Transport::new(place).await?;
+        let transport = Transport::new(place).await?;
         let ping = tokio::time::timeout(ANSWER_LIMIT, transport.ping())
             .await
             .unwrap_or(Err(bollard::errors::Error::RequestTimeoutError));

@@ -10,7 +10,7 @@ use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptions;
 use futures_util::stream::StreamExt as _;
 
-use super::{Docker, failure};
+use super::Docker;
 use crate::model::label;
 use crate::runtime::{LogOptions, RuntimeEvent, Stream};
 
@@ -31,10 +31,10 @@ impl Docker {
             ("label".to_owned(), vec![format!("{}={project}", label::PROJECT)]),
         ]);
         let options = EventsOptions { since: said(&options.since), until, filters: Some(filters) };
-        let address = self.address.clone();
+        let wire = self.wire();
         self.client
             .events(Some(options))
-            .map(move |event| event.map(told).map_err(|error| failure::translate(&address, error)))
+            .map(move |event| event.map(told).map_err(|error| wire.failure(error)))
             .boxed()
     }
 }
@@ -54,5 +54,45 @@ fn told(event: EventMessage) -> RuntimeEvent {
         container: actor.id.unwrap_or_default(),
         action: event.action.unwrap_or_default(),
         attributes: actor.attributes.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt as _;
+
+    use super::super::trial::{IMAGE, Trial, docker, engine, limited};
+    use super::*;
+
+    #[tokio::test]
+    async fn the_events_of_one_project_are_told() {
+        let Some(engine) = engine().await else { return };
+        let project = format!("hstreams-events-{}", std::process::id());
+        let own = format!("{}={project}", label::PROJECT);
+        let since = now();
+        let other = format!("{own}-other");
+        let _other = Trial::run("events-other", &["--label", &other, IMAGE, "true"]);
+        let trial = Trial::run("events", &["--label", &own, "--label", "x=y", IMAGE, "sleep", "9"]);
+        docker(&["kill", &trial.name]);
+        let past = LogOptions { since, ..LogOptions::default() };
+        let mut found: Vec<RuntimeEvent> = Vec::new();
+        // The end of a container is told a moment after `kill` has returned.
+        let follow = LogOptions { follow: true, ..past.clone() };
+        let mut events = engine.read_events(&project, &follow);
+        while found.last().is_none_or(|event| event.action != "die") {
+            found.extend(limited(events.try_next()).await.unwrap());
+        }
+        let actions: Vec<&str> = found.iter().map(|event| event.action.as_str()).collect();
+        assert_eq!(actions, ["create", "start", "kill", "die"]);
+        assert!(found.is_sorted_by_key(|event| event.time));
+        let last = &found[3];
+        assert!(last.time > 1_700_000_000_000_000_000 && last.time % 1_000_000_000 != 0);
+        assert_eq!(last.attributes["exitCode"], "137");
+        assert_eq!(last.attributes["x"], "y");
+        assert!(found.iter().all(|event| event.container == last.container));
+        // Without `follow` the stream ends now.
+        let told: Vec<RuntimeEvent> =
+            limited(engine.read_events(&project, &past).try_collect()).await.unwrap();
+        assert_eq!(told, found);
     }
 }

@@ -12,9 +12,9 @@ use futures_util::TryStreamExt as _;
 use hyper::Method;
 use serde_json::json;
 
-use super::attach::{Input, session};
-use super::wire::Call;
 use super::Docker;
+use super::attach::session;
+use super::wire::Call;
 use crate::model::Hook;
 use crate::runtime::{ExecSpec, Result, Session};
 
@@ -41,7 +41,7 @@ impl Docker {
         let call = Call::new(Method::POST, format!("/exec/{exec}/start"))
             .json(&json!({ "Detach": false, "Tty": command.tty }));
         let streams = self.wire().hijack(call).await?;
-        Ok((exec, Some(session(streams, Input::wanted(command.stdin), command.tty))))
+        Ok((exec, Some(session(streams, command.stdin.into(), command.tty.into()))))
     }
 
     pub(super) async fn exec_code(&self, exec: &str) -> Result<Option<i64>> {
@@ -221,8 +221,7 @@ mod tests {
     async fn a_hook_gives_its_exit_code_and_the_end_of_its_output() {
         let Some(engine) = engine().await else { return };
         let trial = Trial::run("hook", &[IMAGE, "sleep", "600"]);
-        let script =
-            "echo start; head -c 100000 /dev/zero | tr '\\0' x; echo \"$A $PWD\" >&2; exit 5";
+        let script = "echo start; head -c 100000 /dev/zero | tr '\\0' x; echo \"$A $PWD\"; exit 5";
         let hook = Hook {
             command: Some(["sh", "-c", script].map(str::to_owned).to_vec()),
             working_dir: "/etc".to_owned(),

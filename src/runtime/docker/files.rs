@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 use futures_util::stream::{BoxStream, StreamExt as _};
 
-use super::{Docker, failure};
+use super::Docker;
 use crate::runtime::{Bytes, PathInfo, Result, RuntimeError, Stream};
 
 /// The bit of a directory in the modes that engines tell, which are those of Go.
@@ -25,22 +25,24 @@ impl Docker {
                 link: found.link_target,
             })),
             // The answer has no words: is it the path that is missing, or the container?
-            Err(RuntimeError::NotFound(_)) => self.has_tty(container).await.map(|_| None),
+            Err(RuntimeError::NotFound(_)) => self.packing_of(container).await.map(|_| None),
             Err(other) => Err(other),
         }
     }
 
     pub(super) fn download(&self, container: &str, path: &str) -> Stream<'static, Bytes> {
+        let wire = self.wire();
         let options = DownloadFromContainerOptions { path: path.to_owned() };
-        let address = self.address.clone();
         self.client
             .download_from_container(container, Some(options))
-            .map(move |bytes| bytes.map_err(|error| failure::translate(&address, error)))
+            .map(move |bytes| bytes.map_err(|error| wire.failure(error)))
             .boxed()
     }
 
-    /// Unpacks an archive. Files of a container that runs as a user belong to that user; a
-    /// directory is never replaced by something else, nor the other way round.
+    /// Unpacks an archive. Files belong to whom the archive says: the engine's `copyUIDGID` would
+    /// give them to the container's user, whom engines look for among the users of the host, so
+    /// that it fails for `user: 1000:1000`. A directory is never replaced by something else, nor
+    /// the other way round.
     pub(super) async fn upload(
         &self,
         container: &str,
@@ -50,7 +52,7 @@ impl Docker {
         let options = UploadToContainerOptions {
             path: directory.to_owned(),
             no_overwrite_dir_non_dir: Some("1".to_owned()),
-            copy_uidgid: Some("1".to_owned()),
+            copy_uidgid: None,
         };
         self.patient
             .upload_to_container(container, Some(options), body_stream(tar))
@@ -59,10 +61,85 @@ impl Docker {
     }
 
     pub(super) fn whole_file_system(&self, container: &str) -> Stream<'static, Bytes> {
-        let address = self.address.clone();
+        let wire = self.wire();
         self.client
             .export_container(container)
-            .map(move |bytes| bytes.map_err(|error| failure::translate(&address, error)))
+            .map(move |bytes| bytes.map_err(|error| wire.failure(error)))
             .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt as _;
+    use futures_util::stream;
+
+    use super::super::trial::{IMAGE, Trial, docker, engine};
+    use super::*;
+
+    fn archive(files: &[(&str, &str)]) -> BoxStream<'static, Bytes> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, text) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o640);
+            header.set_uid(7);
+            header.set_gid(8);
+            tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+        }
+        let bytes = Bytes::from(tar.into_inner().unwrap());
+        let pieces: Vec<Bytes> = bytes.chunks(100).map(|piece| bytes.slice_ref(piece)).collect();
+        stream::iter(pieces).boxed()
+    }
+
+    async fn paths(stream: Stream<'static, Bytes>) -> Vec<String> {
+        let bytes = stream.try_collect::<Vec<Bytes>>().await.unwrap().concat();
+        let mut tar = tar::Archive::new(bytes.as_slice());
+        let path = |entry: std::io::Result<tar::Entry<'_, _>>| {
+            entry.unwrap().path().unwrap().display().to_string()
+        };
+        tar.entries().unwrap().map(path).collect()
+    }
+
+    #[tokio::test]
+    async fn files_go_in_and_come_out() {
+        let Some(engine) = engine().await else { return };
+        let trial = Trial::run("files", &["--user", "5:6", IMAGE, "sleep", "600"]);
+        let files = [("d/a", "one"), ("d/b", "two")];
+        engine.upload(&trial.name, "/tmp", archive(&files)).await.unwrap();
+        let format = "%u:%g %a %n";
+        let words = ["exec", &trial.name, "busybox", "stat", "-c", format, "/tmp/d/a"];
+        let found = String::from_utf8(docker(&words).stdout).unwrap();
+        assert_eq!(found.trim(), "7:8 640 /tmp/d/a");
+        assert_eq!(paths(engine.download(&trial.name, "/tmp/d")).await, ["d/", "d/a", "d/b"]);
+        let file = engine.path_info(&trial.name, "/tmp/d/a").await.unwrap().unwrap();
+        assert_eq!(file, PathInfo { name: "a".into(), is_dir: false, link: String::new() });
+        let directory = engine.path_info(&trial.name, "/tmp/d").await.unwrap().unwrap();
+        assert!(directory.is_dir);
+        // A directory is not replaced by a file.
+        let over = engine.upload(&trial.name, "/tmp", archive(&[("d", "x")])).await.unwrap_err();
+        assert!(over.to_string().contains("cannot overwrite directory"), "{over}");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_told_apart() {
+        let Some(engine) = engine().await else { return };
+        let trial = Trial::create("files-missing", &[IMAGE, "true"]);
+        assert_eq!(engine.path_info(&trial.name, "/nosuch").await.unwrap(), None);
+        let gone = "hstreams-missing";
+        let error = engine.path_info(gone, "/").await.unwrap_err();
+        assert!(matches!(error, RuntimeError::NotFound(_)), "{error:?}");
+        let error = engine.download(&trial.name, "/nosuch").try_next().await.unwrap_err();
+        assert!(matches!(error, RuntimeError::NotFound(_)), "{error:?}");
+        let error = engine.upload(gone, "/", archive(&[("a", "")])).await.unwrap_err();
+        assert!(matches!(error, RuntimeError::NotFound(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn the_whole_file_system_comes_out() {
+        let Some(engine) = engine().await else { return };
+        let trial = Trial::create("files-export", &[IMAGE, "true"]);
+        let found = paths(engine.whole_file_system(&trial.name)).await;
+        assert!(found.iter().any(|path| path == "bin/busybox"), "{found:?}");
     }
 }

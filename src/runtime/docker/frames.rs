@@ -24,9 +24,9 @@ pub(super) enum Packing {
     Frames,
 }
 
-impl Packing {
-    /// How the output of a process with or without a terminal is packed.
-    pub(super) fn with_tty(tty: bool) -> Self {
+impl From<bool> for Packing {
+    /// How the output of a process is packed that has a terminal or not.
+    fn from(tty: bool) -> Self {
         if tty { Self::Raw } else { Self::Frames }
     }
 }

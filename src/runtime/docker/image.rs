@@ -10,8 +10,8 @@ use futures_util::TryStreamExt as _;
 use hyper::Method;
 use serde::Deserialize;
 
-use super::wire::Call;
 use super::Docker;
+use super::wire::Call;
 use crate::model::label;
 use crate::model::observed::ObservedImage;
 use crate::model::spec::PullSpec;
@@ -184,6 +184,7 @@ fn seconds(time: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::{IMAGE, Registry, Trial, docker, engine};
     use super::*;
 
     #[test]
@@ -218,5 +219,81 @@ mod tests {
         assert_eq!(line.progress(), expected);
         let line: Line = serde_json::from_str(r#"{"status":"x","progressDetail":{}}"#).unwrap();
         assert_eq!(line.progress(), Progress { status: "x".into(), ..Progress::default() });
+    }
+
+    async fn quietly(engine: &Docker, image: &str) -> Result<()> {
+        let pull = PullSpec { image: image.to_owned(), platform: String::new() };
+        engine.pull_image(&pull, &|_| {}).await
+    }
+
+    #[tokio::test]
+    async fn what_an_image_is() {
+        let Some(engine) = engine().await else { return };
+        let found = engine.image_named(IMAGE).await.unwrap().unwrap();
+        assert!(found.id.starts_with("sha256:") && found.tagged > 1_700_000_000, "{found:?}");
+        assert_eq!(found.platform, "linux/amd64");
+        assert_eq!(engine.image_named("hstreams/none:1").await.unwrap(), None);
+        engine.delete_image("hstreams/none:1").await.unwrap();
+        let trial = Trial::run("image-used", &[IMAGE, "sleep", "600"]);
+        let name = format!("{}:1", trial.name);
+        docker(&["commit", &trial.name, &name]);
+        let user = Trial::run("image-user", &[&name, "sleep", "600"]);
+        let error = engine.delete_image(&name).await.unwrap_err();
+        assert!(matches!(error, RuntimeError::Conflict(_)), "{error:?}");
+        drop(user);
+        engine.delete_image(&name).await.unwrap();
+        assert_eq!(engine.image_named(&name).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_container_becomes_an_image_of_a_project() {
+        let Some(engine) = engine().await else { return };
+        let trial = Trial::create("commit", &[IMAGE, "true"]);
+        let reference = format!("{}:2", trial.name);
+        let project = format!("{}=hstreams-commit", label::PROJECT);
+        let commit = Commit {
+            reference: reference.clone(),
+            author: "somebody".into(),
+            message: "why".into(),
+            changes: vec![format!("LABEL {project}"), "VOLUME /data".into()],
+            pause: true,
+        };
+        let id = engine.commit_image(&trial.name, &commit).await.unwrap();
+        let found = engine.image_named(&reference).await.unwrap().unwrap();
+        assert_eq!((found.id, found.volumes), (id, vec!["/data".to_owned()]));
+        assert_eq!(engine.images_of("hstreams-commit").await.unwrap(), [reference.as_str()]);
+        engine.delete_image(&reference).await.unwrap();
+        assert!(engine.images_of("hstreams-commit").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn images_go_to_a_registry_and_come_back() {
+        let Some(engine) = engine().await else { return };
+        let Some(registry) = Registry::start().await else { return };
+        let image = format!("{}/hstreams/a:1", registry.address);
+        docker(&["tag", IMAGE, &image]);
+        let home = tempfile::tempdir().unwrap();
+        registry.login(home.path(), "wrong");
+        let engine = engine.with_variable("DOCKER_CONFIG", &home.path().display().to_string());
+        let refused = engine.push_image(&image, &|_| {}).await.unwrap_err().to_string();
+        registry.login(home.path(), Registry::PASSWORD);
+        let seen = std::sync::Mutex::new(Vec::new());
+        let progress = |told: Progress| seen.lock().unwrap().push(told);
+        let pushed = engine.push_image(&image, &progress).await;
+        docker(&["rmi", &image]);
+        let pulled = quietly(&engine, &image).await;
+        let found = engine.image_named(&image).await;
+        let missing = quietly(&engine, &image.replace("a:1", "b:1")).await;
+        docker(&["rmi", &image]);
+        pushed.unwrap();
+        pulled.unwrap();
+        assert!(found.unwrap().is_some());
+        assert!(refused.contains("no basic auth credentials") || refused.contains("unauthorized"));
+        let seen = seen.into_inner().unwrap();
+        let layer = |told: &Progress| told.part.len() == 12 && told.status == "Pushed";
+        assert!(seen.iter().any(layer), "{seen:?}");
+        let missing = missing.unwrap_err();
+        assert!(matches!(missing, RuntimeError::NotFound(_)), "{missing:?}");
+        assert!(missing.to_string().contains("hstreams/b:1"), "{missing}");
     }
 }

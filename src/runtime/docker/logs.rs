@@ -4,15 +4,15 @@
 
 use hyper::Method;
 
+use super::Docker;
 use super::frames::{self, Packing};
-use super::wire::{Call, chunks, deferred};
-use super::{Address, Docker, failure};
+use super::wire::{Call, Wire, chunks, deferred};
 use crate::runtime::{Chunk, LogOptions, Result, RuntimeError, Stream};
 
 /// What has to be known about a container before its output can be read.
-pub(super) struct Console {
-    /// Whether it has a terminal.
-    pub(super) tty: bool,
+struct Console {
+    /// How its output is packed.
+    packing: Packing,
     /// Its logging driver.
     driver: String,
 }
@@ -28,31 +28,25 @@ impl Docker {
         let call = Call::new(Method::GET, format!("/containers/{container}/logs"))
             .query(&parameters(options));
         deferred(async move {
-            let console = console_of(&client, &wire.address, &container).await?;
+            let console = console_of(&client, &wire, &container).await?;
             let answer =
                 wire.send(call).await.map_err(|error| console.explain(error, &container))?;
-            Ok(frames::unpack(chunks(answer), Packing::with_tty(console.tty)))
+            Ok(frames::unpack(chunks(answer), console.packing))
         })
     }
 
-    /// Whether a container has a terminal.
-    pub(super) async fn has_tty(&self, container: &str) -> Result<bool> {
-        Ok(console_of(&self.client, &self.address, container).await?.tty)
+    /// How the output of a container is packed.
+    pub(super) async fn packing_of(&self, container: &str) -> Result<Packing> {
+        Ok(console_of(&self.client, &self.wire(), container).await?.packing)
     }
 }
 
-async fn console_of(
-    client: &bollard::Docker,
-    address: &Address,
-    container: &str,
-) -> Result<Console> {
-    let found = client
-        .inspect_container(container, None)
-        .await
-        .map_err(|error| failure::translate(address, error))?;
+async fn console_of(client: &bollard::Docker, wire: &Wire, container: &str) -> Result<Console> {
+    let found = client.inspect_container(container, None).await;
+    let found = found.map_err(|error| wire.failure(error))?;
     let driver = found.host_config.and_then(|host| host.log_config).and_then(|log| log.typ);
     Ok(Console {
-        tty: found.config.and_then(|config| config.tty).unwrap_or_default(),
+        packing: found.config.and_then(|config| config.tty).unwrap_or_default().into(),
         driver: driver.unwrap_or_default(),
     })
 }

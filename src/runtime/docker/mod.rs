@@ -32,15 +32,15 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Semaphore;
 
 use super::{
-    AttachOptions, Bytes, Chunk, Commit, ExecSpec, LogOptions, OnProgress, PathInfo, ProcessTable,
-    Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session, Size, Stream, Terminal,
-    Volumes,
+    AttachOptions, Bytes, Chunk, Commit, ExecSpec, Feature, LogOptions, OnProgress, PathInfo,
+    ProcessTable, Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session, Size,
+    Stream, Terminal, Volumes,
 };
 use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume};
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
 };
-use crate::model::{Feature, Hook, ServiceNetwork};
+use crate::model::{Hook, ServiceNetwork};
 
 pub use connect::{Address, Settings};
 
@@ -51,7 +51,7 @@ pub struct Docker {
     client: Client,
     /// For requests that take as long as they take.
     patient: Client,
-    /// For requests that bollard cannot make.
+    /// For requests whose answers bollard would interpret.
     transport: connect::Transport,
     settings: Settings,
     address: Address,

@@ -8,7 +8,7 @@ use bollard::models::{
 use bollard::query_parameters::{StatsOptions, TopOptions};
 use futures_util::stream::StreamExt as _;
 
-use super::{Docker, failure};
+use super::Docker;
 use crate::runtime::{ProcessTable, Repeat, Result, Sample, Stream};
 
 impl Docker {
@@ -24,12 +24,10 @@ impl Docker {
     pub(super) fn samples(&self, container: &str, repeat: Repeat) -> Stream<'static, Sample> {
         // A single answer needs two measurements too: the engine waits for the second one.
         let options = StatsOptions { stream: repeat == Repeat::Forever, one_shot: false };
-        let address = self.address.clone();
+        let wire = self.wire();
         self.client
             .stats(container, Some(options))
-            .map(move |answer| {
-                answer.map(sample).map_err(|error| failure::translate(&address, error))
-            })
+            .map(move |answer| answer.map(sample).map_err(|error| wire.failure(error)))
             .boxed()
     }
 }
@@ -160,5 +158,25 @@ mod tests {
             "memory_stats": {}
         }));
         assert_eq!(found, Sample::default());
+    }
+
+    #[tokio::test]
+    async fn a_running_container_is_measured() {
+        use futures_util::TryStreamExt as _;
+
+        use super::super::trial::{IMAGE, Trial, engine};
+
+        let Some(engine) = engine().await else { return };
+        let trial = Trial::run("stats", &[IMAGE, "sh", "-c", "while :; do :; done"]);
+        let once: Vec<Sample> =
+            engine.samples(&trial.name, Repeat::Once).try_collect().await.unwrap();
+        assert_eq!(once.len(), 1);
+        assert!(once[0].cpu_percent > 0.0 && once[0].memory > 0 && once[0].processes == 1);
+        assert!(once[0].memory_limit > once[0].memory);
+        let two = engine.samples(&trial.name, Repeat::Forever).take(2);
+        assert_eq!(two.try_collect::<Vec<_>>().await.unwrap().len(), 2);
+        let table = engine.processes(&trial.name).await.unwrap();
+        assert_eq!((table.titles[0].as_str(), table.rows.len()), ("UID", 1));
+        assert!(table.rows[0].last().unwrap().contains("while"));
     }
 }

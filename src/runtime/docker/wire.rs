@@ -4,7 +4,7 @@
 //! In: a [`Call`]. Out: the answer as it came. bollard guesses from the first byte whether output
 //! is multiplexed, cuts `since` to whole seconds, drops the layer from the progress of a push, and
 //! encodes credentials in an alphabet that engines do not read; so logs, attach, exec, pull, push
-//! and build speak HTTP themselves, on a connection each.
+//! and build speak HTTP themselves, over bollard's connections.
 //!
 //! # Invariants
 //!
@@ -14,26 +14,32 @@
 use std::fmt;
 use std::io;
 
-use bollard::ClientVersion;
 use bollard::errors::Error;
+use bollard::{BollardRequest, ClientVersion, body_full, body_try_stream};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadHalf, WriteHalf};
 
-use super::connect::{Duplex, Transport};
+use super::connect::Transport;
 use super::{Address, Docker, failure};
 use crate::runtime::{Bytes, Result, RuntimeError, Stream};
 
-/// The body of a request.
-type Body = UnsyncBoxBody<Bytes, io::Error>;
+/// The body of a request, as bollard has it.
+type Body = <BollardRequest as HasBody>::Body;
+
+trait HasBody {
+    type Body;
+}
+
+impl<B> HasBody for Request<B> {
+    type Body = B;
+}
 
 /// The two directions of a connection that was taken over.
 pub(super) type Hijacked = (ReadHalf<TokioIo<Upgraded>>, WriteHalf<TokioIo<Upgraded>>);
@@ -49,7 +55,7 @@ pub(super) struct Call {
 impl Call {
     /// A request without a body.
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: Vec::new(), body: body_of(Bytes::new()) }
+        Self { method, path: path.into(), headers: Vec::new(), body: body_full(Bytes::new()) }
     }
 
     /// With parameters, of which those that are empty are left out.
@@ -71,54 +77,51 @@ impl Call {
 
     /// With JSON.
     pub(super) fn json(mut self, value: &serde_json::Value) -> Self {
-        self.body = body_of(value.to_string().into());
+        self.body = body_full(value.to_string().into());
         self.header(CONTENT_TYPE.as_str(), "application/json".to_owned())
     }
 
     /// With an archive that is made while it is sent.
     pub(super) fn archive(mut self, tar: BoxStream<'static, io::Result<Bytes>>) -> Self {
-        self.body = StreamBody::new(tar.map_ok(Frame::data)).boxed_unsync();
+        self.body = body_try_stream(tar);
         self.header(CONTENT_TYPE.as_str(), "application/x-tar".to_owned())
     }
-}
-
-fn body_of(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A way to the engine that does not borrow.
 #[derive(Clone)]
 pub(super) struct Wire {
     transport: Transport,
-    pub(super) address: Address,
-    version: ClientVersion,
+    address: Address,
+    api: ClientVersion,
 }
 
 impl Docker {
     /// A way to the engine that does not borrow.
     pub(super) fn wire(&self) -> Wire {
-        Wire { transport: self.transport.clone(), address: self.address.clone(), version: self.api }
+        Wire { transport: self.transport.clone(), address: self.address.clone(), api: self.api }
     }
 }
 
 impl Wire {
+    /// An error of bollard as one of a runtime.
+    pub(super) fn failure(&self, error: Error) -> RuntimeError {
+        failure::translate(&self.address, error)
+    }
+
     /// Sends a request and returns its answer, which is a success.
     pub(super) async fn send(&self, call: Call) -> Result<Response<Incoming>> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(self.dial().await?))
-            .await
-            .map_err(|error| self.unreachable(error))?;
-        // The connection ends when its answer is read or dropped.
-        tokio::spawn(connection.with_upgrades());
-        let request = self.request(call)?;
-        let answer = sender.send_request(request).await.map_err(|error| self.unreachable(error))?;
+        let request = request(call)?;
+        let answer = self.transport.send(self.api, request).await;
+        let answer = answer.map_err(|error| self.failure(error))?;
         if answer.status().is_success() || answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(answer);
         }
         let status_code = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|error| self.unreachable(error))?;
+        let body = answer.into_body().collect().await;
+        let body = body.map_err(|error| self.failure(error.into()))?;
         let message = message_of(&body.to_bytes());
-        let error = Error::DockerResponseServerError { status_code, message };
-        Err(failure::translate(&self.address, error))
+        Err(self.failure(Error::DockerResponseServerError { status_code, message }))
     }
 
     /// Sends a request and takes its connection over.
@@ -127,7 +130,8 @@ impl Wire {
             .header(CONNECTION.as_str(), "Upgrade".to_owned())
             .header(UPGRADE.as_str(), "tcp".to_owned());
         let answer = self.send(call).await?;
-        let upgraded = hyper::upgrade::on(answer).await.map_err(|error| self.unreachable(error))?;
+        let upgraded =
+            hyper::upgrade::on(answer).await.map_err(|error| self.failure(error.into()))?;
         Ok(tokio::io::split(TokioIo::new(upgraded)))
     }
 
@@ -154,34 +158,18 @@ impl Wire {
         };
         Ok(lines.filter_map(parse).boxed())
     }
+}
 
-    fn request(&self, call: Call) -> Result<Request<Body>> {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("{}/v{}{}", self.transport.base(), self.version, call.path))
-            .header(HOST, self.transport.authority());
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        request.body(call.body).map_err(|_| {
-            RuntimeError::NotFound(format!("`{}` is no name that an engine knows", call.path))
-        })
+fn request(call: Call) -> Result<BollardRequest> {
+    let mut request = Request::builder().method(call.method).uri(&call.path);
+    for (name, value) in call.headers {
+        request = request.header(name, value);
     }
-
-    async fn dial(&self) -> Result<Box<dyn Duplex>> {
-        self.transport
-            .dial()
-            .await
-            .map_err(|err| failure::translate(&self.address, Error::IOError { err }))
-    }
-
-    fn unreachable(
-        &self,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> RuntimeError {
-        let address = self.address.to_string();
-        RuntimeError::Unreachable { address, source: source.into() }
-    }
+    request.body(call.body).map_err(|error| {
+        // Parameters may hold secrets: build arguments.
+        let path = call.path.split('?').next().unwrap_or_default();
+        RuntimeError::Refused(format!("`{path}` cannot be asked for: {error}"))
+    })
 }
 
 /// What an engine says in an error answer.
@@ -226,8 +214,89 @@ where
 }
 
 impl fmt::Debug for Call {
-    /// Headers hold credentials: they are not shown.
+    /// Headers and parameters may hold secrets: they are not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path)
+        write!(f, "{} {}", self.method, self.path.split('?').next().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixListener;
+
+    use super::super::trial::limited;
+    use super::*;
+
+    fn wire(path: std::path::PathBuf) -> Wire {
+        let api = ClientVersion { major_version: 1, minor_version: 41 };
+        Wire { transport: Transport::to_socket(&path), address: Address::Unix(path), api }
+    }
+
+    /// An engine that takes one request, answers with this text, and keeps the connection open.
+    /// Gives the request when the other side has closed.
+    fn answering(text: &'static str) -> (tempfile::TempDir, Wire, tokio::task::JoinHandle<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("engine.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = connection.read(&mut request).await.unwrap();
+            connection.write_all(text.as_bytes()).await.unwrap();
+            let mut rest = Vec::new();
+            // A connection that is reset is closed too.
+            let _ = connection.read_to_end(&mut rest).await;
+            request.truncate(length);
+            request.extend(rest);
+            String::from_utf8(request).unwrap()
+        });
+        (directory, wire(path), server)
+    }
+
+    #[tokio::test]
+    async fn dropping_an_answer_closes_its_connection() {
+        let (_directory, wire, server) =
+            answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        let call = Call::new(Method::GET, "/x").query(&[("a", "b c".into()), ("d", String::new())]);
+        let mut body = chunks(wire.send(call).await.unwrap());
+        assert_eq!(limited(body.next()).await.unwrap().unwrap(), b"abc"[..]);
+        drop(body);
+        let request = limited(server).await.unwrap();
+        assert!(request.starts_with("GET /v1.41/x?a=b+c HTTP/1.1\r\n"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_taken_over_is_closed_one_way_first() {
+        let (_directory, wire, server) =
+            answering("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nraw");
+        let call = Call::new(Method::POST, "/x").json(&serde_json::json!({ "a": 1 }));
+        let (reader, mut writer) = wire.hijack(call).await.unwrap();
+        writer.write_all(b"input").await.unwrap();
+        writer.shutdown().await.unwrap();
+        let found: Vec<Bytes> = limited(chunks_of(reader).try_collect()).await.unwrap();
+        assert_eq!(found.concat(), b"raw");
+        let request = limited(server).await.unwrap();
+        assert!(request.ends_with("{\"a\":1}input"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn refusals_are_told_in_the_engines_words() {
+        let (_directory, wire, _server) =
+            answering("HTTP/1.1 409 C\r\nContent-Length: 18\r\n\r\n{\"message\":\"busy\"}");
+        let error = wire.send(Call::new(Method::GET, "/x")).await.unwrap_err();
+        assert!(matches!(&error, RuntimeError::Conflict(said) if said == "busy"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_is_told_with_its_address() {
+        let wire = wire("/nonexistent/engine.sock".into());
+        let error = wire.send(Call::new(Method::GET, "/x")).await.unwrap_err();
+        let said = "cannot reach the engine at `unix:///nonexistent/engine.sock`";
+        assert_eq!(error.to_string(), said);
+        let long = "x".repeat(70_000);
+        let call = Call::new(Method::GET, "/x").query(&[("buildargs", long)]);
+        let error = request(call).err().unwrap().to_string();
+        assert!(error.starts_with("`/x` cannot be asked for: ") && error.len() < 100, "{error}");
     }
 }

@@ -35,8 +35,10 @@ impl Docker {
             |source| RuntimeError::Io { action: format!("run `{}`", program.display()), source };
         let mut child = self.command(program, spec).spawn().map_err(io)?;
         if let Some(mut input) = child.stdin.take() {
-            // A program that fails at once does not read; what it says tells more.
-            let _ = input.write_all(spec.build.dockerfile_inline.as_bytes()).await;
+            let dockerfile = spec.build.dockerfile_inline.clone();
+            // Beside reading, so that neither waits for the other. A program that fails at once
+            // does not read; what it says tells more.
+            tokio::spawn(async move { input.write_all(dockerfile.as_bytes()).await });
         }
         let mut told = Told::default();
         told.listen(&mut child, progress).await.map_err(io)?;
@@ -118,8 +120,12 @@ fn what(spec: &BuildSpec, say: &mut impl FnMut(&str, String)) {
     let (build, options) = (&spec.build, &spec.options);
     let mut labels = build.labels.clone();
     labels.extend(spec.labels.clone());
-    spec.tags.iter().for_each(|tag| say("tag", tag.clone()));
-    labels.iter().for_each(|(name, value)| say("label", format!("{name}={value}")));
+    for tag in &spec.tags {
+        say("tag", tag.clone());
+    }
+    for (name, value) in labels {
+        say("label", format!("{name}={value}"));
+    }
     let platforms = if spec.platform.is_empty() {
         build.platforms.as_slice()
     } else {
@@ -157,10 +163,15 @@ fn how(spec: &BuildSpec, say: &mut impl FnMut(&str, String)) {
     for (name, value) in &build.additional_contexts {
         say("build-context", format!("{name}={value}"));
     }
-    build.cache_from.iter().for_each(|cache| say("cache-from", cache.clone()));
-    build.cache_to.iter().for_each(|cache| say("cache-to", cache.clone()));
+    for (flag, caches) in [("cache-from", &build.cache_from), ("cache-to", &build.cache_to)] {
+        for cache in caches {
+            say(flag, cache.clone());
+        }
+    }
     for (host, addresses) in &build.extra_hosts {
-        addresses.iter().for_each(|address| say("add-host", format!("{host}:{address}")));
+        for address in addresses {
+            say("add-host", format!("{host}:{address}"));
+        }
     }
     for (name, limit) in &build.ulimits {
         let (soft, hard) = limits(*limit);
@@ -188,7 +199,9 @@ fn how(spec: &BuildSpec, say: &mut impl FnMut(&str, String)) {
     if build.network == "host" {
         allowed.insert("network.host");
     }
-    allowed.into_iter().for_each(|entitlement| say("allow", entitlement.to_owned()));
+    for entitlement in allowed {
+        say("allow", entitlement.to_owned());
+    }
     if let Some(builder) = options.builder.as_ref().filter(|builder| !builder.is_empty()) {
         say("builder", builder.clone());
     }
@@ -316,6 +329,7 @@ impl Told {
 
     fn step(&mut self, vertex: Vertex, progress: OnProgress<'_>) {
         self.names.insert(vertex.digest.clone(), vertex.name.clone());
+        // A step without words has begun.
         if vertex.started.is_some() && self.begun.insert(vertex.digest.clone()) {
             progress(line(&vertex.name, ""));
         }

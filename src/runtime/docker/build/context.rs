@@ -14,6 +14,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header, HeaderMode};
@@ -68,10 +70,10 @@ impl Context {
             (Dockerfile::Path(_), Some(inside)) => context.dockerfile = inside,
             (Dockerfile::Path(_), None) => {
                 let missing = || io::Error::from(io::ErrorKind::NotFound);
-                let content = read(&path).await?.ok_or_else(|| about(&path, &missing()))?;
-                context.add_dockerfile(content, text);
+                let elsewhere = read(&path).await?.ok_or_else(|| about(&path, &missing()))?;
+                context.add_dockerfile(elsewhere, text);
             }
-            (Dockerfile::Inline(content), _) => context.add_dockerfile(content.into(), text),
+            (Dockerfile::Inline(inline), _) => context.add_dockerfile(inline.into(), text),
         }
         Ok(context)
     }
@@ -80,8 +82,7 @@ impl Context {
     /// anything is copied.
     fn add_dockerfile(&mut self, content: Vec<u8>, ignore: String) {
         let digest = Sha256::digest(&content);
-        let digest: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-        self.dockerfile = format!(".dockerfile.{digest}");
+        self.dockerfile = format!(".dockerfile.{}", URL_SAFE_NO_PAD.encode(&digest[..12]));
         let own = if ignore.is_empty() { IGNORE.to_owned() } else { ignore };
         let ignore = format!("{own}\n{}\n", self.dockerfile);
         self.extra.push((self.dockerfile.clone(), content));
@@ -164,7 +165,8 @@ fn append(tar: &mut Builder<&mut Sink>, entry: &DirEntry, path: &str) -> io::Res
         tar.append_data(&mut header, path, Exactly { file: File::open(entry.path())?, left })
     } else {
         header.set_size(0);
-        tar.append_data(&mut header, path, io::empty())
+        let slash = if kind.is_dir() { "/" } else { "" };
+        tar.append_data(&mut header, format!("{path}{slash}"), io::empty())
     }
 }
 

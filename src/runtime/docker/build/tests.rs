@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::super::trial::{IMAGE, docker, engine};
+use super::super::trial::{IMAGE, Registry, docker, engine};
 use super::*;
 use crate::model::spec::BuildSecret;
 use crate::model::{Build, FileReference};
@@ -177,6 +177,42 @@ async fn secrets_reach_the_steps_that_ask() {
     ];
     build(&engine, &spec).await.unwrap();
     assert_eq!(site.run(&["cat", "/found"]), "from content, from file");
+}
+
+/// Builds from an image that only a registry has, which wants a password, and pushes the result.
+async fn check_registry(engine: &Docker, home: &Path, registry: &Registry) {
+    registry.login(home, Registry::PASSWORD);
+    let base = format!("{}/hstreams/base:1", registry.address);
+    docker(&["tag", IMAGE, &base]);
+    let pushed = engine.push_image(&base, &|_| {}).await;
+    docker(&["rmi", &base]);
+    pushed.unwrap();
+    let mut site = Site::new("registry", &[("Dockerfile", &format!("FROM {base}\nENV A=b"))]);
+    site.image = format!("{}/hstreams/out:1", registry.address);
+    let mut spec = site.spec(Build::default());
+    spec.options.push = true;
+    let built = build(engine, &spec).await;
+    docker(&["rmi", "-f", &base, &site.image]);
+    built.unwrap();
+    let pull = crate::model::spec::PullSpec { image: site.image.clone(), platform: String::new() };
+    engine.pull_image(&pull, &|_| {}).await.unwrap();
+    assert_eq!(site.run(&["sh", "-c", "echo $A"]), "b");
+}
+
+#[tokio::test]
+async fn the_classic_builder_pulls_and_pushes_with_a_password() {
+    let Some(engine) = classic().await else { return };
+    let Some(registry) = Registry::start().await else { return };
+    let home = tempfile::tempdir().unwrap();
+    let engine = engine.with_variable("DOCKER_CONFIG", &home.path().display().to_string());
+    check_registry(&engine, home.path(), &registry).await;
+}
+
+#[tokio::test]
+async fn buildx_pulls_and_pushes_with_a_password() {
+    let Some((engine, home)) = buildx().await else { return };
+    let Some(registry) = Registry::start().await else { return };
+    check_registry(&engine, home.path(), &registry).await;
 }
 
 #[test]

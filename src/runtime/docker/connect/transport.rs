@@ -6,6 +6,7 @@
 //!
 //! - Every request but the first one, the ping, names the version of the API: bollard leaves it out.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
@@ -16,9 +17,10 @@ use std::time::Duration;
 use bollard::errors::Error;
 use bollard::{BollardRequest, ClientVersion, Docker as Client, body_full};
 use bytes::Bytes;
-use hyper::Uri;
+use hyper::body::Incoming;
 use hyper::http::uri::PathAndQuery;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{Response, Uri};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -39,10 +41,15 @@ const COMPLAINT: u64 = 4096;
 #[derive(Clone)]
 pub(in crate::runtime::docker) struct Transport {
     http: legacy::Client<Dialer, Body>,
-    way: Arc<Way>,
     authority: String,
     base: String,
     complaint: Arc<Mutex<String>>,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("authority", &self.authority).finish_non_exhaustive()
+    }
 }
 
 /// What an engine says when it is greeted.
@@ -62,12 +69,6 @@ trait HasBody {
 
 impl<B> HasBody for hyper::Request<B> {
     type Body = B;
-}
-
-impl std::fmt::Debug for Transport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transport").field("authority", &self.authority).finish_non_exhaustive()
-    }
 }
 
 impl Transport {
@@ -90,25 +91,8 @@ impl Transport {
                 Way::Tcp(host, port, tls)
             }
         };
-        let way = Arc::new(route);
-        let dialer = Dialer(Arc::clone(&way));
-        let http = legacy::Client::builder(TokioExecutor::new()).build(dialer);
-        Ok(Self { http, way, authority, base, complaint })
-    }
-
-    /// A connection of its own, for what takes it over.
-    pub(in crate::runtime::docker) async fn dial(&self) -> io::Result<Box<dyn Duplex>> {
-        dial(&self.way).await
-    }
-
-    /// What stands before the path of every request, but for the version of the API.
-    pub(in crate::runtime::docker) fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// The value of the `Host` header.
-    pub(in crate::runtime::docker) fn authority(&self) -> &str {
-        &self.authority
+        let http = legacy::Client::builder(TokioExecutor::new()).build(Dialer(Arc::new(route)));
+        Ok(Self { http, authority, base, complaint })
     }
 
     /// Greets the engine.
@@ -124,6 +108,27 @@ impl Transport {
     pub(super) fn last_words(&self) -> String {
         let words = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         words.trim().to_owned()
+    }
+
+    /// Sends a request to a path below this version of the API; its answer may be of any status.
+    pub(in crate::runtime::docker) async fn send(
+        &self,
+        api: ClientVersion,
+        mut request: BollardRequest,
+    ) -> std::result::Result<Response<Incoming>, Error> {
+        let path = request.uri();
+        let uri = format!("http://{}{}/v{api}{path}", self.authority, self.base);
+        *request.uri_mut() = uri.parse()?;
+        self.http.request(request).await.map_err(Error::from)
+    }
+
+    /// A way to a socket of this machine.
+    #[cfg(test)]
+    pub(in crate::runtime::docker) fn to_socket(path: &std::path::Path) -> Self {
+        let way = Way::Unix(path.to_owned());
+        let http = legacy::Client::builder(TokioExecutor::new()).build(Dialer(Arc::new(way)));
+        let authority = "docker".to_owned();
+        Self { http, authority, base: String::new(), complaint: Arc::default() }
     }
 
     /// A client that speaks this version and waits so long for the beginning of an answer.
@@ -159,7 +164,6 @@ fn prefixed(uri: &Uri, prefix: &str) -> std::result::Result<Uri, Error> {
 #[derive(Clone)]
 struct Dialer(Arc<Way>);
 
-/// How to dial.
 enum Way {
     Unix(std::path::PathBuf),
     Tcp(String, u16, Option<TlsConnector>),
@@ -226,10 +230,7 @@ async fn listen(mut errors: ChildStderr, complaint: Arc<Mutex<String>>) {
 }
 
 /// Bytes in both directions.
-pub(in crate::runtime::docker) trait Duplex:
-    AsyncRead + AsyncWrite + Send + Unpin
-{
-}
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
