@@ -16,12 +16,13 @@ use ketch::runtime::fake::{Behaviour, Fake};
 use ketch::runtime::{Runtime, RuntimeError, Volumes};
 
 /// Longer than any step of a test may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The image of every container here: it has a shell, `sleep` and `true`.
 const IMAGE: &str = "corpus/busybox:1";
 
-/// The runtimes that can be had here. Another one is one line more.
+/// The runtimes that can be had here. Another one is one line more; one that is not there is
+/// told as skipped.
 fn runtimes() -> Vec<(&'static str, Box<dyn Runtime>)> {
     vec![("fake", Box::new(fake()))]
 }
@@ -108,10 +109,13 @@ impl World<'_> {
         for container in containers {
             self.runtime.remove_container(&container.id, Volumes::Remove).await.unwrap();
         }
-        for network in networks {
+        // Those that others made may only be looked at.
+        let project = name(self.label);
+        let is_ours = |labels: &Dict| labels.get(label::PROJECT) == Some(&project);
+        for network in networks.iter().filter(|network| is_ours(&network.labels)) {
             self.runtime.remove_network(&network.name).await.unwrap();
         }
-        for volume in volumes {
+        for volume in volumes.iter().filter(|volume| is_ours(&volume.labels)) {
             self.runtime.remove_volume(&volume.name).await.unwrap();
         }
         let left = self.observe().await;
@@ -120,7 +124,7 @@ impl World<'_> {
 }
 
 /// Runs a body over every runtime, with a limit, and clears up whether it succeeded or not.
-fn on_every_runtime(label: &'static str, body: impl AsyncFn(&World<'_>)) {
+fn on_every_runtime(label: &'static str, body: &impl AsyncFn(&World<'_>)) {
     for (kind, runtime) in runtimes() {
         let world = World { runtime: runtime.as_ref(), label };
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -149,7 +153,7 @@ fn is_conflict<T>(result: &Result<T, RuntimeError>) -> bool {
 
 #[test]
 fn what_is_made_is_observed() {
-    on_every_runtime("observed", async |world| {
+    on_every_runtime("observed", &async |world| {
         let runtime = world.runtime;
         let (network, volume) = (world.network("net"), world.volume("data"));
         runtime.create_network(&network).await.unwrap();
@@ -185,7 +189,7 @@ fn what_is_made_is_observed() {
 
 #[test]
 fn names_are_found_exactly() {
-    on_every_runtime("found", async |world| {
+    on_every_runtime("found", &async |world| {
         let runtime = world.runtime;
         runtime.create_network(&world.network("found-net")).await.unwrap();
         runtime.create_volume(&world.volume("found-volume")).await.unwrap();
@@ -201,14 +205,20 @@ fn names_are_found_exactly() {
 
 #[test]
 fn making_what_exists_and_removing_what_is_gone_will_do() {
-    on_every_runtime("again", async |world| {
+    on_every_runtime("again", &async |world| {
         let runtime = world.runtime;
         let (network, volume) = (world.network("again-net"), world.volume("again-volume"));
         for _ in 0..2 {
             runtime.create_network(&network).await.unwrap();
             runtime.create_volume(&volume).await.unwrap();
         }
-        let web = world.sleeper("again").await;
+        let home = world.network("again-home");
+        runtime.create_network(&home).await.unwrap();
+        let mut spec = world.spec("again", &["sleep", "600"]);
+        spec.endpoints = vec![Endpoint { network: home.network.name, ..Endpoint::default() }];
+        world.create(&spec).await;
+        let web = spec.name;
+        runtime.start_container(&web, &[]).await.unwrap();
         runtime.start_container(&web, &[]).await.unwrap();
         let options = ServiceNetwork::default();
         for _ in 0..2 {
@@ -231,7 +241,7 @@ fn making_what_exists_and_removing_what_is_gone_will_do() {
 
 #[test]
 fn a_name_is_given_once() {
-    on_every_runtime("names", async |world| {
+    on_every_runtime("names", &async |world| {
         let (first, second) = (world.spec("first", &["true"]), world.spec("second", &["true"]));
         world.create(&first).await;
         assert!(is_conflict(&world.runtime.create_container(&first).await));
@@ -246,7 +256,7 @@ fn a_name_is_given_once() {
 
 #[test]
 fn what_is_missing_is_not_found() {
-    on_every_runtime("missing", async |world| {
+    on_every_runtime("missing", &async |world| {
         let gone = name("gone");
         let runtime = world.runtime;
         assert!(is_not_found(&runtime.start_container(&gone, &[]).await));
@@ -269,7 +279,7 @@ fn what_is_missing_is_not_found() {
 
 #[test]
 fn what_is_in_use_stays() {
-    on_every_runtime("used", async |world| {
+    on_every_runtime("used", &async |world| {
         let runtime = world.runtime;
         let (network, volume) = (world.network("used-net"), world.volume("used-volume"));
         runtime.create_network(&network).await.unwrap();
@@ -294,7 +304,7 @@ fn what_is_in_use_stays() {
 
 #[test]
 fn a_port_is_given_once() {
-    on_every_runtime("ports", async |world| {
+    on_every_runtime("ports", &async |world| {
         let port = Port { target: 80, published: "39417".to_owned(), ..Port::default() };
         for short in ["port-a", "port-b"] {
             let mut spec = world.spec(short, &["sleep", "600"]);
@@ -314,7 +324,7 @@ fn a_port_is_given_once() {
 
 #[test]
 fn containers_pause_stop_and_are_killed() {
-    on_every_runtime("life", async |world| {
+    on_every_runtime("life", &async |world| {
         let runtime = world.runtime;
         let web = world.sleeper("life").await;
         runtime.pause_container(&web).await.unwrap();
@@ -337,7 +347,7 @@ fn containers_pause_stop_and_are_killed() {
 
 #[test]
 fn milestones_are_reached_or_refused() {
-    on_every_runtime("milestones", async |world| {
+    on_every_runtime("milestones", &async |world| {
         let runtime = world.runtime;
         let plain = world.sleeper("plain").await;
         runtime.wait(&plain, Milestone::Ready).await.unwrap();
@@ -384,7 +394,7 @@ fn hook() -> Hook {
 
 #[test]
 fn a_hook_tells_its_end() {
-    on_every_runtime("hooks", async |world| {
+    on_every_runtime("hooks", &async |world| {
         let container = world.sleeper("hook-3").await;
         let ran = world.runtime.run_hook(&container, &hook()).await.unwrap();
         assert_eq!(ran, (3, "oh\n".to_owned()));
@@ -395,7 +405,7 @@ fn a_hook_tells_its_end() {
 
 #[test]
 fn an_image_that_nobody_has_cannot_be_pulled() {
-    on_every_runtime("images", async |world| {
+    on_every_runtime("images", &async |world| {
         let image = "localhost:1/ketch-conformance/none:1".to_owned();
         let pull = PullSpec { image, ..PullSpec::default() };
         assert!(world.runtime.pull(&pull, &|_| {}).await.is_err());
