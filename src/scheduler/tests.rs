@@ -255,6 +255,10 @@ async fn going_down_all_that_can_run_runs() {
         fake.fault_in(&call(&plan.steps[failing].op), Fault::Fail);
         let story = simply(&plan, &fake).await;
         assert_eq!(story.skipped(), skipped, "step {failing}");
+        let mut events = story.events.iter().map(|(_, event)| event);
+        events.find(|event| matches!(event, Event::Ended { outcome: Outcome::Failed { .. }, .. }));
+        let told = events.take_while(|event| matches!(event, Event::Skipped { .. })).count();
+        assert_eq!(told, skipped.len(), "they are told at once");
     }
 }
 
