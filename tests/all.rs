@@ -10,4 +10,5 @@ mod corpus;
 mod docker;
 mod fuzz;
 mod load;
+mod runtime;
 mod tidy;

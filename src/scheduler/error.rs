@@ -127,8 +127,8 @@ mod tests {
         assert_eq!(last_lines(" \n"), "");
         assert_eq!(last_lines("no such file\n"), ": no such file");
         assert_eq!(last_lines("a\nb\n"), ":\na\nb");
-        let many: String = (0..20).map(|line| format!("{line}\n")).collect();
-        assert_eq!(last_lines(&many), ":\n10\n11\n12\n13\n14\n15\n16\n17\n18\n19");
+        let many: Vec<String> = (0..20).map(|line| line.to_string()).collect();
+        assert_eq!(last_lines(&many.join("\n")), ":\n10\n11\n12\n13\n14\n15\n16\n17\n18\n19");
         assert_eq!(last_lines(&"ä".repeat(5000)).len(), 2048 + 2);
     }
 }

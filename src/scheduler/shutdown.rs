@@ -72,7 +72,7 @@ impl Shutdown {
     pub async fn reaches(mut self, stage: Stage) {
         if self.0.wait_for(|now| *now >= stage).await.is_err() {
             // The trigger is gone: it will never be.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_triggers_never_ends() {
-        let limit = std::time::Duration::from_secs(3600);
+        let limit = std::time::Duration::from_hours(1);
         let ended = tokio::time::timeout(limit, Shutdown::never().reaches(Stage::Graceful)).await;
         assert!(ended.is_err());
     }

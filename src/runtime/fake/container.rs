@@ -1,10 +1,11 @@
 //! Making containers, and removing and renaming them.
 
+use super::behaviour::Behaviour;
 use super::world::{Container, Endpoint, Mount, Phase, Port, Volume, World};
 use crate::model::hash::service_hash;
 use crate::model::label;
 use crate::model::spec::ContainerSpec;
-use crate::model::{Healthcheck, Service};
+use crate::model::{Duration, Healthcheck, Service};
 use crate::runtime::{Result, RuntimeError, Volumes};
 
 /// How long a container may take to stop if nothing says so, as in Docker.
@@ -33,11 +34,8 @@ impl World {
             image_id: image.id.clone(),
             command: service.command.as_ref().map(|words| words.join(" ")).unwrap_or_default(),
             created: self.now,
-            has_healthcheck: has_healthcheck(
-                service.healthcheck.as_ref(),
-                behaviour.has_healthcheck,
-            ),
-            grace: service.stop_grace_period.map_or(GRACE, |grace| grace.to_std()),
+            has_healthcheck: has_healthcheck(service.healthcheck.as_ref(), &behaviour),
+            grace: service.stop_grace_period.map_or(GRACE, Duration::to_std),
             auto_remove: spec.one_off.is_some_and(|one_off| one_off.auto_remove),
             labels,
             shares_network_of: service.network_mode.strip_prefix("container:").map(str::to_owned),
@@ -164,14 +162,10 @@ fn endpoint(network: &str) -> Endpoint {
 }
 
 /// Whether a container is checked: by its service, else by its image.
-fn has_healthcheck(own: Option<&Healthcheck>, image: bool) -> bool {
-    match own {
-        Some(check) if check.disable || check.test.first().is_some_and(|word| word == "NONE") => {
-            false
-        }
-        Some(check) => image || !check.test.is_empty(),
-        None => image,
-    }
+fn has_healthcheck(own: Option<&Healthcheck>, image: &Behaviour) -> bool {
+    let Some(check) = own else { return image.has_healthcheck };
+    let is_off = check.disable || check.test.first().is_some_and(|word| word == "NONE");
+    !is_off && (image.has_healthcheck || !check.test.is_empty())
 }
 
 fn port(port: &crate::model::Port) -> Result<Port> {

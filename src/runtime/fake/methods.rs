@@ -50,7 +50,11 @@ impl Runtime for Fake {
 
     async fn create_network(&self, network: &NetworkSpec) -> Result<()> {
         let call = format!("create_network {}", network.network.name);
-        self.act(call, |world| Ok(world.create_network(network))).await
+        self.act(call, |world| {
+            world.create_network(network);
+            Ok(())
+        })
+        .await
     }
 
     async fn remove_network(&self, network: &str) -> Result<()> {
@@ -70,7 +74,11 @@ impl Runtime for Fake {
 
     async fn create_volume(&self, volume: &VolumeSpec) -> Result<()> {
         let call = format!("create_volume {}", volume.volume.name);
-        self.act(call, |world| Ok(world.create_volume(volume))).await
+        self.act(call, |world| {
+            world.create_volume(volume);
+            Ok(())
+        })
+        .await
     }
 
     async fn remove_volume(&self, volume: &str) -> Result<()> {
@@ -122,7 +130,11 @@ impl Runtime for Fake {
 
     async fn remove_container(&self, container: &str, volumes: Volumes) -> Result<()> {
         let call = format!("remove_container {container}");
-        self.act(call, |world| Ok(world.remove_container(container, volumes))).await
+        self.act(call, |world| {
+            world.remove_container(container, volumes);
+            Ok(())
+        })
+        .await
     }
 
     async fn rename_container(&self, container: &str, name: &str) -> Result<()> {

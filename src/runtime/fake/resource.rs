@@ -27,11 +27,11 @@ impl World {
 
     pub(super) fn remove_network(&mut self, name: &str) -> Result<()> {
         let Ok(name) = self.network_exists(name) else { return Ok(()) };
-        let uses = |endpoint: &Endpoint| endpoint.network == name;
+        let is_it = |endpoint: &Endpoint| endpoint.network == name;
         let user = self
             .containers
             .values()
-            .find(|container| container.is_up() && container.endpoints.iter().any(uses));
+            .find(|container| container.is_up() && container.endpoints.iter().any(is_it));
         if let Some(user) = user {
             return Err(RuntimeError::Conflict(format!(
                 "network {name} has active endpoints: {}",
