@@ -195,10 +195,14 @@ fn explain_says_what_there_is_instead() {
 }
 
 #[test]
-fn the_schema_in_the_repository_is_the_one_printed() {
-    let schema = shop_says("schema");
-    serde_json::from_str::<Value>(&schema).unwrap();
-    compare(&root().join("schemas/compose.schema.json"), Some(&schema)).unwrap();
+fn the_schemas_in_the_repository_are_those_printed() {
+    for name in ["compose", "events", "plan"] {
+        let schema = shop_says(&format!("schema {name}"));
+        serde_json::from_str::<Value>(&schema).unwrap();
+        let file = root().join(format!("schemas/{name}.schema.json"));
+        compare(&file, Some(&schema)).unwrap();
+    }
+    assert_eq!(shop_says("schema"), shop_says("schema compose"));
 }
 
 #[test]

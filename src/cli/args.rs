@@ -65,8 +65,8 @@ pub(super) enum Command {
     Scale(ScaleArgs),
     /// Stop and remove containers and networks
     Down(DownArgs),
-    /// Print the JSON schema of Compose files, for editors
-    Schema,
+    /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
+    Schema(SchemaArgs),
     /// Show the version
     Version(VersionArgs),
 }
@@ -225,6 +225,23 @@ pub(super) enum ExplainFormat {
     #[default]
     Human,
     Json,
+}
+
+/// Arguments of `schema`.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct SchemaArgs {
+    /// What it describes: Compose files, a line of `--progress json`, or `plan --format json`
+    #[arg(value_enum, default_value_t)]
+    pub(super) of: SchemaOf,
+}
+
+/// What a schema describes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    #[default]
+    Compose,
+    Events,
+    Plan,
 }
 
 /// Flags of `version`.

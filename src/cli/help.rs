@@ -40,7 +40,11 @@ const EXAMPLES: &[(&str, &str)] = &[
            ketch explain services.web.ports.0\n  \
            ketch explain 'services.web.labels.\"traefik.enable\"'",
     ),
-    ("schema", "  ketch schema > compose.schema.json"),
+    (
+        "schema",
+        "  ketch schema > compose.schema.json\n  \
+           ketch schema events                a line of --progress json",
+    ),
 ];
 
 /// The command line with its help.

@@ -104,7 +104,7 @@ async fn dispatch(
         }
     };
     let done = match command {
-        Command::Schema => schema::run(screen),
+        Command::Schema(args) => schema::run(&args, screen),
         Command::Version(args) => version::run(&args, screen),
         command => {
             let mut session = Session::new(cli.global, process, source, screen)?;
@@ -131,7 +131,7 @@ async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, 
         Command::Pause(args) => down::pause(&args, session).await,
         Command::Unpause(args) => down::unpause(&args, session).await,
         Command::Rm(args) => down::rm(&args, session).await,
-        Command::Schema | Command::Version(_) => Ok(0),
+        Command::Schema(_) | Command::Version(_) => Ok(0),
     }
 }
 

@@ -13,15 +13,29 @@
 //!
 //! What to say (whoever finds a problem), when to say it and exit codes (`cli`).
 
+pub mod containers;
 pub mod diagnostics;
+pub mod events;
 pub mod explain;
 pub mod failure;
+pub mod images;
+pub mod listing;
 pub mod log;
+pub mod logs;
+pub mod plan;
+pub mod processes;
 pub mod progress;
+pub mod projects;
+mod replacement;
 pub mod report;
+pub mod schema;
 pub mod size;
+pub mod stats;
 pub mod table;
+pub mod template;
 pub mod text;
+pub mod time;
+pub mod volumes;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

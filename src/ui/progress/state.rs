@@ -9,13 +9,14 @@
 //! - Rows stay in the order in which they began, over any number of plans.
 //! - The steps that replace a container show as one: `Recreate`, then `Recreated`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use crate::event::{Event, Outcome, StepLine};
 use crate::plan::Role;
+use crate::ui::replacement::lasting_names;
 
 /// What came of a row so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +132,7 @@ impl State {
     }
 
     fn plan(&mut self, lines: &[StepLine]) {
-        let names = replaced(lines);
+        let names = lasting_names(lines);
         let step = |(id, line): (usize, &StepLine)| {
             let name = names.get(&id).map_or(line.name.as_str(), |name| name);
             Step {
@@ -264,35 +265,6 @@ impl Part {
             if now.total == self.total { now.current.max(self.current) } else { now.current };
         Self { current, ..now }
     }
-}
-
-/// For each step that takes part in a replacement under a temporary name: the lasting one.
-fn replaced(steps: &[StepLine]) -> HashMap<usize, String> {
-    let mut names = HashMap::new();
-    for (begin, first) in steps.iter().enumerate() {
-        if first.role != Role::Begins {
-            continue;
-        }
-        let mut group = vec![begin];
-        let mut ends = Vec::new();
-        for (id, step) in steps.iter().enumerate().skip(begin + 1) {
-            let follows = step.after.iter().any(|before| group.contains(before));
-            match step.role {
-                Role::GoesOn if follows => group.push(id),
-                Role::Ends if follows => ends.push(&step.name),
-                _ => {}
-            }
-        }
-        // A temporary name is made of the lasting one, which tells two replacements apart that
-        // depend on each other.
-        let own = ends.iter().find(|name| first.name.ends_with(name.as_str()));
-        if let Some(name) = own.or(ends.first()) {
-            names.insert(begin, (*name).clone());
-            let temporary = |id: &usize| steps[*id].name == first.name;
-            names.extend(group.into_iter().filter(temporary).map(|id| (id, (*name).clone())));
-        }
-    }
-    names
 }
 
 fn title(kind: &str) -> String {
