@@ -1,11 +1,45 @@
-//! Finding the engine, as the `docker` program does.
+//! Finding the engine, as the `docker` program does, and agreeing on a version of its API.
+//!
+//! In: [`Settings`]. Out: a [`Docker`] whose engine has answered once: one request, which also says
+//! which version of the API it speaks.
+//!
+//! # Invariants
+//!
+//! - Requests that are answered at once fail after [`ANSWER_LIMIT`]; patient ones never do.
+//!
+//! Not here: where the engine is (`address`), and the connections to it (`transport`).
+
+mod address;
+mod config;
+mod tls;
+mod transport;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bollard::ClientVersion;
 use indexmap::IndexMap;
+use tokio::sync::Semaphore;
 
-use super::Docker;
+use super::{Docker, failure, wait};
 use crate::runtime::{Feature, Result, RuntimeVersion};
+
+pub(super) use config::Proxies;
+
+/// How long an engine may think about a request that needs no thought.
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
+
+/// Longer than any container takes to stop.
+const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// How many requests that make or start containers an engine takes best at once.
+const PARALLEL: usize = 8;
+
+/// The newest version of the API whose answers are understood here.
+const NEWEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 53 };
+
+/// What is spoken with an engine that does not say what it speaks.
+const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 24 };
 
 /// What the environment and the command line say about the engine.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +56,13 @@ pub struct Settings {
     pub eager_probes: bool,
 }
 
+impl Settings {
+    /// A variable that is set and not empty.
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
 /// Where an engine answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -31,17 +72,165 @@ pub enum Address {
     Remote(String),
 }
 
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Remote(address) => f.write_str(address),
+        }
+    }
+}
+
 impl Docker {
-    /// Finds the engine.
-    pub async fn connect(_settings: Settings) -> Result<Self> {
-        todo!()
+    /// Finds the engine and asks it which version of its API it speaks.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::Unreachable`](crate::runtime::RuntimeError::Unreachable) if it does not
+    /// answer; others if the context or a file of the `docker` program is missing or broken.
+    pub async fn connect(settings: Settings) -> Result<Self> {
+        let config = config::read(&settings).await?;
+        let place = address::find(&settings, config.current_context.as_deref()).await?;
+        let address = place.address.clone();
+        let transport = transport::Transport::new(place).await?;
+        let ping = tokio::time::timeout(ANSWER_LIMIT, transport.ping())
+            .await
+            .unwrap_or(Err(bollard::errors::Error::RequestTimeoutError));
+        let greeting = match ping {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                let said = transport.last_words();
+                return Err(failure::unreachable(&address, said, error));
+            }
+        };
+        let api = spoken(settings.variable("DOCKER_API_VERSION"), greeting.api.as_deref());
+        let client = transport
+            .client(api, ANSWER_LIMIT)
+            .map_err(|error| failure::translate(&address, error))?;
+        let patient = client.clone().with_timeout(NO_LIMIT);
+        let parallel = if settings.parallel == 0 { PARALLEL } else { settings.parallel };
+        Ok(Self {
+            hub: wait::Hub::new(patient.clone(), greeting.time),
+            slots: Semaphore::new(parallel.min(Semaphore::MAX_PERMITS)),
+            proxies: config.proxies_for(&address),
+            client,
+            patient,
+            api,
+            settings,
+            address,
+        })
     }
 
-    pub(super) fn feature_missing(&self, _feature: Feature) -> Option<String> {
-        todo!()
+    pub(super) fn feature_missing(&self, feature: Feature) -> Option<String> {
+        missing(self.api, feature)
     }
 
     pub(super) async fn engine_version(&self) -> Result<RuntimeVersion> {
-        todo!()
+        let version = self.client.version().await.map_err(|error| self.failure(error))?;
+        let name = version.platform.map(|platform| platform.name.to_lowercase());
+        let name =
+            if name.is_some_and(|name| name.contains("podman")) { "podman" } else { "docker" };
+        Ok(RuntimeVersion {
+            name: name.to_owned(),
+            version: version.version.unwrap_or_default(),
+            api: self.api.to_string(),
+            address: self.address.to_string(),
+        })
+    }
+}
+
+/// The version to speak: what the user wants, else the newest that both sides know.
+fn spoken(wanted: Option<&str>, offered: Option<&str>) -> ClientVersion {
+    if let Some(wanted) = wanted.and_then(parse) {
+        return wanted;
+    }
+    let offered = offered.and_then(parse).unwrap_or(OLDEST);
+    if offered < NEWEST { offered } else { NEWEST }
+}
+
+fn parse(version: &str) -> Option<ClientVersion> {
+    let (major, minor) = version.trim_start_matches('v').split_once('.')?;
+    Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
+}
+
+fn speaks(api: ClientVersion, minor: usize) -> bool {
+    api >= ClientVersion { major_version: 1, minor_version: minor }
+}
+
+/// Why a feature cannot be had at a version of the API.
+fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
+    // https://docs.docker.com/reference/api/engine/version-history/
+    let needed = match feature {
+        Feature::Annotations => 43,
+        Feature::HealthStartInterval | Feature::RecursiveBind => 44,
+        Feature::VolumeSubpath => 45,
+        Feature::GatewayPriority | Feature::ImageMount | Feature::DisableIpv4 => 48,
+        Feature::InterfaceName => 49,
+    };
+    (!speaks(api, needed)).then(|| {
+        format!(
+            "{} (API {api}) cannot do this; it needs API 1.{needed} ({})",
+            release(api.minor_version).replace("Docker", "Docker Engine"),
+            release(needed),
+        )
+    })
+}
+
+/// The release of Docker that brought version 1.`minor` of the API.
+fn release(minor: usize) -> &'static str {
+    match minor {
+        ..=39 => "Docker 18.09 or older",
+        40 => "Docker 19.03",
+        41 => "Docker 20.10",
+        42 => "Docker 23",
+        43 => "Docker 24",
+        44 => "Docker 25",
+        45 => "Docker 26",
+        46 | 47 => "Docker 27",
+        48 => "Docker 28",
+        49..=51 => "Docker 28.1",
+        _ => "Docker 29",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::ClientVersion;
+
+    use super::{missing, spoken};
+    use crate::runtime::Feature;
+
+    fn api(minor_version: usize) -> ClientVersion {
+        ClientVersion { major_version: 1, minor_version }
+    }
+
+    #[test]
+    fn the_newest_version_that_both_know_is_spoken() {
+        assert_eq!(spoken(None, Some("1.41")), api(41));
+        assert_eq!(spoken(None, Some("1.99")), super::NEWEST);
+        assert_eq!(spoken(None, None), super::OLDEST);
+        assert_eq!(spoken(Some("1.40"), Some("1.41")), api(40));
+        assert_eq!(spoken(Some("nonsense"), Some("1.41")), api(41));
+    }
+
+    #[test]
+    fn a_missing_feature_names_the_release_that_has_it() {
+        assert_eq!(
+            missing(api(41), Feature::HealthStartInterval).unwrap(),
+            "Docker Engine 20.10 (API 1.41) cannot do this; it needs API 1.44 (Docker 25)"
+        );
+        assert_eq!(missing(api(44), Feature::HealthStartInterval), None);
+        for (feature, minor) in [
+            (Feature::Annotations, 43),
+            (Feature::RecursiveBind, 44),
+            (Feature::VolumeSubpath, 45),
+            (Feature::GatewayPriority, 48),
+            (Feature::ImageMount, 48),
+            (Feature::DisableIpv4, 48),
+            (Feature::InterfaceName, 49),
+        ] {
+            assert!(missing(api(minor - 1), feature).is_some(), "{feature:?}");
+            assert!(missing(api(minor), feature).is_none(), "{feature:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! the `docker` program does. One file for each part of the API.
 
 mod attach;
+mod body;
 mod build;
 mod connect;
 mod container;
@@ -21,8 +22,9 @@ mod volume;
 mod wait;
 
 use async_trait::async_trait;
-use bollard::Docker as Client;
+use bollard::{ClientVersion, Docker as Client};
 use futures_util::stream::BoxStream;
+use tokio::sync::Semaphore;
 
 use super::{
     AttachOptions, Bytes, Chunk, Commit, ExecSpec, LogOptions, OnProgress, PathInfo, ProcessTable,
@@ -42,8 +44,18 @@ pub use connect::{Address, Settings};
 pub struct Docker {
     /// For requests that are answered at once.
     client: Client,
+    /// For requests that take as long as they take.
+    patient: Client,
     settings: Settings,
     address: Address,
+    /// The version of the API that is spoken.
+    api: ClientVersion,
+    /// What containers are told about proxies.
+    proxies: connect::Proxies,
+    /// Taken by requests that make or start containers.
+    slots: Semaphore,
+    /// What happens to containers.
+    hub: wait::Hub,
 }
 
 #[async_trait]
