@@ -1,15 +1,130 @@
-//! Stub.
+//! Building images.
+//!
+//! In: a [`BuildSpec`]. Out: an image of all its tags, and each line of output as progress.
+//!
+//! BuildKit is driven through the program `docker-buildx`, as Docker Compose does: it alone covers
+//! every attribute (attestations, caches, named contexts, entitlements, several tags), for every
+//! kind of builder. bollard's own client holds the context in memory, tags one name, and knows no
+//! attestations. Without the program, or if BuildKit is not wanted, the engine's classic builder is
+//! used, and what it cannot do is refused.
+//!
+//! # Invariants
+//!
+//! - No attribute is dropped: it is passed on, or the build is refused before it begins.
+//! - `additional_contexts` name no services: `plan` has put images in their place.
+
+mod buildx;
+mod classic;
+mod context;
+mod ignore;
+
+use std::path::{Path, PathBuf};
 
 use super::Docker;
 use crate::model::spec::BuildSpec;
-use crate::runtime::{OnProgress, Result};
+use crate::runtime::{OnProgress, Progress, Result, RuntimeError};
+
+/// What builds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Builder {
+    /// BuildKit, through this program.
+    Buildx(PathBuf),
+    /// The engine's classic builder, and why it is not BuildKit.
+    Classic(&'static str),
+}
+
+/// Where the files for a build are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source<'a> {
+    /// A directory of this machine.
+    Directory(&'a Path),
+    /// A repository or archive that the engine fetches.
+    Remote(&'a str),
+}
+
+impl<'a> Source<'a> {
+    fn of(context: &'a str) -> Self {
+        const REMOTE: [&str; 7] =
+            ["https://", "http://", "git://", "ssh://", "git@", "github.com/", "file://"];
+        if REMOTE.iter().any(|start| context.starts_with(start)) {
+            Self::Remote(context)
+        } else {
+            Self::Directory(Path::new(if context.is_empty() { "." } else { context }))
+        }
+    }
+}
 
 impl Docker {
     pub(super) async fn build_image(
         &self,
-        _build: &BuildSpec,
-        _progress: OnProgress<'_>,
+        build: &BuildSpec,
+        progress: OnProgress<'_>,
     ) -> Result<()> {
-        todo!()
+        check_contexts(build)?;
+        match self.builder() {
+            Builder::Buildx(program) => self.build_with_buildx(&program, build, progress).await,
+            Builder::Classic(why) => {
+                classic::refuse(build, why)?;
+                self.build_classic(build, progress).await
+            }
+        }
+    }
+
+    fn builder(&self) -> Builder {
+        let wanted = self.settings.environment.get("DOCKER_BUILDKIT").map_or("", String::as_str);
+        // The first version of the API that knows BuildKit.
+        const OLDEST: (usize, usize) = (1, 39);
+        let version = self.client.client_version();
+        if matches!(wanted, "0" | "false" | "f" | "F" | "FALSE" | "False") {
+            Builder::Classic("DOCKER_BUILDKIT turns it off")
+        } else if (version.major_version, version.minor_version) < OLDEST {
+            Builder::Classic("the engine is too old for it")
+        } else {
+            match self.plugin("docker-buildx") {
+                Some(program) => Builder::Buildx(program),
+                None => Builder::Classic("the plug-in docker-buildx is not installed"),
+            }
+        }
+    }
+
+    /// A plug-in of the `docker` program, from where that one looks for them.
+    fn plugin(&self, name: &str) -> Option<PathBuf> {
+        const EVERYBODYS: [&str; 4] = [
+            "/usr/local/lib/docker/cli-plugins",
+            "/usr/local/libexec/docker/cli-plugins",
+            "/usr/lib/docker/cli-plugins",
+            "/usr/libexec/docker/cli-plugins",
+        ];
+        let own = self.config_directory().map(|directory| directory.join("cli-plugins"));
+        let directories = own.into_iter().chain(EVERYBODYS.map(PathBuf::from));
+        directories.map(|directory| directory.join(name)).find(|path| path.is_file())
     }
 }
+
+fn check_contexts(build: &BuildSpec) -> Result<()> {
+    let mut contexts = build.build.additional_contexts.iter();
+    match contexts.find(|(_, value)| value.starts_with("service:")) {
+        None => Ok(()),
+        Some((name, value)) => Err(RuntimeError::Unsupported(format!(
+            "`additional_contexts.{name}` of service `{}` is `{value}`, which has no image",
+            build.service_name
+        ))),
+    }
+}
+
+/// A line of output of a step.
+fn line(step: &str, text: &str) -> Progress {
+    Progress { part: step.to_owned(), status: text.to_owned(), ..Progress::default() }
+}
+
+/// The error of a step.
+fn failed(step: &str, why: &str) -> RuntimeError {
+    RuntimeError::Refused(if step.is_empty() {
+        why.to_owned()
+    } else {
+        format!("step `{step}` failed: {why}")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,18 +8,23 @@ mod body;
 mod build;
 mod connect;
 mod container;
+mod credentials;
 mod events;
 mod exec;
 mod failure;
 mod files;
+mod frames;
 mod image;
 mod lifecycle;
 mod logs;
 mod network;
 mod observe;
 mod stats;
+#[cfg(test)]
+mod trial;
 mod volume;
 mod wait;
+mod wire;
 
 use async_trait::async_trait;
 use bollard::{ClientVersion, Docker as Client};
