@@ -13,6 +13,9 @@ mod inspect;
 mod lifecycle;
 mod session;
 
+pub(super) use inspect::{
+    EventsArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
+};
 pub(super) use lifecycle::{
     CreateArgs, CreateFlags, DownArgs, KillArgs, RestartArgs, RmArgs, ScaleArgs, ServicesArgs,
     StartArgs, StopArgs, UpArgs,
@@ -65,6 +68,24 @@ pub(super) enum Command {
     Scale(ScaleArgs),
     /// Stop and remove containers and networks
     Down(DownArgs),
+    /// List containers
+    Ps(PsArgs),
+    /// List projects
+    Ls(LsArgs),
+    /// List the images of containers
+    Images(ImagesArgs),
+    /// List volumes
+    Volumes(VolumesArgs),
+    /// Show the processes of containers
+    Top(ServicesArgs),
+    /// Show the address at which a port is published
+    Port(PortArgs),
+    /// Show what containers have written
+    Logs(LogsArgs),
+    /// Tell what happens to containers
+    Events(EventsArgs),
+    /// Show what containers use: processors, memory, network
+    Stats(StatsArgs),
     /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
     Schema(SchemaArgs),
     /// Show the version
@@ -278,7 +299,7 @@ fn whole_number(word: &str) -> Result<i64, &'static str> {
 }
 
 /// The words that Go takes for a boolean.
-fn switch(word: &str) -> Result<bool, &'static str> {
+pub(super) fn switch(word: &str) -> Result<bool, &'static str> {
     match word {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),

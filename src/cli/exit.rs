@@ -12,6 +12,7 @@ use crate::runtime::RuntimeError;
 use crate::ui::Screen;
 use crate::ui::diagnostics::Message;
 use crate::ui::failure;
+use crate::ui::template::TemplateError;
 
 /// The exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -52,6 +53,9 @@ pub enum Failure {
     /// The runtime failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// `--format` cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// Steps of a plan failed.
     #[error("{} failed", crate::ui::text::count(.0.len(), "step"))]
     Steps(Vec<failure::Failure>),

@@ -16,15 +16,24 @@ mod check;
 mod config;
 mod down;
 mod engine;
+mod events;
 mod exit;
 mod explain;
 mod help;
+mod images;
+mod logs;
+mod ls;
+mod port;
 mod prompt;
+mod ps;
 mod schema;
 mod session;
+mod stats;
+mod top;
 mod up;
 mod usage;
 mod version;
+mod volumes;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -131,7 +140,23 @@ async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, 
         Command::Pause(args) => down::pause(&args, session).await,
         Command::Unpause(args) => down::unpause(&args, session).await,
         Command::Rm(args) => down::rm(&args, session).await,
-        Command::Schema(_) | Command::Version(_) => Ok(0),
+        command => look(command, session).await,
+    }
+}
+
+/// Runs a command that only looks.
+async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure> {
+    match command {
+        Command::Ps(args) => ps::run(&args, session).await,
+        Command::Ls(args) => ls::run(&args, session).await,
+        Command::Images(args) => images::run(&args, session).await,
+        Command::Volumes(args) => volumes::run(&args, session).await,
+        Command::Top(args) => top::run(&args, session).await,
+        Command::Port(args) => port::run(&args, session).await,
+        Command::Logs(args) => logs::run(&args, session).await,
+        Command::Events(args) => events::run(&args, session).await,
+        Command::Stats(args) => stats::run(&args, session).await,
+        _ => Ok(0),
     }
 }
 

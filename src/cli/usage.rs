@@ -127,6 +127,39 @@ pub enum UsageError {
     Other(String),
 }
 
+/// For whom a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListFormat {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+impl ListFormat {
+    /// Draws a list in one of two ways.
+    pub(super) fn draw<T>(
+        self,
+        list: &[T],
+        table: impl FnOnce(&[T]) -> String,
+        json: impl FnOnce(&[T]) -> String,
+    ) -> String {
+        match self {
+            Self::Table => table(list),
+            Self::Json => json(list),
+        }
+    }
+}
+
+/// The `--format` of lists that know no templates.
+pub(super) fn table_or_json(format: Option<&str>) -> Result<ListFormat, UsageError> {
+    match format.unwrap_or_default() {
+        "" | "table" => Ok(ListFormat::Table),
+        "json" => Ok(ListFormat::Json),
+        other => Err(UsageError::Format { format: other.to_owned(), possible: &["table", "json"] }),
+    }
+}
+
 /// Puts what clap found into our words; a request for help is none, but stops the same way.
 pub(super) fn understand(error: &clap::Error, arguments: &[OsString]) -> Failure {
     let word = |kind| text(error, kind);

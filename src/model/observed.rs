@@ -224,6 +224,10 @@ pub struct ObservedImage {
     pub volumes: Vec<String>,
     /// When it was last tagged or pulled here, in seconds since 1970; 0 if unknown.
     pub tagged: i64,
+    /// The part of that moment below a second, in nanoseconds.
+    pub tagged_nanos: i32,
+    /// Bytes, layers shared with others included.
+    pub size: u64,
     /// Its labels.
     pub labels: Dict,
 }

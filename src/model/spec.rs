@@ -145,6 +145,7 @@ impl fmt::Debug for BuildSecret {
 
 /// Flags of `build`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
 pub struct BuildOptions {
     /// `--no-cache`.
     pub no_cache: bool,

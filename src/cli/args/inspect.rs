@@ -41,9 +41,9 @@ pub(in crate::cli) struct LsArgs {
     /// Projects that do not run too
     #[arg(short, long)]
     pub(in crate::cli) all: bool,
-    /// Only projects that match `name=REGEX`
+    /// Only projects that match `name=REGEX`; may be repeated
     #[arg(long, value_name = "FILTER")]
-    pub(in crate::cli) filter: Option<String>,
+    pub(in crate::cli) filter: Vec<String>,
     /// Format: table or json
     #[arg(long)]
     pub(in crate::cli) format: Option<String>,
@@ -81,7 +81,14 @@ pub(in crate::cli) struct LogsArgs {
     #[arg(short, long)]
     pub(in crate::cli) timestamps: bool,
     /// Number of last lines of each container, or all
-    #[arg(short = 'n', long, value_name = "N", default_value = "all", hide_default_value = true)]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        default_value = "all",
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
     pub(in crate::cli) tail: String,
 }
 

@@ -14,6 +14,7 @@ mod failures;
 mod lock;
 mod observe;
 mod select;
+mod sight;
 mod signals;
 mod target;
 mod time;
@@ -33,10 +34,11 @@ pub(super) use bring_up::Consent;
 pub(super) use converge::Converged;
 pub(super) use lock::Lock;
 pub(super) use observe::observe;
-pub(super) use select::{containers, one_container};
-pub(super) use signals::Interrupts;
+pub(super) use select::{containers, one_container, short_name};
+pub(super) use sight::Sight;
+pub(super) use signals::{Interrupts, interruptible};
 pub(super) use target::Target;
-pub(super) use time::moment;
+pub(super) use time::{decimal, moment};
 
 /// A command that reaches a runtime.
 pub(super) struct Engine<'s, 'a> {

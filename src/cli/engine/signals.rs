@@ -50,6 +50,17 @@ impl Interrupts {
     }
 }
 
+/// Does something that only looks, and that Ctrl-C may end anywhere.
+pub(in crate::cli) async fn interruptible<T>(
+    shutdown: Shutdown,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        () = shutdown.reaches(Stage::Graceful) => Err(Failure::Interrupted),
+    }
+}
+
 impl Drop for Interrupts {
     fn drop(&mut self) {
         self.task.abort();

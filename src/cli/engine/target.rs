@@ -88,7 +88,7 @@ impl Target {
                 self.project.services.insert(name.clone(), service);
             }
             if !self.project.services.contains_key(name) {
-                return Err(self.no_such_service(name));
+                return Err(no_such_service(&self.project, name));
             }
         }
         if services.is_empty() {
@@ -148,7 +148,7 @@ impl Target {
     pub(in crate::cli) fn check_scale(&self, scale: &BTreeMap<String, u64>) -> Result<(), Failure> {
         for (name, number) in scale {
             let Some(service) = self.project.services.get(name) else {
-                return Err(self.no_such_service(name));
+                return Err(no_such_service(&self.project, name));
             };
             if *number > 1 && !service.container_name.is_empty() {
                 let text = format!(
@@ -160,15 +160,6 @@ impl Target {
             }
         }
         Ok(())
-    }
-
-    fn no_such_service(&self, name: &str) -> Failure {
-        let known = self.project.services.keys().map(String::as_str);
-        Failure::NoSuchService {
-            name: name.to_owned(),
-            reason: "",
-            similar: closest(name, known).map(str::to_owned),
-        }
     }
 
     /// What becomes of containers of services that the project does not have.
@@ -187,6 +178,16 @@ impl Target {
             (false, true) => Ok(Orphans::Ignore),
             (false, false) => Ok(Orphans::Tell),
         }
+    }
+}
+
+/// A service that the project does not have.
+pub(super) fn no_such_service(project: &Project, name: &str) -> Failure {
+    let known = project.services.keys().map(String::as_str);
+    Failure::NoSuchService {
+        name: name.to_owned(),
+        reason: "",
+        similar: closest(name, known).map(str::to_owned),
     }
 }
 

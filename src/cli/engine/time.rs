@@ -19,7 +19,7 @@ pub(in crate::cli) fn moment(text: &str) -> Result<String, UsageError> {
 }
 
 /// Nanoseconds as seconds with nine decimals.
-fn decimal(nanoseconds: i128) -> String {
+pub(in crate::cli) fn decimal(nanoseconds: i128) -> String {
     let second = 1_000_000_000;
     format!("{}.{:09}", nanoseconds.div_euclid(second), nanoseconds.rem_euclid(second))
 }

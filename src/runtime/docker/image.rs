@@ -168,18 +168,22 @@ fn observed(image: ImageInspect) -> ObservedImage {
     let parts = [image.os, image.architecture, image.variant];
     let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
     let tagged = image.metadata.and_then(|metadata| metadata.last_tag_time);
+    let tagged = tagged.map_or((0, 0), |time| moment(&time));
     ObservedImage {
         id: image.id.unwrap_or_default(),
         platform: parts.join("/"),
         volumes: config.volumes.unwrap_or_default(),
-        tagged: tagged.map_or(0, |time| seconds(&time)),
+        tagged: tagged.0,
+        tagged_nanos: tagged.1,
+        size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         labels: config.labels.unwrap_or_default().into_iter().collect(),
     }
 }
 
-/// Seconds since 1970; 0 for Docker's word for never, the year 1.
-fn seconds(time: &str) -> i64 {
-    time.parse::<jiff::Timestamp>().map_or(0, |time| time.as_second().max(0))
+/// Seconds since 1970 and nanoseconds; 0 for Docker's word for never, the year 1.
+fn moment(time: &str) -> (i64, i32) {
+    let time = time.parse::<jiff::Timestamp>().ok().filter(|time| time.as_second() > 0);
+    time.map_or((0, 0), |time| (time.as_second(), time.subsec_nanosecond()))
 }
 
 #[cfg(test)]
@@ -204,10 +208,10 @@ mod tests {
 
     #[test]
     fn times_are_seconds_and_never_is_zero() {
-        assert_eq!(seconds("1970-01-02T00:00:01.5Z"), 86_401);
-        assert_eq!(seconds("1970-01-01T02:00:00.123456789+01:00"), 3600);
-        assert_eq!(seconds("0001-01-01T00:00:00Z"), 0);
-        assert_eq!(seconds("never"), 0);
+        assert_eq!(moment("1970-01-02T00:00:01.5Z"), (86_401, 500_000_000));
+        assert_eq!(moment("1970-01-01T02:00:00.123456789+01:00"), (3600, 123_456_789));
+        assert_eq!(moment("0001-01-01T00:00:00Z"), (0, 0));
+        assert_eq!(moment("never"), (0, 0));
     }
 
     #[test]

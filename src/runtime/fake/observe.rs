@@ -90,7 +90,7 @@ impl World {
     pub(super) fn observed_image(&self, reference: &str) -> Option<ObservedImage> {
         let Image { id, volumes, tagged, labels } = self.find_image(reference)?.clone();
         let platform = "linux/amd64".to_owned();
-        Some(ObservedImage { id, platform, volumes, tagged, labels })
+        Some(ObservedImage { id, platform, volumes, tagged, labels, ..ObservedImage::default() })
     }
 
     /// The script of a container: its own, else that of its image.
