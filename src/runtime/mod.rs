@@ -16,7 +16,7 @@ mod session;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume};
+use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State};
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
 };
@@ -51,6 +51,10 @@ pub trait Runtime: Send + Sync {
     /// Everything that carries this project's label, or any project's if none is given. Images
     /// are not asked for.
     async fn observe(&self, project: Option<&str>) -> Result<Observed>;
+
+    /// What one container does at this moment; `None` if it is gone. Unlike what
+    /// [`Runtime::observe`] says, this is never behind an event that was told.
+    async fn state(&self, container: &str) -> Result<Option<State>>;
 
     /// The network of this very name, whoever made it.
     async fn find_network(&self, name: &str) -> Result<Option<ObservedNetwork>>;

@@ -238,10 +238,8 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
     }
 
     async fn died(&mut self, name: &str, service: &str, code: i64) -> Result<Verdict, Failure> {
-        let observed = self.engine.runtime.observe(Some(&self.target.project.name)).await?;
-        let found = observed.containers.iter().find(|container| container.name == name);
-        let comes_back =
-            found.is_some_and(|it| matches!(it.state, State::Running | State::Restarting));
+        let state = self.engine.runtime.state(name).await?;
+        let comes_back = matches!(state, Some(State::Running | State::Restarting));
         let source = self.sources.get(name).copied();
         let text = format!("exited with code {code}");
         match (comes_back, source) {

@@ -14,10 +14,21 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 use super::Docker;
+use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
 use crate::runtime::{Bytes, Result, RuntimeError, Volumes};
 
 impl Docker {
+    pub(super) async fn state_of(&self, container: &str) -> Result<Option<State>> {
+        let found = self.client.inspect_container(container, None).await;
+        let found = match found.map_err(|error| self.failure(error)) {
+            Err(RuntimeError::NotFound(_)) => return Ok(None),
+            found => found?,
+        };
+        let word = found.state.and_then(|state| state.status).map(|status| status.to_string());
+        Ok(word.and_then(|word| State::from_word(&word)))
+    }
+
     pub(super) async fn start(&self, container: &str, files: &[InjectedFile]) -> Result<()> {
         let _slot = self.slot().await?;
         if !files.is_empty() {

@@ -36,7 +36,9 @@ use super::{
     ProcessTable, Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session, Size,
     Stream, Terminal, Volumes,
 };
-use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume};
+use crate::model::observed::{
+    Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
+};
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
 };
@@ -77,6 +79,10 @@ impl Runtime for Docker {
 
     async fn observe(&self, project: Option<&str>) -> Result<Observed> {
         self.list_project(project).await
+    }
+
+    async fn state(&self, container: &str) -> Result<Option<State>> {
+        self.state_of(container).await
     }
 
     async fn find_network(&self, name: &str) -> Result<Option<ObservedNetwork>> {

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::Fake;
-use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume};
+use crate::model::observed::{
+    Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
+};
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
 };
@@ -34,6 +36,10 @@ impl Runtime for Fake {
 
     async fn observe(&self, project: Option<&str>) -> Result<Observed> {
         Ok(self.look(|world| world.observe(project)))
+    }
+
+    async fn state(&self, container: &str) -> Result<Option<State>> {
+        Ok(self.world().container(container).ok().map(|container| container.state()))
     }
 
     async fn find_network(&self, name: &str) -> Result<Option<ObservedNetwork>> {
