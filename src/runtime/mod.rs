@@ -16,7 +16,9 @@ mod session;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use crate::model::observed::{Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State};
+use crate::model::observed::{
+    Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
+};
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
 };

@@ -137,9 +137,11 @@ fn waiting(plan: &Plan, end: &[Option<Duration>]) -> Vec<Waiting> {
     waiting
 }
 
-/// The services of the containers that the plan creates, by the names that they have in the plan.
+/// The services of containers, by the names that they have in the plan.
 fn services(plan: &Plan) -> HashMap<&str, &str> {
-    let mut services = HashMap::new();
+    let known = plan.services.iter();
+    let mut services: HashMap<&str, &str> =
+        known.map(|(container, service)| (container.as_str(), service.as_str())).collect();
     for step in &plan.steps {
         match &step.op {
             Op::CreateContainer(spec) => {

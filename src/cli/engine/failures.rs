@@ -5,6 +5,7 @@ use std::error::Error;
 
 use futures_util::StreamExt as _;
 
+use super::port_holder;
 use crate::plan::{Op, Plan, StepId, Subject};
 use crate::runtime::{LogOptions, Runtime, RuntimeError};
 use crate::scheduler::{Report, StepError};
@@ -25,7 +26,7 @@ pub(super) async fn describe(runtime: &dyn Runtime, plan: &Plan, report: Report)
         };
         told.push(Failure {
             what: op.to_string(),
-            cause: causes(error),
+            cause: cause(runtime, error).await,
             blocks: blocked(plan, step),
             probe: probe(error),
             log,
@@ -37,6 +38,17 @@ pub(super) async fn describe(runtime: &dyn Runtime, plan: &Plan, report: Report)
 /// Whether what the container wrote can tell why the step failed.
 fn concerns_process(op: &Op) -> bool {
     matches!(op, Op::Wait { .. } | Op::RunHook { .. })
+}
+
+/// Why it failed, and for a port that is taken, by whom.
+async fn cause(runtime: &dyn Runtime, error: &StepError) -> String {
+    let text = causes(error);
+    let inner = error.source().and_then(|cause| cause.downcast_ref::<RuntimeError>());
+    let Some(RuntimeError::PortTaken { port, .. }) = inner else { return text };
+    match port_holder::holder(runtime, *port).await {
+        Some(holder) => format!("{text}\nport {port} is held by {holder}"),
+        None => text,
+    }
 }
 
 /// The error's causes, innermost last; the error itself if it has none.

@@ -13,6 +13,7 @@ mod converge;
 mod failures;
 mod lock;
 mod observe;
+mod port_holder;
 mod select;
 mod sight;
 mod signals;

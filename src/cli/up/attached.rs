@@ -191,12 +191,15 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             }) as BoxFuture<'static, ()>
         };
         let Self { engine, logs, sources, .. } = self;
+        let engine = &**engine;
         let mut run = std::pin::pin!(engine.run_with(plan, Some(&before_start)));
         let converged = loop {
             tokio::select! {
                 biased;
                 converged = &mut run => break converged?,
-                Some(piece) = pieces.recv() => write(logs, sources, &piece)?,
+                Some(piece) = pieces.recv() => {
+                    engine.progress.step_aside(|| write(logs, sources, &piece))?;
+                }
             }
         };
         for name in names {
@@ -291,12 +294,15 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         let services = self.targets.clone();
         let plan = reconcile(&Desired::Treat(Treatment { project, services, action }), &observed);
         let Self { engine, logs, sources, .. } = self;
+        let engine = &**engine;
         let mut run = std::pin::pin!(engine.run(&plan));
         loop {
             tokio::select! {
                 biased;
                 done = &mut run => return done.map(|_| ()),
-                Some(piece) = pieces.recv() => write(logs, sources, &piece)?,
+                Some(piece) = pieces.recv() => {
+                    engine.progress.step_aside(|| write(logs, sources, &piece))?;
+                }
             }
         }
     }

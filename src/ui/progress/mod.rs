@@ -190,6 +190,15 @@ impl Progress {
         self.shared.lock().aside(text);
     }
 
+    /// Lets somebody else write to the terminal, above the picture.
+    pub fn step_aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        let mut view = self.shared.lock();
+        view.clear();
+        let written = write();
+        view.redraw();
+        written
+    }
+
     /// Draws for the last time; what comes later is not shown. Dropping does the same.
     pub fn finish(&self) {
         {
@@ -299,15 +308,23 @@ impl View {
     }
 
     fn aside(&mut self, text: &str) {
-        if self.mode == Mode::Tty {
+        self.clear();
+        self.write_coloured(text);
+        self.redraw();
+    }
+
+    /// Takes the picture away.
+    fn clear(&mut self) {
+        if self.mode == Mode::Tty && !self.over {
             let erase = self.painter.erase((self.size)());
             self.write(&erase);
-            self.write_coloured(text);
-            if !self.over {
-                self.draw();
-            }
-        } else {
-            self.write_coloured(text);
+        }
+    }
+
+    /// Puts the picture back.
+    fn redraw(&mut self) {
+        if self.mode == Mode::Tty && !self.over {
+            self.draw();
         }
     }
 
