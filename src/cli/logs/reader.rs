@@ -111,7 +111,11 @@ impl<'r> Reader<'r> {
         match piece {
             // Docker Compose shows both streams on standard output.
             Some(Ok(chunk)) => self.logs.write(source, Stream::Out, &chunk.bytes)?,
-            Some(Err(RuntimeError::Unsupported(reason))) => (self.warn)(&reason),
+            Some(Err(RuntimeError::Unsupported(reason))) => {
+                // The user knows it by its name.
+                let name = self.sources.iter().find(|(_, it)| **it == source);
+                (self.warn)(&name.map_or(reason.clone(), |(name, _)| reason.replace(&id, name)));
+            }
             // It was removed while it was read, or before.
             Some(Err(RuntimeError::NotFound(_))) => {}
             Some(Err(error)) => return Err(error.into()),
