@@ -126,8 +126,8 @@ impl<'r> Follow<'r> {
 
     fn remember(&mut self, id: &str, (name, labels): (&str, &Dict)) -> &mut Known {
         let known = self.known.entry(id.to_owned()).or_default();
-        known.name = name.to_owned();
-        known.labels = labels.clone();
+        name.clone_into(&mut known.name);
+        known.labels.clone_from(labels);
         known.is_back = false;
         known.is_signalled = false;
         known

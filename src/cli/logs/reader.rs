@@ -99,12 +99,11 @@ impl<'r> Reader<'r> {
 
     /// Goes on for one piece. May be dropped anywhere.
     pub(super) async fn step(&mut self) -> std::result::Result<Step, Failure> {
-        let piece = match self.pieces.next().now_or_never() {
-            Some(piece) => piece,
-            None => {
-                self.logs.flush()?;
-                self.pieces.next().await
-            }
+        let piece = if let Some(piece) = self.pieces.next().now_or_never() {
+            piece
+        } else {
+            self.logs.flush()?;
+            self.pieces.next().await
         };
         let Some((id, piece)) = piece else { return Ok(Step::Idle) };
         let Some(source) = self.reading.get(&id).copied() else { return Ok(Step::More) };
