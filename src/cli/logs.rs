@@ -109,14 +109,13 @@ fn services(args: &LogsArgs, sight: &Sight) -> Result<Option<BTreeSet<String>>, 
 fn options(args: &LogsArgs) -> Result<LogOptions, UsageError> {
     let tail = match args.tail.as_str() {
         "all" | "" => None,
-        word => match word.parse::<i64>() {
+        word => {
+            let number: i64 = word.parse().map_err(|_| {
+                UsageError::Other(format!("`--tail {word}` is neither a number nor `all`"))
+            })?;
             // Less than nothing is everything, as with Docker.
-            Ok(number) => u64::try_from(number).ok(),
-            Err(_) => {
-                let text = format!("`--tail {word}` is neither a number nor `all`");
-                return Err(UsageError::Other(text));
-            }
-        },
+            u64::try_from(number).ok()
+        }
     };
     Ok(LogOptions {
         follow: args.follow,

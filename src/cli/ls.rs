@@ -22,7 +22,7 @@ pub(super) async fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<u8, 
     let mut projects = projects(shown);
     projects.retain(|line| names.is_empty() || names.iter().any(|name| name.matches(&line.name)));
     let names = |projects: &[ProjectLine]| -> String {
-        projects.iter().map(|line| format!("{}\n", line.name)).collect()
+        projects.iter().flat_map(|line| [&line.name, "\n"]).collect()
     };
     let text = if args.quiet { names(&projects) } else { format.draw(&projects, human, json) };
     engine.session.screen.data(&text)?;

@@ -31,7 +31,11 @@ pub(super) async fn run(args: &PsArgs, session: &mut Session<'_>) -> Result<u8, 
     let wanted = Wanted { services, states, all: args.all };
     let listed: Vec<&ObservedContainer> =
         observed.containers.iter().filter(|container| wanted.includes(container)).collect();
-    let text = draw(args, &listed, engine.session.environment())?;
+    let format = match &args.format {
+        Some(format) => format.clone(),
+        None => usual_format(engine.session.environment()).await.unwrap_or_default(),
+    };
+    let text = draw(args, &listed, &format)?;
     engine.session.screen.data(&text)?;
     Ok(0)
 }
@@ -56,13 +60,9 @@ impl Wanted {
     }
 }
 
-fn draw(
-    args: &PsArgs,
-    listed: &[&ObservedContainer],
-    environment: &IndexMap<String, String>,
-) -> Result<String, Failure> {
+fn draw(args: &PsArgs, listed: &[&ObservedContainer], format: &str) -> Result<String, Failure> {
     if args.quiet {
-        return Ok(listed.iter().map(|container| format!("{}\n", container.id)).collect());
+        return Ok(listed.iter().flat_map(|container| [&container.id, "\n"]).collect());
     }
     if args.only_services {
         let mut services: Vec<&str> = Vec::new();
@@ -74,12 +74,11 @@ fn draw(
         return Ok(services.join("\n") + "\n");
     }
     let truncation = if args.no_trunc { Truncation::Full } else { Truncation::Short };
-    let format = args.format.clone().or_else(|| usual_format(environment)).unwrap_or_default();
-    Ok(containers::listing(listed, now(), truncation).format(&format)?)
+    Ok(containers::listing(listed, now(), truncation).format(format)?)
 }
 
 /// The format that the settings of the `docker` program ask for.
-fn usual_format(environment: &IndexMap<String, String>) -> Option<String> {
+async fn usual_format(environment: &IndexMap<String, String>) -> Option<String> {
     #[derive(Deserialize)]
     struct Config {
         #[serde(rename = "psFormat")]
@@ -92,7 +91,7 @@ fn usual_format(environment: &IndexMap<String, String>) -> Option<String> {
         (None, None) => return None,
     };
     // Whether the file is whole matters only where the engine is looked for in it.
-    let text = std::fs::read(folder.join("config.json")).ok()?;
+    let text = tokio::fs::read(folder.join("config.json")).await.ok()?;
     serde_json::from_slice::<Config>(&text).ok()?.format
 }
 
@@ -190,21 +189,22 @@ mod tests {
     #[test]
     fn services_come_once_and_none_leaves_an_empty_line() {
         let args = PsArgs { only_services: true, ..PsArgs::default() };
-        let drawn = |all: &[&ObservedContainer]| draw(&args, all, &IndexMap::new()).expect("lines");
+        let drawn = |all: &[&ObservedContainer]| draw(&args, all, "").expect("lines");
         let [a, b] = [container("a", "x", State::Running), container("b", "x", State::Running)];
         assert_eq!(drawn(&[&a, &b]), "x\n");
         assert_eq!(drawn(&[]), "\n");
     }
 
-    #[test]
-    fn the_settings_of_docker_have_a_format() {
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a file for the test")]
+    async fn the_settings_of_docker_have_a_format() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().display().to_string();
         let environment = IndexMap::from([("DOCKER_CONFIG".to_owned(), path)]);
-        assert_eq!(usual_format(&environment), None);
+        assert_eq!(usual_format(&environment).await, None);
         let written =
             std::fs::write(folder.path().join("config.json"), r#"{"psFormat":"{{.ID}}"}"#);
         written.expect("a file");
-        assert_eq!(usual_format(&environment).as_deref(), Some("{{.ID}}"));
+        assert_eq!(usual_format(&environment).await.as_deref(), Some("{{.ID}}"));
     }
 }

@@ -64,12 +64,12 @@ fn text(usages: &[Usage], args: &StatsArgs) -> Result<String, Failure> {
 /// One sample of a container; one that has ended meanwhile has none.
 async fn once(runtime: &dyn Runtime, container: &ObservedContainer) -> Usage {
     let sample = runtime.stats(&container.id, Repeat::Once).next().await;
-    let measured = sample.and_then(Result::ok).map(measured);
+    let measured = sample.and_then(Result::ok).map(|sample| measured(&sample));
     Usage { id: container.id.clone(), name: container.name.clone(), measured }
 }
 
-fn measured(sample: Sample) -> Measured {
-    let Sample { cpu_percent, memory, memory_limit, network, block, processes } = sample;
+fn measured(sample: &Sample) -> Measured {
+    let Sample { cpu_percent, memory, memory_limit, network, block, processes } = *sample;
     Measured { cpu_percent, memory, memory_limit, network, block, processes }
 }
 
@@ -119,7 +119,7 @@ impl<'r> Table<'r> {
         self.usages.retain(|_, usage| usage.id != id);
     }
 
-    fn set(&mut self, id: &str, sample: Sample) {
+    fn set(&mut self, id: &str, sample: &Sample) {
         if let Some(usage) = self.usages.values_mut().find(|usage| usage.id == id) {
             usage.measured = Some(measured(sample));
         }
@@ -137,7 +137,7 @@ impl<'r> Table<'r> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some((id, sample)) = self.samples.next() => self.set(&id, sample),
+                Some((id, sample)) = self.samples.next() => self.set(&id, &sample),
                 Some(event) = events.next() => self.heed(&event),
                 _ = ticks.tick() => {
                     let usages: Vec<Usage> = self.usages.values().cloned().collect();
@@ -178,12 +178,12 @@ mod tests {
         table.heed(&event("start", "1", "web"));
         table.heed(&event("start", "2", "db"));
         assert_eq!(names(&table), "p-web-1");
-        table.set("1", Sample { memory: 5, ..Sample::default() });
+        table.set("1", &Sample { memory: 5, ..Sample::default() });
         let usage = table.usages.values().next().and_then(|usage| usage.measured);
         assert_eq!(usage.map(|it| it.memory), Some(5));
         table.heed(&event("die", "1", "web"));
         assert_eq!(names(&table), "");
-        table.set("1", Sample::default());
+        table.set("1", &Sample::default());
         assert_eq!(names(&table), "");
     }
 

@@ -170,6 +170,13 @@ pub(super) fn understand(error: &clap::Error, arguments: &[OsString]) -> Failure
         ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::NoEquals => {
             invalid_value(error)
         }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(names)) => names.join(" "),
+                _ => String::new(),
+            };
+            UsageError::Other(format!("missing arguments: {missing}"))
+        }
         _ => {
             let rendered = error.render().to_string();
             let first = rendered.lines().next().unwrap_or_default();

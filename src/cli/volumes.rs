@@ -20,7 +20,7 @@ pub(super) async fn run(args: &VolumesArgs, session: &mut Session<'_>) -> Result
     let observed = engine.look_at(Some(&sight.name)).await?;
     let listed = volumes_of(&observed, &services);
     let text = if args.quiet {
-        listed.iter().map(|volume| format!("{}\n", volume.name)).collect()
+        listed.iter().flat_map(|volume| [&volume.name, "\n"]).collect()
     } else {
         volumes::listing(&listed).format(args.format.as_deref().unwrap_or_default())?
     };

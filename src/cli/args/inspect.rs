@@ -156,7 +156,6 @@ pub(in crate::cli) struct VolumesArgs {
 
 /// Flags of `stats`.
 #[derive(Clone, Debug, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
 pub(in crate::cli) struct StatsArgs {
     /// The service; default: all
     #[arg(value_name = "SERVICE")]

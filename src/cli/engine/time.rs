@@ -1,6 +1,7 @@
 //! Points in time as users write them.
 
-use super::now;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::cli::usage::UsageError;
 use crate::model::duration::Duration;
 
@@ -11,8 +12,9 @@ pub(in crate::cli) fn moment(text: &str) -> Result<String, UsageError> {
         return Ok(text.to_owned());
     }
     if let Ok(span) = Duration::parse(text) {
-        let nanoseconds = i128::from(now()) * 1_000_000_000 - i128::from(span.0);
-        return Ok(decimal(nanoseconds));
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i128::try_from(since.as_nanos()).unwrap_or(i128::MAX);
+        return Ok(decimal(now - i128::from(span.0)));
     }
     let seconds = timestamp(text).ok_or_else(|| UsageError::Moment(text.to_owned()))?;
     Ok(decimal(seconds))

@@ -17,8 +17,9 @@ use crate::model::observed::{Observed, State};
 use crate::model::{Dict, label};
 use crate::runtime::{LogOptions, Runtime, RuntimeEvent, Stream};
 
-/// How long a container may take from its end to its start when it is restarted.
-const GAP: Duration = Duration::from_millis(500);
+/// How long a container that is restarted may take from its end to its start, and an engine to
+/// tell that a container has ended.
+const GAP: Duration = Duration::from_secs(3);
 
 /// Follows the containers of a project.
 pub(super) struct Follow<'r> {
@@ -37,6 +38,10 @@ pub(super) struct Follow<'r> {
 struct Known {
     name: String,
     labels: Dict,
+    /// Whether it runs, as far as it was told.
+    is_up: bool,
+    /// Whether somebody has sent it a signal, perhaps to restart it.
+    is_signalled: bool,
     /// When it last ended, in nanoseconds since 1970.
     died: Option<i64>,
     /// Exit code that has not been told yet.
@@ -68,7 +73,7 @@ impl<'r> Follow<'r> {
         for container in self.wanted.select(&observed.containers)? {
             if !self.known.contains_key(&container.id) {
                 let own = (container.name.as_str(), &container.labels);
-                self.remember(&container.id, own);
+                self.remember(&container.id, own).is_up = container.is_up();
                 self.reader.open(&container.id, own, None);
             }
         }
@@ -80,7 +85,7 @@ impl<'r> Follow<'r> {
         // Whether it is worth asking who is left: something has changed since.
         let mut ask = true;
         loop {
-            let idle = self.reader.is_idle();
+            let (idle, patience) = (self.reader.is_idle(), self.patience());
             tokio::select! {
                 over = self.reader.step(), if !idle => {
                     if let Step::Over(id) = over? {
@@ -93,7 +98,7 @@ impl<'r> Follow<'r> {
                     self.heed(event?).await?;
                     ask = true;
                 }
-                () = sleep(GAP), if idle && ask => {
+                () = sleep(patience), if idle && ask => {
                     if self.nobody_is_left().await? {
                         return Ok(());
                     }
@@ -103,18 +108,28 @@ impl<'r> Follow<'r> {
         }
     }
 
+    /// How long to wait for news before it is settled that nobody is left.
+    fn patience(&self) -> Duration {
+        let may_return = |(id, known): (&String, &Known)| {
+            !self.reader.reads(id) && (known.is_up || known.is_signalled)
+        };
+        if self.known.iter().any(may_return) { GAP } else { Duration::ZERO }
+    }
+
     /// Reads a container that has been started: all that is new.
     fn open(&mut self, id: &str, own: (&str, &Dict)) {
         let known = self.remember(id, own);
+        known.is_up = true;
         let died = known.died.map(|died| decimal(i128::from(died) + 1));
         self.reader.open(id, own, Some(died.unwrap_or_default()));
     }
 
-    fn remember(&mut self, id: &str, (name, labels): (&str, &Dict)) -> &Known {
+    fn remember(&mut self, id: &str, (name, labels): (&str, &Dict)) -> &mut Known {
         let known = self.known.entry(id.to_owned()).or_default();
-        known.name = name.to_owned();
-        known.labels = labels.clone();
+        name.clone_into(&mut known.name);
+        known.labels.clone_from(labels);
         known.is_back = false;
+        known.is_signalled = false;
         known
     }
 
@@ -138,9 +153,15 @@ impl<'r> Follow<'r> {
                     _ => self.open(&id, (&name, &attributes)),
                 }
             }
+            "kill" => {
+                if let Some(known) = self.known.get_mut(&id) {
+                    known.is_signalled = true;
+                }
+            }
             "die" => {
                 if let Some(known) = self.known.get_mut(&id) {
                     known.died = Some(time);
+                    known.is_up = false;
                     known.code = attributes.get("exitCode").cloned();
                     self.tell_end(&id).await?;
                 }
@@ -191,7 +212,7 @@ impl<'r> Follow<'r> {
             match self.known.get(&container.id) {
                 None => self.open(&container.id, (&container.name, &container.labels)),
                 // It runs, but its output has ended: it cannot be read.
-                Some(known) if known.died.is_none() && container.state == State::Running => {
+                Some(known) if known.is_up && container.state == State::Running => {
                     continue;
                 }
                 Some(_) => {}

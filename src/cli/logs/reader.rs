@@ -99,19 +99,22 @@ impl<'r> Reader<'r> {
 
     /// Goes on for one piece. May be dropped anywhere.
     pub(super) async fn step(&mut self) -> std::result::Result<Step, Failure> {
-        let piece = match self.pieces.next().now_or_never() {
-            Some(piece) => piece,
-            None => {
-                self.logs.flush()?;
-                self.pieces.next().await
-            }
+        let piece = if let Some(piece) = self.pieces.next().now_or_never() {
+            piece
+        } else {
+            self.logs.flush()?;
+            self.pieces.next().await
         };
         let Some((id, piece)) = piece else { return Ok(Step::Idle) };
         let Some(source) = self.reading.get(&id).copied() else { return Ok(Step::More) };
         match piece {
             // Docker Compose shows both streams on standard output.
             Some(Ok(chunk)) => self.logs.write(source, Stream::Out, &chunk.bytes)?,
-            Some(Err(RuntimeError::Unsupported(reason))) => (self.warn)(&reason),
+            Some(Err(RuntimeError::Unsupported(reason))) => {
+                // The user knows it by its name.
+                let name = self.sources.iter().find(|(_, it)| **it == source);
+                (self.warn)(&name.map_or(reason.clone(), |(name, _)| reason.replace(&id, name)));
+            }
             // It was removed while it was read, or before.
             Some(Err(RuntimeError::NotFound(_))) => {}
             Some(Err(error)) => return Err(error.into()),
