@@ -21,6 +21,11 @@ pub enum Event {
         /// Its steps.
         steps: Vec<StepLine>,
     },
+    /// A container that the plan leaves alone: it runs as it should.
+    Unchanged {
+        /// Its name.
+        container: String,
+    },
     /// A step has begun.
     Started {
         /// Which: its place among the steps.

@@ -13,7 +13,7 @@ use super::args::{CreateArgs, ScaleArgs, StartArgs, UpArgs};
 use super::engine::{Consent, Converged, Engine, Probes, Target};
 use super::exit::Failure;
 use super::session::Session;
-use crate::plan::images::ImageFlags;
+use crate::plan::images::{BuildMode, ImageFlags};
 use crate::plan::{AnonymousVolumes, Create, Orphans, Recreate, Until, Up};
 
 /// Brings the project up.
@@ -23,6 +23,11 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let mut target = Target::load(session, &args.services)?;
     target.restrict(&args.services, args.no_deps)?;
     target.check_scale(&scale)?;
+    let orphans = target.orphans(session, args.create.remove_orphans)?;
+    let images = flags::images(&args.create)?;
+    let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
+    let mut engine = Engine::connect_with(session, probes).await?;
+    engine.complete(&mut target).await?;
     let until = match (args.no_start, args.wait) {
         (true, _) => Until::Created,
         (false, true) => Until::Ready,
@@ -47,13 +52,10 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
             flags::recreate(&args.create)
         },
         seconds: args.timeout,
-        orphans: target.orphans(session, args.create.remove_orphans)?,
+        orphans,
         ..target.up(&args.services)
     };
-    let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
-    let images = flags::images(&args.create)?;
-    let mut engine = Engine::connect_with(session, probes).await?;
-    if !(args.detach || args.wait || args.no_start || session_is_dry(&engine)) {
+    if !(args.detach || args.wait || args.no_start || engine.session.global.dry_run) {
         let consent = flags::consent(&args.create);
         return attached_up(args, &mut engine, &target, (up, &images, consent)).await;
     }
@@ -65,10 +67,6 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
         engine.session.screen.tell(&done.timings.to_string());
     }
     Ok(0)
-}
-
-fn session_is_dry(engine: &Engine<'_, '_>) -> bool {
-    engine.session.global.dry_run
 }
 
 /// Brings the project up and shows what it writes.
@@ -111,6 +109,7 @@ pub(super) async fn start(args: &StartArgs, session: &mut Session<'_>) -> Result
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
     let services = target.named(&args.services)?;
+    engine.complete(&mut target).await?;
     target.keep_with_dependencies(&services);
     let up = Up {
         until: if args.wait { Until::Ready } else { Until::Started },
@@ -140,15 +139,12 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     let mut target = Target::load(session, &services)?;
     target.restrict(&services, args.no_deps)?;
     target.check_scale(&scale)?;
-    let up = Up {
-        scale,
-        anonymous_volumes: AnonymousVolumes::Renew,
-        orphans: target.orphans(session, false)?,
-        ..target.up(&services)
-    };
-    let images =
-        ImageFlags { build: crate::plan::images::BuildMode::Never, ..ImageFlags::default() };
+    let orphans = target.orphans(session, false)?;
     let mut engine = Engine::connect(session).await?;
+    engine.complete(&mut target).await?;
+    let up =
+        Up { scale, anonymous_volumes: AnonymousVolumes::Renew, orphans, ..target.up(&services) };
+    let images = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };
     bring_up(&mut engine, &target, up, (&images, Consent::Ask)).await?;
     Ok(0)
 }

@@ -20,3 +20,10 @@ pub enum Feature {
     /// `annotations`.
     Annotations,
 }
+
+impl Feature {
+    /// Whether containers do what they should without it, only less well: its lack is a warning.
+    pub fn is_dispensable(self) -> bool {
+        matches!(self, Self::GatewayPriority | Self::Annotations)
+    }
+}

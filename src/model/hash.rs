@@ -28,6 +28,27 @@ pub fn service_hash(service: &Service) -> String {
     digest(&service)
 }
 
+/// Hashes a service as its container has it: `network_mode: container:shop-db-1`.
+///
+/// `id` gives the id of a container of the project; for others it gives nothing, and their names
+/// are hashed. As with Docker Compose, what stands behind a name in `volumes_from` is not.
+pub fn container_hash(service: &Service, id: impl Fn(&str) -> Option<String>) -> String {
+    const CONTAINER: &str = "container:";
+    let mut service = service.clone();
+    for mode in [&mut service.network_mode, &mut service.ipc, &mut service.pid] {
+        if let Some(id) = mode.strip_prefix(CONTAINER).and_then(&id) {
+            *mode = format!("{CONTAINER}{id}");
+        }
+    }
+    for from in &mut service.volumes_from {
+        if let Some(container) = from.strip_prefix(CONTAINER) {
+            let name = container.split(':').next().unwrap_or(container);
+            *from = id(name).unwrap_or_else(|| name.to_owned());
+        }
+    }
+    service_hash(&service)
+}
+
 /// Hashes a network.
 pub fn network_hash(network: &Network) -> String {
     digest(network)

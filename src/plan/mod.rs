@@ -16,6 +16,7 @@
 //!
 //! Asking the user (a plan lists what needs consent; `cli` asks), running (`scheduler`).
 
+pub mod api_socket;
 mod desired;
 mod down;
 mod drift;
@@ -24,6 +25,7 @@ pub mod labels;
 pub mod name;
 mod needs;
 mod references;
+mod refusals;
 pub mod spec;
 mod step;
 mod up;
@@ -33,6 +35,7 @@ pub use desired::{
     Recreate, Removal, Treatment, Until, Up,
 };
 pub use needs::{Need, needs};
+pub use refusals::refusals;
 pub use step::{Cause, Change, HookStage, Op, Plan, Policy, Role, Severity, Step, StepId, Subject};
 
 use crate::model::observed::Observed;

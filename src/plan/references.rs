@@ -1,7 +1,6 @@
 //! References of a service to other services: whose namespaces and volumes it shares.
 //!
-//! In: `network_mode: service:db`. Out: `network_mode: container:shop-db-1`, or the id in place of
-//! the name where the config hash is made.
+//! In: `network_mode: service:db`. Out: `network_mode: container:shop-db-1`.
 
 use std::collections::BTreeSet;
 
@@ -24,10 +23,8 @@ fn volumes_of(from: &str) -> Option<&str> {
     (name != "container").then_some(name)
 }
 
-/// The service with other services named as containers. `container` gives the name, or the id, of
-/// a service's first container; a service that has none stays as it is written.
-///
-/// As with Docker Compose, `:ro` behind `volumes_from` has no effect.
+/// The service with other services named as containers. `container` gives the name of a service's
+/// first container; a service that has none stays as it is written.
 pub(super) fn resolve<'n>(
     settings: &Service,
     container: impl Fn(&str) -> Option<&'n str>,
@@ -39,12 +36,9 @@ pub(super) fn resolve<'n>(
         }
     }
     for from in &mut settings.volumes_from {
-        let resolved = match volumes_of(from) {
-            Some(service) => container(service).map(str::to_owned),
-            None => from.split(':').nth(1).map(str::to_owned),
-        };
-        if let Some(resolved) = resolved {
-            *from = resolved;
+        let Some(service) = volumes_of(from) else { continue };
+        if let Some(found) = container(service) {
+            *from = format!("{CONTAINER}{found}{}", &from[service.len()..]);
         }
     }
     settings
@@ -74,6 +68,6 @@ mod tests {
         });
         assert_eq!(resolved.network_mode, "container:shop-db-1");
         assert_eq!(resolved.pid, "host");
-        assert_eq!(resolved.volumes_from, ["shop-data-1", "old", "gone"]);
+        assert_eq!(resolved.volumes_from, ["container:shop-data-1:ro", "container:old:ro", "gone"]);
     }
 }

@@ -22,13 +22,13 @@ fn settled(project: &Project) -> Observed {
     let plan = reconcile(&Desired::Up(Up::all(project)), &Observed::default());
     let mut observed = Observed::default();
     for step in plan.steps {
-        apply(project, &mut observed, step.op);
+        apply(&mut observed, step.op);
     }
     observed
 }
 
 /// The little that a plan needs to see of a step that has run.
-fn apply(project: &Project, observed: &mut Observed, op: super::Op) {
+fn apply(observed: &mut Observed, op: super::Op) {
     match op {
         super::Op::CreateNetwork(spec) => observed.networks.push(ObservedNetwork {
             id: format!("id-{}", spec.network.name),
@@ -42,15 +42,13 @@ fn apply(project: &Project, observed: &mut Observed, op: super::Op) {
             ..ObservedVolume::default()
         }),
         super::Op::CreateContainer(spec) => {
-            let seen = observed.clone();
-            let id = |service: &str| {
-                let mut containers = seen.containers.iter();
-                containers.find(|it| it.service() == service).map(|it| it.id.as_str())
+            let id = |name: &str| {
+                let mut containers = observed.containers.iter();
+                containers.find(|it| it.name == name).map(|it| it.id.clone())
             };
-            let settings = &project.services[&spec.service_name];
-            let hashed = super::references::resolve(settings, id);
             let mut labels = spec.labels.clone();
-            labels.insert(label::CONFIG_HASH.to_owned(), hash::service_hash(&hashed));
+            let hash = hash::container_hash(&spec.service, id);
+            labels.insert(label::CONFIG_HASH.to_owned(), hash);
             let attachments = spec.endpoints.iter().map(|endpoint| Attachment {
                 network: endpoint.network.clone(),
                 id: format!("id-{}", endpoint.network),
@@ -280,7 +278,7 @@ fn another_image_replaces_the_container() {
     before.images.insert("x".to_owned(), image("one"));
     let plan = reconcile(&Desired::Up(Up::all(&project)), &before);
     let mut observed = before;
-    plan.steps.into_iter().for_each(|step| apply(&project, &mut observed, step.op));
+    plan.steps.into_iter().for_each(|step| apply(&mut observed, step.op));
     check(&Desired::Up(Up::all(&project)), &observed, "");
     observed.images.insert("x".to_owned(), image("two"));
     let plan = reconcile(&Desired::Up(Up::all(&project)), &observed).to_string();

@@ -172,6 +172,10 @@ pub trait Runtime: Send + Sync {
     /// The references of the images that carry this project's label.
     async fn project_images(&self, project: &str) -> Result<Vec<String>>;
 
+    /// The credentials for registries that are known here, as a `config.json`: for containers
+    /// that get the socket of the engine.
+    async fn registry_credentials(&self) -> Result<String>;
+
     /// Removes a name of an image, and the image with its last one.
     async fn remove_image(&self, reference: &str) -> Result<()>;
 }

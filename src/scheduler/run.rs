@@ -97,6 +97,9 @@ pub async fn execute<'a>(
     let mut running = FuturesUnordered::new();
     let mut stopping = pin!(how.shutdown.clone().reaches(Stage::Graceful));
     (how.on_event)(Event::planned(plan));
+    for container in &plan.unchanged {
+        (how.on_event)(Event::Unchanged { container: container.clone() });
+    }
     loop {
         while how.shutdown.stage() == Stage::Running
             && let Some(id) = run.start()

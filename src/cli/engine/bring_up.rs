@@ -6,9 +6,10 @@ use crate::cli::exit::Failure;
 use crate::cli::explain::span_at;
 use crate::cli::prompt::ask;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::event::Event;
 use crate::model::observed::Observed;
 use crate::plan::images::{self, ImageFlags};
-use crate::plan::{ChangedVolumes, Desired, Op, Plan, Up, needs, reconcile};
+use crate::plan::{ChangedVolumes, Desired, Op, Plan, Up, api_socket, needs, reconcile, refusals};
 use crate::ui::diagnostics::{Warnings, draw};
 
 /// Whether the user is asked.
@@ -104,13 +105,27 @@ impl Engine<'_, '_> {
         Ok(true)
     }
 
-    /// Refuses what the runtime cannot do, each at its place, before anything runs.
+    /// Refuses what nobody or this runtime cannot do, each at its place, before anything runs.
     fn check_features(&mut self, target: &Target) -> Result<(), Failure> {
-        let lacking: Vec<(String, String)> = needs(&target.project)
-            .into_iter()
-            .filter_map(|(feature, path)| Some((path, self.runtime.lacks(feature)?)))
-            .collect();
-        self.refuse(target, Code::Unsupported, lacking)
+        let mut refused = refusals(&target.project);
+        for (feature, path) in needs(&target.project) {
+            let Some(reason) = self.runtime.lacks(feature) else { continue };
+            if feature.is_dispensable() {
+                let message = format!("{path} has no effect: {reason}");
+                self.progress.apply(&Event::Warned { message });
+            } else {
+                refused.push((path, reason));
+            }
+        }
+        self.refuse(target, Code::Unsupported, refused)
+    }
+
+    /// Puts in what only the runtime knows.
+    pub(in crate::cli) async fn complete(&self, target: &mut Target) -> Result<(), Failure> {
+        if let Some(file) = target.project.configs.get_mut(api_socket::CREDENTIALS) {
+            file.content = self.runtime.registry_credentials().await?;
+        }
+        Ok(())
     }
 
     /// Refuses external networks and volumes that do not exist.

@@ -7,7 +7,7 @@ use crate::cli::exit::Failure;
 use crate::cli::session::{Session, is_true};
 use crate::diagnostic::{Sources, closest};
 use crate::model::Project;
-use crate::plan::{Origin, Orphans, Up, labels};
+use crate::plan::{Origin, Orphans, Up, api_socket, labels};
 use crate::project::Node;
 use crate::ui::diagnostics::{Warnings, draw};
 
@@ -37,6 +37,7 @@ impl Target {
         let ignore = loaded.variables.get("COMPOSE_IGNORE_ORPHANS");
         let mut project = loaded.project;
         default_platform(session, &mut project);
+        api_socket::share(&mut project);
         Ok(Self {
             project,
             files: Some((sources, loaded.tree)),
@@ -60,6 +61,7 @@ impl Target {
             let underscore = engine.session.joins_with_underscore(&loaded.variables);
             let mut project = loaded.project;
             default_platform(engine.session, &mut project);
+            api_socket::share(&mut project);
             return Ok(Self {
                 project,
                 files: Some((report.sources, loaded.tree)),

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::Planner;
-use crate::model::label;
 use crate::model::observed::{ObservedContainer, State};
+use crate::model::{hash, label};
 use crate::plan::desired::{Create, Recreate};
 use crate::plan::drift::{self, Expected};
 use crate::plan::step::{Cause, StepId};
@@ -167,16 +167,19 @@ impl<'a> Planner<'a> {
     fn drift(&self, service: &'a str, container: &ObservedContainer) -> Option<Cause> {
         let settings = self.settings(service)?;
         let named = references::resolve(settings, |shared| self.first_name(shared));
-        let by_id = references::resolve(settings, |shared| {
-            self.first(shared)?.fate.present().map(|container| container.id.as_str())
-        });
+        let shared = references::shared_services(settings);
+        let id = |name: &str| {
+            let first = shared.iter().filter_map(|service| self.first(service));
+            let mut present = first.filter(|it| it.name == name).filter_map(|it| it.fate.present());
+            present.next().map(|container| container.id.clone())
+        };
         let image = self.up.names().image(service, settings);
         let image_id = self.observed.images.get(&image).map(|image| image.id.as_str());
         drift::cause(
             container,
             &Expected {
                 settings: &named,
-                hash: crate::model::hash::service_hash(&by_id),
+                hash: hash::container_hash(&named, id),
                 image: (&image, image_id),
                 networks: self.expected_networks(settings),
                 volumes: self.expected_volumes(settings),

@@ -16,7 +16,6 @@ mod mounts;
 mod request;
 mod resources;
 mod security;
-mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +30,6 @@ use crate::runtime::{Result, RuntimeError, Volumes};
 
 impl Docker {
     pub(super) async fn make_container(&self, container: &ContainerSpec) -> Result<Vec<String>> {
-        let container = &socket::shared(container);
         let hash = self.config_hash(container).await?;
         let security = security::read(container).await?;
         let engine = request::Engine { api: self.api, proxies: &self.proxies };

@@ -141,6 +141,15 @@ fn parse(text: &[u8]) -> io::Result<Config> {
     })
 }
 
+impl Credential {
+    /// As it stands below `auths` in a `config.json`.
+    fn stored(&self) -> serde_json::Value {
+        let user = format!("{}:{}", self.username, self.password);
+        let auth = if self.username.is_empty() { String::new() } else { STORED.encode(user) };
+        serde_json::json!({ "auth": auth, "identitytoken": self.identitytoken })
+    }
+}
+
 impl Credentials {
     /// The credentials for the registry of an image.
     pub(super) async fn for_image(&self, image: &str) -> Result<Credential> {
@@ -148,17 +157,30 @@ impl Credentials {
     }
 
     /// The header `X-Registry-Config`: all credentials, for a build that may pull from anywhere.
-    /// What a broken helper keeps is left out: the build may not need it.
     pub(super) async fn header_of_all(&self) -> String {
+        header_of(&self.all().await)
+    }
+
+    /// All credentials as a `config.json` that needs no helpers.
+    pub(super) async fn config_of_all(&self) -> String {
+        let all = self.all().await;
+        let auths: BTreeMap<&str, serde_json::Value> =
+            all.iter().map(|(registry, credential)| (*registry, credential.stored())).collect();
+        serde_json::json!({ "auths": auths }).to_string()
+    }
+
+    /// The credentials for all registries. What a broken helper keeps is left out: it may not be
+    /// needed.
+    async fn all(&self) -> BTreeMap<&str, Credential> {
         let known = self.config.auths.keys().chain(self.config.cred_helpers.keys());
         let mut all = BTreeMap::new();
         for registry in known {
             match self.for_registry(registry).await {
-                Ok(credential) => drop(all.insert(registry, credential)),
-                Err(error) => tracing::warn!(%registry, %error, "no credentials for a build"),
+                Ok(credential) => drop(all.insert(registry.as_str(), credential)),
+                Err(error) => tracing::warn!(%registry, %error, "no credentials"),
             }
         }
-        header_of(&all)
+        all
     }
 
     async fn for_registry(&self, registry: &str) -> Result<Credential> {

@@ -241,6 +241,10 @@ impl Runtime for Docker {
         self.images_of(project).await
     }
 
+    async fn registry_credentials(&self) -> Result<String> {
+        Ok(self.credentials().await?.config_of_all().await)
+    }
+
     async fn remove_image(&self, reference: &str) -> Result<()> {
         self.delete_image(reference).await
     }

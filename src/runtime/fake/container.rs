@@ -2,10 +2,10 @@
 
 use super::behaviour::Behaviour;
 use super::world::{Container, Endpoint, Mount, Phase, Port, Volume, World};
-use crate::model::hash::service_hash;
+use crate::model::hash::container_hash;
 use crate::model::label;
 use crate::model::spec::ContainerSpec;
-use crate::model::{Duration, Healthcheck, Service};
+use crate::model::{Duration, Healthcheck};
 use crate::runtime::{Result, RuntimeError, Volumes};
 
 /// How long a container may take to stop if nothing says so, as in Docker.
@@ -26,7 +26,7 @@ impl World {
         let remarks = behaviour.remarks.clone();
         let service = &spec.service;
         let mut labels = spec.labels.clone();
-        labels.insert(label::CONFIG_HASH.to_owned(), self.config_hash(service));
+        labels.insert(label::CONFIG_HASH.to_owned(), self.config_hash(spec));
         let container = Container {
             id: self.new_id(),
             name: spec.name.clone(),
@@ -84,18 +84,12 @@ impl World {
         mounts
     }
 
-    /// The hash of a service, with the ids of the containers that it names.
-    fn config_hash(&self, service: &Service) -> String {
-        let mut service = service.clone();
-        let Service { network_mode, ipc, pid, volumes_from, .. } = &mut service;
-        for reference in [network_mode, ipc, pid].into_iter().chain(volumes_from) {
-            let Some(named) = reference.strip_prefix("container:") else { continue };
-            let (name, access) = named.split_at(named.find(':').unwrap_or(named.len()));
-            if let Ok(container) = self.container(name) {
-                *reference = format!("container:{}{access}", container.id);
-            }
-        }
-        service_hash(&service)
+    /// The hash of a container, with the ids of those that it shares with.
+    fn config_hash(&self, spec: &ContainerSpec) -> String {
+        container_hash(&spec.service, |name| {
+            let is_shared = spec.shares_with.iter().any(|shared| shared == name);
+            self.container(name).ok().filter(|_| is_shared).map(|container| container.id.clone())
+        })
     }
 
     pub(super) fn remove_container(&mut self, name: &str, volumes: Volumes) {

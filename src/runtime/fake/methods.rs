@@ -250,6 +250,10 @@ impl Runtime for Fake {
         Ok(self.look(|world| world.project_images(project)))
     }
 
+    async fn registry_credentials(&self) -> Result<String> {
+        Ok("{}".to_owned())
+    }
+
     async fn remove_image(&self, reference: &str) -> Result<()> {
         let call = format!("remove_image {reference}");
         self.act(call, |world| world.remove_image(reference)).await

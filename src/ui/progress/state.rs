@@ -101,6 +101,7 @@ impl State {
                 self.plan(steps);
                 None
             }
+            Event::Unchanged { container } => Some(self.unchanged(container, now)),
             Event::Started { step } => self.start(*step, now),
             Event::Progress { step, part, status, current, total } => {
                 let part_now = Part { status: status.clone(), current: *current, total: *total };
@@ -153,21 +154,23 @@ impl State {
             Role::Begins => Some("Recreate"),
             Role::GoesOn | Role::Ends => None,
         };
-        let fresh = || Row {
-            subject: step.subject.clone(),
-            status: String::new(),
-            stage: Stage::Working,
-            parts: IndexMap::new(),
-            latest: String::new(),
-            started: now,
-            ended: None,
-        };
+        let fresh = || Row::new(&step.subject, now);
         let row = self.rows.entry(step.subject.clone()).or_insert_with(fresh);
         if row.stage == Stage::Done {
             row.stage = Stage::Working;
             row.ended = None;
         }
         told.map(|text| row.say(text))
+    }
+
+    fn unchanged(&mut self, container: &str, now: Duration) -> Told {
+        let subject = format!("{} {container}", title("container"));
+        self.subjects.insert(subject.clone());
+        let fresh = || Row::new(&subject, now);
+        let row = self.rows.entry(subject.clone()).or_insert_with(fresh);
+        row.stage = Stage::Done;
+        row.ended = Some(now);
+        row.say("Running")
     }
 
     fn progress(&mut self, step: usize, part: &str, now: Part) -> Option<Told> {
@@ -230,6 +233,18 @@ impl State {
 }
 
 impl Row {
+    fn new(subject: &str, now: Duration) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            status: String::new(),
+            stage: Stage::Working,
+            parts: IndexMap::new(),
+            latest: String::new(),
+            started: now,
+            ended: None,
+        }
+    }
+
     /// What a build, or a pull whose size is not known, said last.
     pub fn latest(&self) -> Option<&str> {
         let part = self.parts.get(&self.latest)?;
