@@ -6,8 +6,10 @@
 
 mod binary;
 mod cli;
+mod converge;
 mod corpus;
 mod docker;
+mod engine_corpus;
 mod fuzz;
 mod load;
 mod runtime;

@@ -38,6 +38,13 @@ fn settings() -> Settings {
     Settings { environment: environment.filter_map(text).collect(), ..Settings::default() }
 }
 
+/// An engine that has the image, or why there is none.
+pub(crate) async fn connect(probes: Probes) -> Result<Docker, String> {
+    let settings = Settings { eager_probes: probes == Probes::Eager, ..settings() };
+    let docker = Docker::connect(settings).await.map_err(|error| error.to_string())?;
+    if has_image().await { Ok(docker) } else { Err(format!("the engine has no image {IMAGE}")) }
+}
+
 /// Runs a test in a project of this name. `eager`: whether health checks are run by Ketch too.
 fn in_world<F: Future<Output = ()>>(
     name: &str,
@@ -46,14 +53,10 @@ fn in_world<F: Future<Output = ()>>(
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let settings = Settings { eager_probes: probes == Probes::Eager, ..settings() };
-        let docker = match Docker::connect(settings).await {
+        let docker = match connect(probes).await {
             Ok(docker) => docker,
-            Err(error) => return println!("skipped: {error}"),
+            Err(reason) => return println!("skipped: {reason}"),
         };
-        if !has_image().await {
-            return println!("skipped: the engine has no image {IMAGE}");
-        }
         let project = format!("kd{}-{name}", std::process::id());
         let world = Arc::new(World { docker, project });
         let ended = AssertUnwindSafe(test(Arc::clone(&world))).catch_unwind().await;
@@ -74,7 +77,7 @@ async fn has_image() -> bool {
 
 /// Who runs health checks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Probes {
+pub(crate) enum Probes {
     Engine,
     Eager,
 }

@@ -21,10 +21,17 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// The image of every container here: it has a shell, `sleep` and `true`.
 const IMAGE: &str = "corpus/busybox:1";
 
-/// The runtimes that can be had here. Another one is one line more; one that is not there is
-/// told as skipped.
-fn runtimes() -> Vec<(&'static str, Box<dyn Runtime>)> {
-    vec![("fake", Box::new(fake()))]
+/// The runtimes that there are. Another one is one line more here and in [`connect`].
+const RUNTIMES: [&str; 2] = ["fake", "docker"];
+
+/// A runtime, or why it cannot be had here.
+async fn connect(kind: &str) -> Result<Box<dyn Runtime>, String> {
+    match kind {
+        "docker" => crate::docker::connect(crate::docker::Probes::Engine)
+            .await
+            .map(|docker| Box::new(docker) as Box<dyn Runtime>),
+        _ => Ok(Box::new(fake())),
+    }
 }
 
 /// What the commands of these tests do, for a runtime that runs none.
@@ -125,9 +132,16 @@ impl World<'_> {
 
 /// Runs a body over every runtime, with a limit, and clears up whether it succeeded or not.
 fn on_every_runtime(label: &'static str, body: &impl AsyncFn(&World<'_>)) {
-    for (kind, runtime) in runtimes() {
-        let world = World { runtime: runtime.as_ref(), label };
+    for kind in RUNTIMES {
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = match executor.block_on(connect(kind)) {
+            Ok(runtime) => runtime,
+            Err(reason) => {
+                println!("{label} on {kind} skipped: {reason}");
+                continue;
+            }
+        };
+        let world = World { runtime: runtime.as_ref(), label };
         let body = std::panic::AssertUnwindSafe(|| {
             executor.block_on(async { tokio::time::timeout(LIMIT, body(&world)).await })
         });

@@ -47,10 +47,8 @@ pub(super) fn cause(container: &ObservedContainer, expected: &Expected<'_>) -> O
 
 /// A container that has never run knows its networks by name only.
 fn is_attached(container: &ObservedContainer, (name, id): &(&str, Option<&str>)) -> bool {
-    let Some(attachment) = container.networks.iter().find(|at| at.network == *name) else {
-        return !container.is_up() && !container.networks.is_empty();
-    };
-    attachment.id.is_empty() || id.is_some_and(|id| attachment.id == id)
+    let attachment = container.networks.iter().find(|at| at.network == *name);
+    attachment.is_some_and(|at| at.id.is_empty() || id.is_some_and(|id| at.id == id))
 }
 
 fn config_changed(container: &ObservedContainer, settings: &Service) -> Cause {
