@@ -23,6 +23,7 @@ pub mod images;
 pub mod labels;
 pub mod name;
 mod needs;
+pub mod one_off;
 mod references;
 pub mod spec;
 mod step;
