@@ -27,7 +27,7 @@ pub(super) enum InputEnd {
 
 /// Reads standard input in a thread of its own: a read cannot be called off, and the end of the
 /// process must not wait for it.
-pub(super) fn read() -> Receiver<Vec<u8>> {
+pub(in crate::cli) fn read() -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel(PIECES);
     let reading = move || {
         let mut buffer = vec![0; ROOM];

@@ -13,7 +13,7 @@
 //!
 //! Which process it is, and its exit code (`run`, `exec`, `attach`).
 
-mod input;
+pub(super) mod input;
 mod keys;
 mod raw;
 mod signals;
