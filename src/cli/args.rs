@@ -13,13 +13,15 @@ mod inspect;
 mod lifecycle;
 mod session;
 
+pub(super) use image::{CommitArgs, ExportArgs};
 pub(super) use inspect::{
     EventsArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
 };
 pub(super) use lifecycle::{
     CreateArgs, CreateFlags, DownArgs, KillArgs, RestartArgs, RmArgs, ScaleArgs, ServicesArgs,
-    StartArgs, StopArgs, UpArgs,
+    StartArgs, StopArgs, UpArgs, WaitArgs,
 };
+pub(super) use session::{AttachArgs, CpArgs, ExecArgs, RunArgs};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -86,6 +88,20 @@ pub(super) enum Command {
     Events(EventsArgs),
     /// Show what containers use: processors, memory, network
     Stats(StatsArgs),
+    /// Run a command in a container of its own
+    Run(Box<RunArgs>),
+    /// Run a command in a container that runs
+    Exec(ExecArgs),
+    /// Connect to the standard streams of a container
+    Attach(AttachArgs),
+    /// Copy files into containers or out of one
+    Cp(CpArgs),
+    /// Wait until containers have ended
+    Wait(WaitArgs),
+    /// Make an image of a container
+    Commit(CommitArgs),
+    /// Write the file system of a container to a tar archive
+    Export(ExportArgs),
     /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
     Schema(SchemaArgs),
     /// Show the version

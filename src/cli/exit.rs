@@ -81,6 +81,9 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// The terminal cannot be set up.
+    #[error("cannot set up the terminal")]
+    Terminal(#[source] io::Error),
     /// Signals cannot be listened to.
     #[error("cannot listen to signals")]
     Signals(#[source] io::Error),
@@ -90,6 +93,24 @@ pub enum Failure {
     /// The current directory is gone.
     #[error("the current directory does not exist any more")]
     NoCurrentDirectory,
+    /// The process of a container cannot be started.
+    #[error("cannot start container `{container}`")]
+    Start {
+        /// Which.
+        container: String,
+        /// Exit code, as a shell has it: 126 if it may not be run, 127 if it is not there, else 1.
+        code: u8,
+        /// Why.
+        source: RuntimeError,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A file cannot be written.
     #[error("cannot write `{}`", path.display())]
     Write {
@@ -104,6 +125,11 @@ pub enum Failure {
     /// The project cannot be written out.
     #[error("the project cannot be written out")]
     Render(#[from] RenderError),
+}
+
+/// The exit code of a process as Ketch's own.
+pub(super) fn code(code: i64) -> u8 {
+    u8::try_from(code).unwrap_or(1)
 }
 
 /// Tells a failure and returns the exit code.
@@ -127,7 +153,10 @@ pub(super) fn tell(failure: &Failure, screen: &mut Screen) -> u8 {
             });
         }
     }
-    1
+    match failure {
+        Failure::Start { code, .. } => *code,
+        _ => 1,
+    }
 }
 
 /// The failure and what caused it, on one line.

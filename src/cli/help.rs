@@ -19,7 +19,8 @@ const GROUPS: &[(&str, &[&str])] = &[
         &["ps", "logs", "top", "stats", "events", "port", "images", "volumes", "ls"],
     ),
     ("Run a project", &["up", "down", "start", "stop", "restart", "scale"]),
-    ("Treat containers", &["create", "kill", "pause", "unpause", "rm"]),
+    ("Work in containers", &["run", "exec", "attach", "cp"]),
+    ("Treat containers", &["create", "kill", "pause", "unpause", "wait", "rm", "commit", "export"]),
     ("Ketch itself", &["schema", "version"]),
 ];
 
@@ -43,6 +44,21 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  ketch explain services.web.image\n  \
            ketch explain services.web.ports.0\n  \
            ketch explain 'services.web.labels.\"traefik.enable\"'",
+    ),
+    (
+        "run",
+        "  ketch run --rm web sh               a shell in a new container of `web`\n  \
+           ketch run --rm -T db pg_dump > dump",
+    ),
+    (
+        "exec",
+        "  ketch exec web sh                   a shell in a container that runs\n  \
+           ketch exec -T db psql < dump        input from a file",
+    ),
+    (
+        "cp",
+        "  ketch cp web:/var/log/app.log .     out of a container\n  \
+           ketch cp site/. web:/srv            the content of a folder into all containers of `web`",
     ),
     (
         "schema",

@@ -12,13 +12,18 @@
 //! Loading (`project`), drawing (`ui`).
 
 mod args;
+mod attach;
 mod check;
+mod commit;
 mod config;
+mod cp;
 mod down;
 mod engine;
 mod events;
+mod exec;
 mod exit;
 mod explain;
+mod export;
 mod help;
 mod images;
 mod logs;
@@ -26,14 +31,17 @@ mod ls;
 mod port;
 mod prompt;
 mod ps;
+mod run;
 mod schema;
 mod session;
 mod stats;
+mod terminal;
 mod top;
 mod up;
 mod usage;
 mod version;
 mod volumes;
+mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -140,6 +148,20 @@ async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, 
         Command::Pause(args) => down::pause(&args, session).await,
         Command::Unpause(args) => down::unpause(&args, session).await,
         Command::Rm(args) => down::rm(&args, session).await,
+        command => work(command, session).await,
+    }
+}
+
+/// Runs a command that works in containers.
+async fn work(command: Command, session: &mut Session<'_>) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => run::run(&args, session).await,
+        Command::Exec(args) => exec::run(&args, session).await,
+        Command::Attach(args) => attach::run(&args, session).await,
+        Command::Cp(args) => cp::run(&args, session).await,
+        Command::Wait(args) => wait::run(&args, session).await,
+        Command::Commit(args) => commit::run(&args, session).await,
+        Command::Export(args) => export::run(&args, session).await,
         command => look(command, session).await,
     }
 }

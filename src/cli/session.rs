@@ -84,6 +84,15 @@ impl<'a> Session<'a> {
         self.global.project_name.as_ref().or(variable).filter(|name| !name.is_empty()).cloned()
     }
 
+    /// Reads a file that the command line names, relative to the current directory.
+    pub(super) fn read(&self, path: &str) -> Result<String, Failure> {
+        let cwd = self.process.cwd.clone().ok_or(Failure::NoCurrentDirectory)?;
+        let path = cwd.join(path);
+        let failed = |source| Failure::Read { path: path.clone(), source };
+        let bytes = self.source.read(&path).map_err(failed)?;
+        String::from_utf8(bytes).map_err(|error| failed(std::io::Error::other(error)))
+    }
+
     /// How many things may be done at once: `--parallel`, else `COMPOSE_PARALLEL_LIMIT`; `None`:
     /// any number.
     pub(super) fn parallel(&self) -> Option<NonZeroUsize> {

@@ -3,7 +3,7 @@
 //! In: flags and a project. Out: images, then containers, and with `up` their output.
 
 mod attached;
-mod flags;
+pub(super) mod flags;
 mod watched;
 
 use std::collections::BTreeMap;

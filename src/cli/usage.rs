@@ -160,6 +160,29 @@ pub(super) fn table_or_json(format: Option<&str>) -> Result<ListFormat, UsageErr
     }
 }
 
+/// Refuses a flag that a command does not have where the name of a service should stand: what
+/// follows that name is taken as it is, so clap cannot tell.
+pub(super) fn refuse_flag(command: &str, service: &str) -> Result<(), UsageError> {
+    if !service.starts_with('-') {
+        return Ok(());
+    }
+    Err(UsageError::UnknownFlag {
+        flag: service.to_owned(),
+        similar: similar_flag(service, Some(command)),
+        command: Some(command.to_owned()),
+    })
+}
+
+/// Reads a flag that is on or off and that takes a value.
+pub(super) fn switched(flag: &str, word: &str) -> Result<bool, UsageError> {
+    args::switch(word).map_err(|reason| UsageError::InvalidValue {
+        flag: flag.to_owned(),
+        value: word.to_owned(),
+        possible: Vec::new(),
+        reason: Some(reason.to_owned()),
+    })
+}
+
 /// Puts what clap found into our words; a request for help is none, but stops the same way.
 pub(super) fn understand(error: &clap::Error, arguments: &[OsString]) -> Failure {
     let word = |kind| text(error, kind);

@@ -7,6 +7,7 @@ use super::{Extensions, FileObject, Model, Network, Service, Volume};
 
 /// A loaded project.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(default))]
 pub struct Project {
     /// Project name.
     pub name: String,

@@ -24,6 +24,7 @@ pub mod images;
 pub mod labels;
 pub mod name;
 mod needs;
+pub mod one_off;
 mod references;
 mod refusals;
 pub mod spec;

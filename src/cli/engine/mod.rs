@@ -10,6 +10,7 @@
 
 mod bring_up;
 mod converge;
+mod ending;
 mod failures;
 mod lock;
 mod observe;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Engine;
 use crate::cli::exit::Failure;
 use crate::model::observed::{Observed, ObservedContainer};
 use crate::model::{Dict, label};
@@ -34,6 +35,20 @@ pub(in crate::cli) fn one_container<'o>(
         None => true,
     });
     meant.next().ok_or_else(|| Failure::NotRunning { service: service.to_owned(), index })
+}
+
+impl Engine<'_, '_> {
+    /// The container of a service that runs and has this number; 0: the lowest that runs.
+    pub(in crate::cli) async fn running(
+        &self,
+        project: &str,
+        service: &str,
+        index: u64,
+    ) -> Result<ObservedContainer, Failure> {
+        let mut observed = self.look_at(Some(project)).await?;
+        observed.containers.retain(ObservedContainer::is_up);
+        one_container(&observed, service, (index > 0).then_some(index)).cloned()
+    }
 }
 
 /// The name that the lines of a container get: without the project's where that goes without

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
+
 use super::Engine;
 use crate::cli::exit::Failure;
 use crate::cli::session::{Session, is_true};
 use crate::diagnostic::{Sources, closest};
 use crate::model::Project;
 use crate::plan::{Origin, Orphans, Up, api_socket, labels};
-use crate::project::Node;
+use crate::project::{Node, Variable};
 use crate::ui::diagnostics::{Warnings, draw};
 
 /// The project that a command is about.
@@ -20,8 +22,10 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) files: Option<(Sources, Node)>,
     /// What stands between the parts of names.
     pub(in crate::cli) separator: char,
-    /// Variables of the project that steer commands.
+    /// Whether containers of services that the project does not have are let be.
     pub(in crate::cli) ignore_orphans: bool,
+    /// The variables that the files see.
+    pub(in crate::cli) variables: IndexMap<String, Variable>,
 }
 
 impl Target {
@@ -43,6 +47,7 @@ impl Target {
             files: Some((sources, loaded.tree)),
             separator: if underscore { '_' } else { '-' },
             ignore_orphans: ignore.is_some_and(|variable| is_true(&variable.value)),
+            variables: loaded.variables,
         })
     }
 
@@ -67,12 +72,19 @@ impl Target {
                 files: Some((report.sources, loaded.tree)),
                 separator: if underscore { '_' } else { '-' },
                 ignore_orphans: false,
+                variables: loaded.variables,
             });
         }
         let name = name.unwrap_or_default();
         let observed = engine.runtime.observe(Some(&name)).await?;
         let project = labels::project(&name, &observed);
-        Ok(Self { project, files: None, separator: '-', ignore_orphans: false })
+        Ok(Self {
+            project,
+            files: None,
+            separator: '-',
+            ignore_orphans: false,
+            variables: IndexMap::new(),
+        })
     }
 
     /// Where the project comes from.

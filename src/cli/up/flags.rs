@@ -69,7 +69,7 @@ fn exclusive(pairs: &[(Option<&'static str>, Option<&'static str>)]) -> Result<(
 }
 
 /// What the flags say about images.
-pub(super) fn images(flags: &CreateFlags) -> Result<ImageFlags, UsageError> {
+pub(in crate::cli) fn images(flags: &CreateFlags) -> Result<ImageFlags, UsageError> {
     let pull = match flags.pull.as_str() {
         "policy" | "" => String::new(),
         word @ ("always" | "missing" | "never" | "build" | "if_not_present") => word.to_owned(),

@@ -19,8 +19,6 @@ mod security;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
@@ -71,9 +69,4 @@ impl Docker {
         let closed = |_| RuntimeError::Refused("the connection is closed".to_owned());
         self.slots.acquire().await.map_err(closed)
     }
-}
-
-/// The same spec with another service.
-fn with_service(container: &ContainerSpec, service: crate::model::Service) -> ContainerSpec {
-    ContainerSpec { service: Arc::new(service), ..container.clone() }
 }

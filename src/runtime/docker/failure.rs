@@ -56,15 +56,6 @@ pub(super) fn translate(address: &Address, error: Error) -> RuntimeError {
     }
 }
 
-/// An error of a request by code that does not know the address.
-pub(super) fn told(error: Error) -> RuntimeError {
-    match error {
-        Error::DockerResponseServerError { status_code, message } => refusal(status_code, &message),
-        Error::DockerStreamError { error } => refusal(500, &error),
-        other => RuntimeError::Refused(other.to_string()),
-    }
-}
-
 /// The engine does not answer. `said`: what a helper such as `ssh` complained about.
 pub(super) fn unreachable(address: &Address, said: String, error: Error) -> RuntimeError {
     let advice = if said.is_empty() { advice(address, &error) } else { Some(said) };

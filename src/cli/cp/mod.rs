@@ -1,0 +1,323 @@
+//! `ketch cp`: copies files into containers or out of one.
+//!
+//! In: two sides, one of them in a service. Out: files, or a tar archive on a standard stream.
+//!
+//! # Invariants
+//!
+//! - Archives are streamed, and nothing is held in memory.
+//! - What comes out of a container is written beneath the target and nowhere else (`unpack`).
+
+mod pack;
+mod place;
+mod unpack;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::{join_all, try_join};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::args::CpArgs;
+use super::engine::{Engine, Sight, interruptible, one_container};
+use super::exit::Failure;
+use super::session::Session;
+use super::terminal::input;
+use super::usage::UsageError;
+use crate::model::observed::ObservedContainer;
+use crate::runtime::{Bytes, Runtime, RuntimeError};
+use crate::ui::diagnostics::Message;
+use pack::Links;
+use place::{Kind, Origin, Place, Side, follow, part, place, split};
+
+/// Pieces of an archive that may wait.
+const PIECES: usize = 16;
+
+/// Copies.
+pub(super) async fn run(args: &CpArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
+    let wrong = |text: &str| Failure::from(UsageError::Other(text.to_owned()));
+    let (service, way) = match (Side::parse(&args.source), Side::parse(&args.target)) {
+        (Side::Service(..), Side::Service(..)) => {
+            return Err(wrong("copying between services is not supported"));
+        }
+        (Side::Service(service, path), to) => (service, Way::Out { path, to }),
+        (from, Side::Service(service, path)) => (service, Way::In { from, path }),
+        _ => return Err(wrong("unknown copy direction")),
+    };
+    let cwd = session.request()?.cwd;
+    let sight = Sight::find(session)?;
+    sight.named(&[service.to_owned()])?;
+    let mut engine = Engine::connect(session).await?;
+    let containers = containers(&engine, &sight.name, service, args).await?;
+    if engine.session.global.dry_run {
+        for container in &containers {
+            let text =
+                format!(" {} would copy {} to {}\n", container.name, args.source, args.target);
+            engine.progress.aside(&text);
+        }
+        return Ok(0);
+    }
+    let job = Job { args, cwd: &cwd };
+    let shutdown = engine.interrupts.shutdown();
+    let work = async {
+        match way {
+            Way::In { from, path } => job.copy_in(&engine, &containers, (&from, path)).await,
+            Way::Out { path, to } => job.copy_out(&mut engine, &containers, (path, &to)).await,
+        }
+    };
+    interruptible(shutdown, work).await?;
+    Ok(0)
+}
+
+/// Into containers, or out of one.
+enum Way<'a> {
+    In { from: Side<'a>, path: &'a str },
+    Out { path: &'a str, to: Side<'a> },
+}
+
+/// The containers that are meant, those that do not run too; the lowest number first.
+async fn containers(
+    engine: &Engine<'_, '_>,
+    project: &str,
+    service: &str,
+    args: &CpArgs,
+) -> Result<Vec<ObservedContainer>, Failure> {
+    let observed = engine.look_at(Some(project)).await?;
+    if args.index > 0 {
+        return Ok(vec![one_container(&observed, service, Some(args.index))?.clone()]);
+    }
+    let mut found: Vec<ObservedContainer> = observed
+        .containers
+        .into_iter()
+        .filter(|it| it.service() == service && (args.all || !it.is_one_off()))
+        .collect();
+    found.sort_by_key(|container| (container.is_one_off(), container.number()));
+    if found.is_empty() {
+        return Err(Failure::Other(format!("no container found for service {service:?}")));
+    }
+    Ok(found)
+}
+
+/// What both ways have in common.
+struct Job<'a> {
+    args: &'a CpArgs,
+    cwd: &'a Path,
+}
+
+impl Job<'_> {
+    fn links(&self) -> Links {
+        if self.args.follow_link { Links::Follow } else { Links::Keep }
+    }
+
+    /// Copies into all containers at once.
+    async fn copy_in(
+        &self,
+        engine: &Engine<'_, '_>,
+        containers: &[ObservedContainer],
+        (from, path): (&Side<'_>, &str),
+    ) -> Result<(), Failure> {
+        let runtime = &*engine.runtime;
+        let source = match from {
+            Side::Path(local) => Some(pack::look(self.cwd, local, self.links())?),
+            _ => None,
+        };
+        let mut senders = Vec::new();
+        let mut copies = Vec::new();
+        for container in containers {
+            let target = Target { runtime, container, path };
+            let streamed = if source.is_none() {
+                let (sender, receiver) = channel(PIECES);
+                senders.push(sender);
+                Some(receiver)
+            } else {
+                None
+            };
+            let source = &source;
+            copies.push(async move {
+                match (source, streamed) {
+                    (Some((local, origin)), _) => target.take_files(local, origin).await?,
+                    (None, Some(archive)) => target.take_archive(archive).await?,
+                    (None, None) => {}
+                }
+                self.tell(engine, &target.container.name);
+                Ok(())
+            });
+        }
+        let feeding = async {
+            if source.is_none() {
+                feed(input::read(), senders).await;
+            }
+        };
+        let (done, ()) = futures_util::future::join(join_all(copies), feeding).await;
+        done.into_iter().collect()
+    }
+
+    fn tell(&self, engine: &Engine<'_, '_>, name: &str) {
+        let CpArgs { source, target, .. } = self.args;
+        engine.progress.aside(&format!(" {name} copy {source} to {target} Copied\n"));
+    }
+
+    /// Copies out of the first container.
+    async fn copy_out(
+        &self,
+        engine: &mut Engine<'_, '_>,
+        containers: &[ObservedContainer],
+        (path, to): (&str, &Side<'_>),
+    ) -> Result<(), Failure> {
+        let Some(container) = containers.first() else { return Ok(()) };
+        let runtime = engine.runtime.clone();
+        let mut real = path.to_owned();
+        let mut found = runtime.stat_path(&container.id, path).await?;
+        if let (true, Some(info)) = (self.args.follow_link, &found)
+            && !info.link.is_empty()
+        {
+            real = follow(path, &info.link);
+            found = runtime.stat_path(&container.id, &real).await?;
+        }
+        let Some(info) = found else {
+            let text = format!("Could not find the file {path} in container {}", container.id);
+            return Err(RuntimeError::NotFound(text).into());
+        };
+        let kind = if info.is_dir { Kind::Directory } else { Kind::Other };
+        let origin = Origin { name: split(path).1, kind, part: part(path) };
+        let mut archive = runtime.copy_out(&container.id, &real);
+        let Side::Path(local) = to else {
+            let mut out = engine.session.screen.out_writer();
+            while let Some(bytes) = archive.try_next().await? {
+                out.write_all(&bytes)?;
+            }
+            return Ok(out.flush()?);
+        };
+        let place = self.local_place(local, &origin)?;
+        let left_out = receive(archive, place).await?;
+        for path in left_out {
+            let text = format!("`{}` is no file, directory or link: left out", path.display());
+            engine.session.screen.message(Message::warning(&text));
+        }
+        self.tell(engine, &container.name);
+        Ok(())
+    }
+
+    /// Where a copy goes on the host.
+    fn local_place(&self, local: &str, origin: &Origin) -> Result<Place, Failure> {
+        let full = self.cwd.join(local);
+        let (parent, _) = split(&full.to_string_lossy());
+        if !Path::new(&parent).is_dir() {
+            let text = format!("invalid output path: directory {parent:?} does not exist");
+            return Err(Failure::Other(text));
+        }
+        let metadata = std::fs::metadata(&full).ok();
+        if metadata.as_ref().is_some_and(|it| !it.is_dir() && !it.is_file()) {
+            let text = format!("destination {local:?} must be a directory or a regular file");
+            return Err(Failure::Other(text));
+        }
+        let found = metadata.map(|it| if it.is_dir() { Kind::Directory } else { Kind::Other });
+        // The user's own link leads where he wants the copy.
+        let real = if found.is_some() { full.canonicalize().ok() } else { None };
+        let path = real.unwrap_or(full).to_string_lossy().into_owned();
+        place(origin, &path, found).map_err(|error| Failure::Other(error.to_string()))
+    }
+}
+
+/// Where a copy goes in a container.
+struct Target<'a> {
+    runtime: &'a dyn Runtime,
+    container: &'a ObservedContainer,
+    path: &'a str,
+}
+
+impl Target<'_> {
+    /// The path behind a link, and what lies there.
+    async fn look(&self) -> Result<(String, Option<Kind>), Failure> {
+        let mut path = self.path.to_owned();
+        let mut found = self.runtime.stat_path(&self.container.id, &path).await?;
+        if let Some(info) = &found
+            && !info.link.is_empty()
+        {
+            path = follow(&path, &info.link);
+            found = self.runtime.stat_path(&self.container.id, &path).await?;
+        }
+        let kind = found.map(|it| if it.is_dir { Kind::Directory } else { Kind::Other });
+        Ok((path, kind))
+    }
+
+    /// Copies files of the host.
+    async fn take_files(&self, local: &Path, origin: &Origin) -> Result<(), Failure> {
+        let (path, found) = self.look().await?;
+        let place =
+            place(origin, &path, found).map_err(|error| Failure::Other(error.to_string()))?;
+        let (sender, receiver) = channel(PIECES);
+        let (source, name) = (local.to_owned(), place.name);
+        let packing = tokio::task::spawn_blocking(move || pack::pack(&source, &name, sender));
+        let sent =
+            self.runtime.copy_in(&self.container.id, &place.directory, pieces(receiver)).await;
+        match packing.await {
+            // A runtime that refuses does not read on.
+            Ok(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::Read { path: local.to_owned(), source: error })
+            }
+            _ => Ok(sent?),
+        }
+    }
+
+    /// Unpacks an archive.
+    async fn take_archive(&self, archive: Receiver<Bytes>) -> Result<(), Failure> {
+        let (path, found) = self.look().await?;
+        if found != Some(Kind::Directory) {
+            let Self { container, path, .. } = self;
+            let text = format!("destination \"{}:{path}\" must be a directory", container.id);
+            return Err(Failure::Other(text));
+        }
+        Ok(self.runtime.copy_in(&self.container.id, &path, pieces(archive)).await?)
+    }
+}
+
+fn pieces(receiver: Receiver<Bytes>) -> BoxStream<'static, Bytes> {
+    let next = |mut receiver: Receiver<Bytes>| async move {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    };
+    stream::unfold(receiver, next).boxed()
+}
+
+/// Gives each piece of the input to all; one that has failed gets no more.
+async fn feed(mut input: Receiver<Vec<u8>>, mut senders: Vec<Sender<Bytes>>) {
+    while let Some(piece) = input.recv().await {
+        let piece = Bytes::from(piece);
+        for sender in &senders {
+            let _ = sender.send(piece.clone()).await;
+        }
+        senders.retain(|sender| !sender.is_closed());
+        if senders.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Unpacks an archive on the host; gives what was left out.
+async fn receive(
+    mut archive: crate::runtime::Stream<'static, Bytes>,
+    place: Place,
+) -> Result<Vec<PathBuf>, Failure> {
+    let (sender, receiver) = channel(PIECES);
+    let directory = PathBuf::from(&place.directory);
+    let name = place.name.clone();
+    let target = Path::new(&place.directory).join(&place.name);
+    let unpacking =
+        tokio::task::spawn_blocking(move || unpack::unpack(receiver, &directory, &name));
+    let sending = async move {
+        while let Some(bytes) = archive.try_next().await? {
+            if sender.send(bytes).await.is_err() {
+                // What went wrong is told by the one who unpacks.
+                break;
+            }
+        }
+        Ok::<_, Failure>(())
+    };
+    let unpacked = async {
+        let done = unpacking.await.map_err(|error| Failure::Other(error.to_string()))?;
+        done.map_err(|source| Failure::Write { path: target, source })
+    };
+    let ((), left_out) = try_join(sending, unpacked).await?;
+    Ok(left_out)
+}

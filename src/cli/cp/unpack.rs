@@ -1,0 +1,227 @@
+//! A tar archive of a container to files of the host, beneath one directory.
+//!
+//! A container is not trusted: what its archive says may not reach anything outside.
+//!
+//! # Invariants
+//!
+//! - Every path is walked from the directory on, name by name, and no link is followed on the way,
+//!   whoever made it and however late: each step is relative to an open directory.
+//! - `..` is refused. Nothing is written through what exists: a file is replaced, not opened.
+//! - Files belong to the user who copies, and have no set-user-id bit. Devices are left out.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens,
+    linkat, mkdirat, openat, statat, symlinkat, unlinkat,
+};
+use tar::EntryType;
+use tokio::sync::mpsc::Receiver;
+
+use crate::runtime::Bytes;
+
+/// The permission bits that are kept.
+const PERMISSIONS: u32 = 0o777;
+
+/// Unpacks what an archive holds, all below one first name, as `name`; without a name, what is in
+/// it. Gives what was left out.
+pub(super) fn unpack(
+    archive: Receiver<Bytes>,
+    directory: &Path,
+    name: &str,
+) -> io::Result<Vec<PathBuf>> {
+    let mut archive = tar::Archive::new(Pipe { pieces: archive, piece: Bytes::new() });
+    let mut beneath = Beneath::open(directory, name)?;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        let done = beneath.take(&mut entry, &path);
+        done.map_err(|error| {
+            io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
+        })?;
+    }
+    beneath.finish()
+}
+
+/// A directory, and what was unpacked in it.
+struct Beneath {
+    root: OwnedFd,
+    /// The name that the first names of all paths get.
+    name: OsString,
+    /// How many first names of a path that name replaces: those of the first entry.
+    replaced: Option<usize>,
+    /// Directories that were made, with permissions and time of change, which come last.
+    made: Vec<(Vec<OsString>, u32, u64)>,
+    left_out: Vec<PathBuf>,
+}
+
+impl Beneath {
+    fn open(directory: &Path, name: &str) -> io::Result<Self> {
+        let root = openat(CWD, directory, directory_flags() - OFlags::NOFOLLOW, Mode::empty())?;
+        let name = OsString::from(name);
+        Ok(Self { root, name, replaced: None, made: Vec::new(), left_out: Vec::new() })
+    }
+
+    /// Unpacks an entry.
+    fn take(&mut self, entry: &mut tar::Entry<'_, impl Read>, path: &Path) -> io::Result<()> {
+        let Some(names) = self.names(path)? else { return Ok(()) };
+        let Some((last, parents)) = names.split_last() else { return Ok(()) };
+        let parent = self.directory(parents)?;
+        let header = entry.header();
+        let mode = header.mode()? & PERMISSIONS;
+        let time = header.mtime()?;
+        match header.entry_type() {
+            EntryType::Directory => {
+                if make_directory(&parent, last)? {
+                    self.made.push((names, mode, time));
+                }
+                Ok(())
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                clear(&parent, last)?;
+                write_file(&parent, last, entry, (mode, time))
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name()?.ok_or_else(|| refused("a link to nothing"))?;
+                clear(&parent, last)?;
+                Ok(symlinkat(target.as_ref(), &parent, last.as_os_str())?)
+            }
+            EntryType::Link => {
+                let target = entry.link_name()?.ok_or_else(|| refused("a link to nothing"))?;
+                let names = self.names(&target)?.unwrap_or_default();
+                let (name, parents) =
+                    names.split_last().ok_or_else(|| refused("a link to nothing"))?;
+                let from = self.directory(parents)?;
+                clear(&parent, last)?;
+                Ok(linkat(&from, name.as_os_str(), &parent, last.as_os_str(), AtFlags::empty())?)
+            }
+            _ => {
+                self.left_out.push(names.iter().collect());
+                Ok(())
+            }
+        }
+    }
+
+    /// The names on the way to a path; `None`: it is the directory itself.
+    fn names(&mut self, path: &Path) -> io::Result<Option<Vec<OsString>>> {
+        let mut names: Vec<OsString> = Vec::new();
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => names.push(name.to_owned()),
+                Component::CurDir | Component::RootDir => {}
+                Component::ParentDir | Component::Prefix(_) => {
+                    return Err(refused("it leads out of the directory"));
+                }
+            }
+        }
+        let replaced = *self.replaced.get_or_insert(names.len());
+        if names.len() < replaced {
+            return Err(refused("it is not below the first entry"));
+        }
+        let own = (!self.name.is_empty()).then(|| self.name.clone());
+        let names: Vec<OsString> =
+            own.into_iter().chain(names.into_iter().skip(replaced)).collect();
+        Ok((!names.is_empty()).then_some(names))
+    }
+
+    /// Opens a directory beneath; those that are missing are made.
+    fn directory(&self, names: &[OsString]) -> io::Result<OwnedFd> {
+        let mut at = self.root.try_clone()?;
+        for name in names {
+            make_directory(&at, name)?;
+            at = openat(&at, name.as_os_str(), directory_flags(), Mode::empty())?;
+        }
+        Ok(at)
+    }
+
+    /// Gives directories their permissions and times; gives what was left out.
+    fn finish(self) -> io::Result<Vec<PathBuf>> {
+        for (names, mode, time) in self.made.iter().rev() {
+            let directory = self.directory(names)?;
+            settle(&directory, (*mode, *time))?;
+        }
+        Ok(self.left_out)
+    }
+}
+
+fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
+}
+
+/// Makes a directory that only this user can use yet; says whether it was not there.
+fn make_directory(parent: &OwnedFd, name: &OsStr) -> io::Result<bool> {
+    match mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::EXIST) => match kind(parent, name)? {
+            FileType::Directory => Ok(false),
+            FileType::Symlink => Err(refused("a link is in the way, and is not followed")),
+            _ => Err(refused("cannot overwrite non-directory with directory")),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn kind(parent: &OwnedFd, name: &OsStr) -> io::Result<FileType> {
+    let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(found.st_mode))
+}
+
+/// Removes what is in the way of something that is no directory.
+fn clear(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    match unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(rustix::io::Errno::ISDIR) => {
+            Err(refused("cannot overwrite directory with non-directory"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_file(
+    parent: &OwnedFd,
+    name: &OsStr,
+    content: &mut impl Read,
+    settings: (u32, u64),
+) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = std::fs::File::from(openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
+    io::copy(content, &mut file)?;
+    settle(&OwnedFd::from(file), settings)
+}
+
+fn settle(file: &OwnedFd, (mode, time): (u32, u64)) -> io::Result<()> {
+    fchmod(file, Mode::from_raw_mode(mode))?;
+    let changed = Timespec { tv_sec: i64::try_from(time).unwrap_or(0), tv_nsec: 0 };
+    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    Ok(futimens(file, &Timestamps { last_access: unchanged, last_modification: changed })?)
+}
+
+/// Reads what a task has received.
+struct Pipe {
+    pieces: Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.piece.len());
+        buffer[..count].copy_from_slice(&self.piece.split_to(count));
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests;

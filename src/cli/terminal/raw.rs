@@ -1,0 +1,40 @@
+//! Raw mode: the terminal passes every key on, and the process in the container echoes.
+
+use std::io::{self, IsTerminal as _, stdin};
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::runtime::Size;
+
+/// The terminal of standard input in raw mode. Dropping gives it back as it was.
+#[derive(Debug)]
+pub(super) struct RawMode {
+    before: Termios,
+}
+
+impl RawMode {
+    /// Switches; `None` if standard input is no terminal.
+    pub(super) fn enter() -> io::Result<Option<Self>> {
+        if !stdin().is_terminal() {
+            return Ok(None);
+        }
+        let before = tcgetattr(stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
+        Ok(Some(Self { before }))
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // Whoever took the terminal away has no use for its old mode.
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// The size of the user's terminal, if there is one.
+pub(super) fn size() -> Option<Size> {
+    let (width, height) = terminal_size::terminal_size()?;
+    Some(Size { columns: width.0, rows: height.0 })
+}
