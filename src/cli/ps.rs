@@ -196,7 +196,6 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "a file for the test")]
     async fn the_settings_of_docker_have_a_format() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().display().to_string();

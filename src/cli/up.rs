@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::args::{CreateArgs, ScaleArgs, StartArgs, UpArgs};
-use super::engine::{Consent, Converged, Engine, Probes, Target};
+use super::engine::{Consent, Converged, Dependencies, Engine, Probes, Target};
 use super::exit::Failure;
 use super::session::Session;
 use crate::plan::images::{BuildMode, ImageFlags};
@@ -21,9 +21,10 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     flags::check_up(args)?;
     let scale = flags::scale(&args.create.scale)?;
     let mut target = Target::load(session, &args.services)?;
-    target.restrict(&args.services, args.no_deps)?;
+    let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
+    target.restrict(&args.services, dependencies)?;
     target.check_scale(&scale)?;
-    let orphans = target.orphans(session, args.create.remove_orphans)?;
+    let orphans = target.orphans(session, flags::orphans(&args.create))?;
     let images = flags::images(&args.create)?;
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
     let mut engine = Engine::connect_with(session, probes).await?;
@@ -88,14 +89,14 @@ pub(super) async fn create(args: &CreateArgs, session: &mut Session<'_>) -> Resu
     flags::check_create(&args.create)?;
     let scale = flags::scale(&args.create.scale)?;
     let mut target = Target::load(session, &args.services)?;
-    target.restrict(&args.services, false)?;
+    target.restrict(&args.services, Dependencies::Include)?;
     target.check_scale(&scale)?;
     let up = Up {
         until: Until::Created,
         scale,
         recreate: flags::recreate(&args.create),
         recreate_dependencies: flags::recreate_dependencies(&args.create),
-        orphans: target.orphans(session, args.create.remove_orphans)?,
+        orphans: target.orphans(session, flags::orphans(&args.create))?,
         ..target.up(&args.services)
     };
     let images = flags::images(&args.create)?;
@@ -137,9 +138,10 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     let scale: BTreeMap<String, u64> = flags::scale_words(&args.scale)?;
     let services: Vec<String> = scale.keys().cloned().collect();
     let mut target = Target::load(session, &services)?;
-    target.restrict(&services, args.no_deps)?;
+    let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
+    target.restrict(&services, dependencies)?;
     target.check_scale(&scale)?;
-    let orphans = target.orphans(session, false)?;
+    let orphans = target.orphans(session, Orphans::Tell)?;
     let mut engine = Engine::connect(session).await?;
     engine.complete(&mut target).await?;
     let up =

@@ -67,8 +67,13 @@ pub fn volume_hash(volume: &Volume) -> String {
 /// refuses such a project.
 fn digest(value: &impl Serialize) -> String {
     let text = compact_json(value).unwrap_or_default();
+    hex(&Sha256::digest(text))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     let mut hex = String::new();
-    for byte in Sha256::digest(text) {
+    for byte in bytes {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
     }

@@ -19,6 +19,8 @@ struct Walk<'a> {
     plan: Plan,
     /// The last steps of each service; of its neighbours where it has none itself.
     done: BTreeMap<&'a str, Vec<StepId>>,
+    /// Whether the anonymous volumes of containers that are removed go too.
+    volumes: bool,
 }
 
 /// The plan that treats running containers.
@@ -29,10 +31,12 @@ pub(super) fn treat(treatment: &Treatment<'_>, observed: &Observed) -> Plan {
         Action::Stop { seconds } => {
             for service in dependents_first(project) {
                 let after = walk.after_dependents(service);
-                let is_meant = treatment.services.contains(service);
-                let steps = walk.each(service, is_meant, |walk, container| {
-                    walk.stop(container, *seconds, after.clone())
-                });
+                let mut steps = Vec::new();
+                if treatment.services.contains(service) {
+                    steps = walk.each(service, |walk, container| {
+                        walk.stop(container, *seconds, after.clone())
+                    });
+                }
                 walk.settle(service, steps, after);
             }
         }
@@ -76,17 +80,20 @@ fn restarted<'a>(treatment: &'a Treatment<'_>, dependents: Dependents) -> BTreeS
 /// The plan that removes containers.
 pub(super) fn remove(removal: &Removal<'_>, observed: &Observed) -> Plan {
     let mut walk = Walk::new(removal.project, observed);
+    walk.volumes = removal.volumes;
     for service in dependents_first(removal.project) {
         let after = walk.after_dependents(service);
-        let is_meant = removal.services.contains(service);
-        let steps = walk.each(service, is_meant, |walk, container| {
-            let stopped = match (container.is_up(), removal.stop) {
-                (false, _) => Vec::new(),
-                (true, true) => walk.stop(container, None, after.clone()),
-                (true, false) => return Vec::new(),
-            };
-            vec![walk.remove(container, removal.volumes, stopped)]
-        });
+        let mut steps = Vec::new();
+        if removal.services.contains(service) {
+            steps = walk.each(service, |walk, container| {
+                let stopped = match (container.is_up(), removal.stop) {
+                    (false, _) => Vec::new(),
+                    (true, true) => walk.stop(container, None, after.clone()),
+                    (true, false) => return Vec::new(),
+                };
+                vec![walk.remove(container, stopped)]
+            });
+        }
         walk.settle(service, steps, after);
     }
     walk.plan
@@ -97,24 +104,26 @@ pub(super) fn down(down: &Down<'_>, observed: &Observed) -> Plan {
     let project = down.project;
     let meant = affected(down);
     let mut walk = Walk::new(project, observed);
+    walk.volumes = down.volumes;
     let mut removed: BTreeMap<&str, StepId> = BTreeMap::new();
     for service in dependents_first(project) {
         let after = walk.after_dependents(service);
         let mut stopped = Vec::new();
-        let is_meant = meant.contains(service);
-        walk.each(service, is_meant, |walk, container| {
-            let before = walk.stop(container, down.seconds, after.clone());
-            stopped.extend(&before);
-            removed.insert(&container.id, walk.remove(container, down.volumes, before));
-            Vec::new()
-        });
+        if meant.contains(service) {
+            walk.each(service, |walk, container| {
+                let before = walk.stop(container, down.seconds, after.clone());
+                stopped.extend(&before);
+                removed.insert(&container.id, walk.remove(container, before));
+                Vec::new()
+            });
+        }
         // What others wait for is the stop, not the removal.
         walk.settle(service, stopped, after);
     }
     if down.services.is_empty() {
         for container in strays(down, observed) {
             let before = walk.stop(container, down.seconds, Vec::new());
-            removed.insert(&container.id, walk.remove(container, down.volumes, before));
+            removed.insert(&container.id, walk.remove(container, before));
         }
     }
     walk.remove_networks(down, &meant, &removed);
@@ -123,7 +132,7 @@ pub(super) fn down(down: &Down<'_>, observed: &Observed) -> Plan {
     }
     let all: Vec<StepId> = removed.values().copied().collect();
     for image in &down.images {
-        walk.add(Op::RemoveImage(image.clone()), all.clone(), true);
+        walk.try_to(Op::RemoveImage(image.clone()), all.clone());
     }
     walk.plan
 }
@@ -168,12 +177,16 @@ fn dependents_first(project: &Project) -> Vec<&str> {
 impl<'a> Walk<'a> {
     fn new(project: &'a Project, observed: &'a Observed) -> Self {
         let plan = Plan { policy: Policy::CarryOn, ..Plan::default() };
-        Self { project, observed, plan, done: BTreeMap::new() }
+        Self { project, observed, plan, done: BTreeMap::new(), volumes: false }
     }
 
-    fn add(&mut self, op: Op, after: Vec<StepId>, is_tolerated: bool) -> StepId {
-        let step = Step::new(op, Cause::Requested, after);
-        self.plan.add(if is_tolerated { step.tolerated() } else { step })
+    fn add(&mut self, op: Op, after: Vec<StepId>) -> StepId {
+        self.plan.add(Step::new(op, Cause::Requested, after))
+    }
+
+    /// Adds a step whose failure is only a warning.
+    fn try_to(&mut self, op: Op, after: Vec<StepId>) -> StepId {
+        self.plan.add(Step::new(op, Cause::Requested, after).tolerated())
     }
 
     fn settings(&self, service: &str) -> Option<&'a Service> {
@@ -195,19 +208,16 @@ impl<'a> Walk<'a> {
         self.done.insert(service, if steps.is_empty() { after } else { steps });
     }
 
-    /// Does something to each container of a service, if it is meant; returns the steps.
+    /// Does something to each container of a service; returns the steps.
     fn each(
         &mut self,
         service: &'a str,
-        is_meant: bool,
         mut act: impl FnMut(&mut Self, &'a ObservedContainer) -> Vec<StepId>,
     ) -> Vec<StepId> {
+        let containers: Vec<_> = self.observed.replicas(service).collect();
         let mut steps = Vec::new();
-        if is_meant {
-            let containers: Vec<_> = self.observed.replicas(service).collect();
-            for container in containers {
-                steps.extend(act(self, container));
-            }
+        for container in containers {
+            steps.extend(act(self, container));
         }
         steps
     }
@@ -224,7 +234,7 @@ impl<'a> Walk<'a> {
         };
         let containers: Vec<_> = self.observed.containers.iter().filter(is_meant).collect();
         for container in containers {
-            self.add(op(container.name.clone()), Vec::new(), false);
+            self.add(op(container.name.clone()), Vec::new());
         }
     }
 
@@ -240,19 +250,15 @@ impl<'a> Walk<'a> {
         }
         let hooks = self.settings(container.service()).map_or(&[][..], |it| &it.pre_stop);
         for hook in hooks {
-            after = vec![self.add(Op::pre_stop(&container.name, hook), after, false)];
+            after = vec![self.add(Op::pre_stop(&container.name, hook), after)];
         }
         let op = Op::StopContainer { container: container.name.clone(), seconds };
-        vec![self.add(op, after, false)]
+        vec![self.add(op, after)]
     }
 
-    fn remove(
-        &mut self,
-        container: &ObservedContainer,
-        volumes: bool,
-        after: Vec<StepId>,
-    ) -> StepId {
-        self.add(Op::RemoveContainer { container: container.name.clone(), volumes }, after, false)
+    fn remove(&mut self, container: &ObservedContainer, after: Vec<StepId>) -> StepId {
+        let volumes = self.volumes;
+        self.add(Op::RemoveContainer { container: container.name.clone(), volumes }, after)
     }
 
     /// Restarts the containers of a service after those that it depends on.
@@ -266,17 +272,20 @@ impl<'a> Walk<'a> {
             }
         }
         let after = unique(after.iter());
-        let steps = self.each(service, meant.contains(service), |walk, container| {
+        if !meant.contains(service) {
+            return self.settle(service, Vec::new(), after);
+        }
+        let steps = self.each(service, |walk, container| {
             let mut after = after.clone();
             if container.is_up() {
                 for hook in &settings.pre_stop {
-                    after = vec![walk.add(Op::pre_stop(&container.name, hook), after, false)];
+                    after = vec![walk.add(Op::pre_stop(&container.name, hook), after)];
                 }
             }
             let op = Op::RestartContainer { container: container.name.clone(), seconds };
-            let mut step = walk.add(op, after, false);
+            let mut step = walk.add(op, after);
             for hook in &settings.post_start {
-                step = walk.add(Op::post_start(&container.name, hook), vec![step], false);
+                step = walk.add(Op::post_start(&container.name, hook), vec![step]);
             }
             vec![step]
         });
@@ -285,7 +294,7 @@ impl<'a> Walk<'a> {
 
     fn await_healthy(&mut self, dependency: &'a str, service: &str) -> Vec<StepId> {
         let after = self.done.get(dependency).cloned().unwrap_or_default();
-        self.each(dependency, true, |walk, container| {
+        self.each(dependency, |walk, container| {
             let milestone = Milestone::Healthy;
             let op = Op::Wait { container: container.name.clone(), milestone };
             let cause = Cause::NeededBy { service: service.to_owned() };
@@ -311,7 +320,7 @@ impl<'a> Walk<'a> {
                 container.networks.iter().any(|attached| attached.network == network.name)
             });
             let after = members.filter_map(|it| removed.get(it.id.as_str()).copied()).collect();
-            self.add(Op::RemoveNetwork(network.name.clone()), after, true);
+            self.try_to(Op::RemoveNetwork(network.name.clone()), after);
         }
     }
 
@@ -342,7 +351,7 @@ impl<'a> Walk<'a> {
                     container.mounts.iter().any(|mount| mount.name == volume.name)
                 });
             let after = users.filter_map(|it| removed.get(it.id.as_str()).copied()).collect();
-            self.add(Op::RemoveVolume(volume.name.clone()), after, true);
+            self.try_to(Op::RemoveVolume(volume.name.clone()), after);
         }
     }
 
@@ -357,8 +366,8 @@ impl<'a> Walk<'a> {
         if down.services.is_empty() {
             return true;
         }
-        let mut users = self.project.services.iter().filter(|(_, it)| uses(it)).peekable();
-        users.peek().is_some() && users.all(|(name, _)| meant.contains(name.as_str()))
+        let mut all = self.project.services.iter().filter(|(_, it)| uses(it)).peekable();
+        all.peek().is_some() && all.all(|(name, _)| meant.contains(name.as_str()))
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::step::{Cause, Change};
+use crate::model::hash::hex;
 use crate::model::observed::ObservedContainer;
 use crate::model::render::compact_json;
 use crate::model::{Service, label};
@@ -83,7 +84,7 @@ fn record(settings: &Service) -> Value {
 }
 
 fn digest(value: &str) -> String {
-    Sha256::digest(value).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(value)[..6])
 }
 
 /// The attributes in which two records differ, in the order of the second.

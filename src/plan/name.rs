@@ -73,13 +73,13 @@ mod tests {
         let plain = Service::default();
         assert_eq!(names.container("web", &plain, 2), "shop-web-2");
         assert_eq!(names.image("web", &plain), "shop-web");
-        let named = Service {
+        let own = Service {
             container_name: "w".to_owned(),
             image: "nginx".to_owned(),
             ..Service::default()
         };
-        assert_eq!(names.container("web", &named, 2), "w");
-        assert_eq!(names.image("web", &named), "nginx");
+        assert_eq!(names.container("web", &own, 2), "w");
+        assert_eq!(names.image("web", &own), "nginx");
     }
 
     #[test]

@@ -236,7 +236,7 @@ mod tests {
         );
         let listing = listing(&[&web, &gone], 300, truncation);
         let text = listing.format(format).unwrap_or_else(|error| error.to_string());
-        text.lines().map(|line| format!("{line}|\n")).collect()
+        text.lines().flat_map(|line| [line, "|\n"]).collect()
     }
 
     #[test]

@@ -103,7 +103,7 @@ mod tests {
             probe: "connection refused\nexit code 1\n".to_owned(),
             log: (1..=22).map(|line| format!("line {line}\x1b[31m")).collect(),
         };
-        let text = plain(&[failure.clone()]);
+        let text = plain(std::slice::from_ref(&failure));
         assert!(!text.contains("line 2␛"), "only the last 20 lines: {text}");
         let short = Failure { log: failure.log[20..].to_vec(), ..failure };
         let bare =

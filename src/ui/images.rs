@@ -87,7 +87,7 @@ pub fn ids(images: &[ImageLine]) -> String {
     let mut ids: Vec<&str> = images.iter().map(|image| image.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    ids.iter().map(|id| format!("{}\n", id.strip_prefix("sha256:").unwrap_or(id))).collect()
+    ids.iter().flat_map(|id| [id.strip_prefix("sha256:").unwrap_or(id), "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -84,6 +84,8 @@ mod tests {
         assert_eq!(binary(1023), "1023B");
     }
 
+    const DAY: u64 = 86_400;
+
     #[test]
     fn times_are_those_of_docker() {
         let told = |seconds| words(Duration::from_secs(seconds));
@@ -102,7 +104,6 @@ mod tests {
                 "2 hours"
             ]
         );
-        const DAY: u64 = 86_400;
         assert_eq!(
             [DAY, 2 * DAY, 14 * DAY, 60 * DAY, 730 * DAY, 1200 * DAY].map(told),
             ["24 hours", "2 days", "2 weeks", "2 months", "2 years", "3 years"]

@@ -29,8 +29,8 @@ impl Stage {
         }
         let name = format!("hlook-{test}-{}", std::process::id());
         let stage = Self { name, folder: tempfile::tempdir().unwrap() };
-        let text = format!("name: {}\n{}", stage.name, services.replace("IMAGE", IMAGE));
-        std::fs::write(stage.folder.path().join("compose.yaml"), text).unwrap();
+        let yaml = format!("name: {}\n{}", stage.name, services.replace("IMAGE", IMAGE));
+        std::fs::write(stage.folder.path().join("compose.yaml"), yaml).unwrap();
         let up = stage.ketch("up -d");
         assert_eq!(up.code, 0, "{}", up.stderr);
         Some(stage)

@@ -36,10 +36,10 @@ pub(super) use bring_up::Consent;
 pub(super) use converge::Converged;
 pub(super) use lock::Lock;
 pub(super) use observe::observe;
-pub(super) use select::{containers, one_container, short_name};
+pub(super) use select::{one_container, short_name};
 pub(super) use sight::Sight;
 pub(super) use signals::{Interrupts, interruptible};
-pub(super) use target::Target;
+pub(super) use target::{Dependencies, Target};
 pub(super) use time::{decimal, moment};
 
 /// A command that reaches a runtime.

@@ -1,24 +1,9 @@
 //! Which containers a command means.
 
-use std::collections::BTreeSet;
-
 use super::Engine;
 use crate::cli::exit::Failure;
 use crate::model::observed::{Observed, ObservedContainer};
 use crate::model::{Dict, label};
-
-/// The containers of services, without those of `run`; of all services if none is named.
-pub(in crate::cli) fn containers<'o>(
-    observed: &'o Observed,
-    services: &BTreeSet<String>,
-) -> Vec<&'o ObservedContainer> {
-    observed
-        .containers
-        .iter()
-        .filter(|container| !container.is_one_off())
-        .filter(|container| services.is_empty() || services.contains(container.service()))
-        .collect()
-}
 
 /// The container that `exec`, `port` and others mean: the one with this number, else the one that
 /// runs with the lowest number.

@@ -13,6 +13,15 @@ use crate::plan::{Origin, Orphans, Up, api_socket, labels};
 use crate::project::{Node, Variable};
 use crate::ui::diagnostics::{Warnings, draw};
 
+/// Whether services that the named ones depend on come along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Dependencies {
+    /// They do.
+    Include,
+    /// They do not: `--no-deps`.
+    LeaveOut,
+}
+
 /// The project that a command is about.
 #[derive(Debug)]
 pub(in crate::cli) struct Target {
@@ -123,9 +132,9 @@ impl Target {
     pub(in crate::cli) fn restrict(
         &mut self,
         services: &[String],
-        without_dependencies: bool,
+        dependencies: Dependencies,
     ) -> Result<(), Failure> {
-        if without_dependencies && !services.is_empty() {
+        if dependencies == Dependencies::LeaveOut && !services.is_empty() {
             let others = self.project.services.keys().filter(|name| !services.contains(name));
             let others: Vec<String> = others.cloned().collect();
             self.disable(&others);
@@ -180,10 +189,10 @@ impl Target {
     pub(in crate::cli) fn orphans(
         &self,
         session: &Session<'_>,
-        remove: bool,
+        asked: Orphans,
     ) -> Result<Orphans, Failure> {
         let variable = session.environment().get("COMPOSE_REMOVE_ORPHANS");
-        let remove = remove || variable.is_some_and(|value| is_true(value));
+        let remove = asked == Orphans::Remove || variable.is_some_and(|value| is_true(value));
         match (remove, self.ignore_orphans) {
             (true, true) => Err(Failure::Other(
                 "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans".to_owned(),

@@ -9,6 +9,7 @@ use crate::cli::session::Session;
 use crate::cli::terminal::{TtyFlag, TtyFlags};
 use crate::cli::up;
 use crate::cli::usage::{UsageError, switched};
+use crate::model::hash::hex;
 use crate::model::spec::OneOff;
 use crate::model::{BindOptions, Dict, Environment, Mount, Port, ShellCommand, VolumeOptions};
 use crate::plan::images::ImageFlags;
@@ -65,7 +66,7 @@ fn slug() -> Result<String, Failure> {
     let mut bytes = [0; SLUG];
     let failed = |error: rustix::io::Errno| Failure::Other(format!("no random name: {error}"));
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(failed)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 fn entrypoint(text: Option<&str>) -> Result<ShellCommand, UsageError> {

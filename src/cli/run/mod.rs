@@ -11,7 +11,7 @@
 mod flags;
 
 use super::args::RunArgs;
-use super::engine::{Consent, Engine, Target, observe};
+use super::engine::{Consent, Dependencies, Engine, Target, observe};
 use super::exit::{Failure, code};
 use super::session::Session;
 use super::terminal::{DetachKeys, Ended, Link, OnSignal, Stdin};
@@ -33,9 +33,11 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
     let images = flags::images(args)?;
     let named = std::slice::from_ref(service);
     let mut target = Target::load(session, named)?;
-    target.restrict(named, args.no_deps)?;
+    let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
+    target.restrict(named, dependencies)?;
     let run = flags::run(args, &target, session)?;
-    let orphans = target.orphans(session, args.remove_orphans)?;
+    let orphans = target
+        .orphans(session, if args.remove_orphans { Orphans::Remove } else { Orphans::Tell })?;
     let mut engine = Engine::connect(session).await?;
     if args.quiet {
         engine.silence();

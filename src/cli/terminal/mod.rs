@@ -160,7 +160,7 @@ impl Link<'_> {
                     }
                 }
                 () = asked.overdue() => asked.kill().await?,
-                Some(_) = resized.recv(), if tty => fitting.set(fit(runtime, &terminal).fuse()),
+                Some(()) = resized.recv(), if tty => fitting.set(fit(runtime, &terminal).fuse()),
                 () = &mut fitting => {}
                 end = &mut passing => {
                     if end == InputEnd::Detached {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::cli::args::{CreateFlags, UpArgs};
 use crate::cli::engine::Consent;
 use crate::cli::usage::UsageError;
-use crate::plan::Recreate;
 use crate::plan::images::{BuildMode, ImageFlags};
+use crate::plan::{Orphans, Recreate};
 
 /// Refuses flags that contradict each other.
 pub(super) fn check_up(args: &UpArgs) -> Result<(), UsageError> {
@@ -93,6 +93,10 @@ pub(super) fn recreate(flags: &CreateFlags) -> Recreate {
 
 pub(super) fn recreate_dependencies(flags: &CreateFlags) -> Recreate {
     if flags.no_recreate { Recreate::Never } else { Recreate::Diverged }
+}
+
+pub(super) fn orphans(flags: &CreateFlags) -> Orphans {
+    if flags.remove_orphans { Orphans::Remove } else { Orphans::Tell }
 }
 
 pub(super) fn consent(flags: &CreateFlags) -> Consent {

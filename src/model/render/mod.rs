@@ -78,6 +78,10 @@ pub fn value_json(value: &serde_yaml::Value) -> Result<String, RenderError> {
 }
 
 /// Renders a part of the model as JSON in one line: what hashes are made of.
+///
+/// # Errors
+///
+/// If a value has no JSON form.
 pub fn compact_json(value: &impl Serialize) -> Result<String, RenderError> {
     Ok(json::compact(&tree::build(value, Format::Json)?))
 }

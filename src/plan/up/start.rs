@@ -29,7 +29,7 @@ impl<'a> Planner<'a> {
             self.plan.services.insert(replica.name.clone(), service.to_owned());
         }
         for index in 0..self.replicas.get(service).map_or(0, Vec::len) {
-            let Some((name, cause, mut after)) = self.to_start(service, index) else { continue };
+            let Some((name, cause, mut after)) = self.startable(service, index) else { continue };
             // Asked for once, and only where something starts.
             let dependencies = match ready.take() {
                 Some(ready) => ready,
@@ -53,7 +53,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Name of a container that must be started, why, and after which steps.
-    fn to_start(&mut self, service: &str, index: usize) -> Option<(String, Cause, Vec<StepId>)> {
+    fn startable(&mut self, service: &str, index: usize) -> Option<(String, Cause, Vec<StepId>)> {
         let replica = self.replicas.get(service)?.get(index)?;
         let mut after: Vec<StepId> = replica.made.into_iter().collect();
         let present = replica.fate.present();

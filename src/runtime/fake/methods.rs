@@ -39,7 +39,7 @@ impl Runtime for Fake {
     }
 
     async fn state(&self, container: &str) -> Result<Option<State>> {
-        Ok(self.world().container(container).ok().map(|container| container.state()))
+        Ok(self.world().container(container).ok().map(super::world::Container::state))
     }
 
     async fn find_network(&self, name: &str) -> Result<Option<ObservedNetwork>> {

@@ -171,7 +171,8 @@ async fn a_hash_covers_the_ids_of_other_containers() {
     let fake = Fake::new().with_image("app");
     let network_mode = "container:db".to_owned();
     let service = Arc::new(Service { network_mode, ..Service::default() });
-    let web = ContainerSpec { service, ..spec("web") };
+    let shares_with = vec!["db".to_owned()];
+    let web = ContainerSpec { service, shares_with, ..spec("web") };
     let mut hashes = Vec::new();
     for _ in 0..2 {
         fake.create_container(&spec("db")).await.unwrap();

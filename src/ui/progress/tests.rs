@@ -257,7 +257,9 @@ fn modes_follow_the_flags() {
 fn shown(mode: Mode) -> String {
     let mut screen = Screen::captured();
     let progress = Progress::new(&screen, mode, Prefix::None);
-    recorded().iter().for_each(|event| progress.apply(event));
+    for event in &recorded() {
+        progress.apply(event);
+    }
     let captured = |screen: &mut Screen| String::from_utf8(screen.take().err).expect("text");
     let mut text = captured(&mut screen);
     drop(progress);

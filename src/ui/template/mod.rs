@@ -118,9 +118,10 @@ impl Source<'_> {
                 }
                 Node::With { value, then, otherwise } => {
                     let value = self.pipeline(value, dot)?;
-                    match truth(&value) {
-                        true => self.write(then, &value, text)?,
-                        false => self.write(otherwise, dot, text)?,
+                    if truth(&value) {
+                        self.write(then, &value, text)?;
+                    } else {
+                        self.write(otherwise, dot, text)?;
                     }
                 }
                 Node::Range { values, then, otherwise } => {

@@ -57,7 +57,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>> {
     match end {
         End::Text => Ok(nodes),
         End::Else(_) => Err(syntax("unexpected {{else}}")),
-        End::End => Err(syntax("unexpected {{end}}")),
+        End::Close => Err(syntax("unexpected {{end}}")),
     }
 }
 
@@ -97,7 +97,6 @@ fn action(text: &str) -> Result<(&str, &str)> {
             _ if escaped => escaped = false,
             (Some('"'), '\\') => escaped = true,
             (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '`') => quote = Some(character),
             (None, '}') if text[at..].starts_with("}}") => {
                 return Ok((&text[..at], &text[at + 2..]));
@@ -116,7 +115,7 @@ struct Parser<'a> {
 /// What ends a block.
 enum End<'a> {
     Text,
-    End,
+    Close,
     /// What stands behind `else`.
     Else(&'a str),
 }
@@ -134,7 +133,7 @@ impl<'a> Parser<'a> {
                 Piece::Action(action) => action,
             };
             match action.split_once(char::is_whitespace).unwrap_or((action, "")) {
-                ("end", "") => return Ok((nodes, End::End)),
+                ("end", "") => return Ok((nodes, End::Close)),
                 ("else", rest) => return Ok((nodes, End::Else(rest.trim()))),
                 ("if", rest) => nodes.push(self.choice(rest)?),
                 (word @ ("with" | "range"), rest) => nodes.push(self.scope(word, rest)?),
@@ -151,7 +150,7 @@ impl<'a> Parser<'a> {
         let (then, end) = self.block()?;
         let otherwise = match end {
             End::Text => return Err(syntax("unexpected end of the template")),
-            End::End => Vec::new(),
+            End::Close => Vec::new(),
             End::Else("") => self.last_block()?,
             End::Else(more) => match more.strip_prefix("if") {
                 Some(next) if next.starts_with(char::is_whitespace) => vec![self.choice(next)?],
@@ -167,7 +166,7 @@ impl<'a> Parser<'a> {
         let value = pipeline(value)?;
         let (then, end) = self.block()?;
         let otherwise = match end {
-            End::End => Vec::new(),
+            End::Close => Vec::new(),
             End::Else("") => self.last_block()?,
             End::Text | End::Else(_) => return Err(syntax("unexpected end of the template")),
         };
@@ -180,7 +179,7 @@ impl<'a> Parser<'a> {
 
     fn last_block(&mut self) -> Result<Vec<Node>> {
         match self.block()? {
-            (nodes, End::End) => Ok(nodes),
+            (nodes, End::Close) => Ok(nodes),
             _ => Err(syntax("{{else}} without {{end}}")),
         }
     }
