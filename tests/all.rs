@@ -13,4 +13,5 @@ mod engine_corpus;
 mod fuzz;
 mod load;
 mod runtime;
+mod scenario;
 mod tidy;
