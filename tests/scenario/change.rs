@@ -98,7 +98,7 @@ fn a_network_that_changed_is_made_anew_around_its_containers() {
         it.ok("up -d");
         assert_ne!(it.list("network", "{{.ID}}"), network);
         assert_eq!(it.states(), ["db-1 running", "web-1 running"]);
-        docker(&["exec", &it.name("web-1"), "nslookup", "db"]);
+        docker(&["exec", &it.name("web-1"), "busybox", "nslookup", "db"]);
         let before = it.containers();
         it.ok("up -d");
         assert_eq!(it.containers(), before);

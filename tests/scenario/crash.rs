@@ -29,7 +29,7 @@ fn two_at_once_do_not_clash() {
 fn the_second_is_told_whom_it_waits_for() {
     let slow = "
 services:
-  web: {<<: *app, healthcheck: {test: [CMD, test, -e, /go], interval: 100ms, retries: 10000}}
+  web: {<<: *app, healthcheck: {test: [CMD, ls, /go], interval: 100ms, retries: 10000}}
 ";
     scenario("waits", slow, |it| {
         let mut first = it.start("up -d --wait");

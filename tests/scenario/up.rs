@@ -72,7 +72,7 @@ fn wait_ends_when_all_is_healthy() {
 services:
   web:
     <<: *app
-    healthcheck: {test: [CMD, test, -e, /ready], interval: 100ms, retries: 100}
+    healthcheck: {test: [CMD, ls, /ready], interval: 100ms, retries: 100}
     command: [sh, -c, 'sleep 0.5; touch /ready; exec sleep 1000']
   plain: *app
 ";

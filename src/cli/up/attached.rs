@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::watched::{EndsWith, Verdict, Watched};
 use crate::cli::args::UpArgs;
-use crate::cli::engine::{Converged, Engine, Lock, Target};
+use crate::cli::engine::{Converged, Engine, Lock, Target, this_moment};
 use crate::cli::exit::Failure;
 use crate::cli::usage::UsageError;
 use crate::model::label;
@@ -102,7 +102,8 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
     pub(super) async fn run(mut self, plan: &Plan, lock: Lock) -> Result<u8, Failure> {
         let runtime = self.engine.runtime.clone();
         let (sender, mut pieces) = channel(CHUNKS);
-        let follow = LogOptions { follow: true, ..LogOptions::default() };
+        // The stream is read only when all has started; some may have ended by then.
+        let follow = LogOptions { follow: true, since: this_moment(), ..LogOptions::default() };
         let mut events = runtime.events(&self.target.project.name, &follow);
         let names = self.names(plan);
         self.announce(&names)?;
