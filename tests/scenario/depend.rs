@@ -67,7 +67,7 @@ services:
 ";
     for condition in ["service_completed_successfully", "service_healthy"] {
         let checked = if condition == "service_healthy" {
-            file.replace("job: {", "job: {healthcheck: {test: [CMD, 'true']}, ")
+            file.replace("job: {<<", "job: {healthcheck: {test: [CMD, 'true']}, <<")
         } else {
             file.to_owned()
         };

@@ -73,7 +73,7 @@ fn orphans_stay_unless_they_are_asked_for() {
 fn images_go_when_they_are_asked_for() {
     let file = "
 services:
-  own: {<<: *app, image: !reset null, build: .}
+  own: {build: ., command: [sleep, '1000'], stop_signal: SIGKILL}
   other: {<<: *app, image: '<P>-other:1'}
 ";
     scenario("rmi", file, |it| {

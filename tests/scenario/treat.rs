@@ -82,8 +82,9 @@ fn rm_asks_and_leaves_what_runs() {
         it.ok("stop");
         for answer in ["", "n\n"] {
             let output = it.ketch("rm").stdin(answer).output();
-            let going = format!("Going to remove {}, {}", it.name("db-1"), it.name("web-1"));
-            assert!(output.code == 0 && output.stdout.contains(&going), "{output:?}");
+            let told = ["Going to remove ", &it.name("db-1"), &it.name("web-1")];
+            let is_told = told.iter().all(|text| output.stdout.contains(text));
+            assert!(output.code == 0 && is_told, "{output:?}");
             assert_eq!(it.states(), ["db-1 exited", "web-1 exited"]);
         }
         let output = it.ketch("rm web").stdin("y\n").output();
