@@ -342,7 +342,7 @@ async fn recover(earlier: Option<&Version>, later: &Version, (at, fault): (usize
 const FAULTS: [Fault; 3] = [Fault::Fail, Fault::LoseAnswer, Fault::Hang];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn one_run_converges_and_down_leaves_nothing((one, two) in versions()) {

@@ -246,6 +246,7 @@ fn making_what_exists_and_removing_what_is_gone_will_do() {
         }
         for _ in 0..2 {
             runtime.remove_container(&web, Volumes::Keep).await.unwrap();
+            runtime.kill_container(&web, "SIGKILL").await.unwrap();
             runtime.remove_network(&network.network.name).await.unwrap();
             runtime.remove_volume(&volume.volume.name).await.unwrap();
             runtime.remove_image("ketch-conformance/none:1").await.unwrap();
@@ -274,7 +275,6 @@ fn what_is_missing_is_not_found() {
         let gone = name("gone");
         let runtime = world.runtime;
         assert!(is_not_found(&runtime.start_container(&gone, &[]).await));
-        assert!(is_not_found(&runtime.kill_container(&gone, "SIGKILL").await));
         assert!(is_not_found(&runtime.rename_container(&gone, &name("other")).await));
         assert!(is_not_found(&runtime.wait(&gone, Milestone::Ready).await));
         assert!(is_not_found(&runtime.wait_ended(&gone).await));
@@ -349,7 +349,7 @@ fn containers_pause_stop_and_are_killed() {
         runtime.kill_container(&web, "SIGKILL").await.unwrap();
         assert_eq!(runtime.wait_ended(&web).await.unwrap(), 137);
         assert_eq!(world.container("life").await.state, State::Exited);
-        assert!(is_conflict(&runtime.kill_container(&web, "SIGKILL").await));
+        runtime.kill_container(&web, "SIGKILL").await.unwrap();
         runtime.start_container(&web, &[]).await.unwrap();
         runtime.stop_container(&web, Some(0)).await.unwrap();
         assert_eq!(world.container("life").await.state, State::Exited);

@@ -98,7 +98,7 @@ pub trait Runtime: Send + Sync {
     /// Stops a container and starts it again.
     async fn restart_container(&self, container: &str, seconds: Option<i32>) -> Result<()>;
 
-    /// Sends a signal to a container.
+    /// Sends a signal to a container; one that does not run, or is gone, needs none.
     async fn kill_container(&self, container: &str, signal: &str) -> Result<()>;
 
     /// Freezes a container.

@@ -109,6 +109,14 @@ fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
 
 /// The time, in seconds since 1970.
 pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The time as a runtime takes it: seconds since 1970 with nine decimals.
+pub(super) fn this_moment() -> String {
+    decimal(i128::try_from(since_1970().as_nanos()).unwrap_or(i128::MAX))
+}
+
+fn since_1970() -> std::time::Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

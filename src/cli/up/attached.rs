@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::watched::{EndsWith, Verdict, Watched};
 use crate::cli::args::UpArgs;
-use crate::cli::engine::{Converged, Engine, Lock, Target};
+use crate::cli::engine::{Converged, Engine, Lock, Target, this_moment};
 use crate::cli::exit::Failure;
 use crate::cli::usage::UsageError;
 use crate::model::label;
@@ -38,6 +38,8 @@ pub(super) struct Attached<'e, 's, 'a> {
     /// Services that are stopped at the end.
     targets: BTreeSet<String>,
     watched: Watched,
+    /// Names of containers that have ended and that the runtime starts again.
+    coming_back: BTreeSet<String>,
     seconds: Option<i32>,
     logs: Logs,
     sources: BTreeMap<String, SourceId>,
@@ -90,6 +92,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             shown: shown(args, target)?,
             targets: target.up(&args.services).targets,
             watched: Watched::new(ends_with, args.exit_code_from.clone()),
+            coming_back: BTreeSet::new(),
             seconds: args.timeout,
             logs,
             sources: BTreeMap::new(),
@@ -102,7 +105,8 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
     pub(super) async fn run(mut self, plan: &Plan, lock: Lock) -> Result<u8, Failure> {
         let runtime = self.engine.runtime.clone();
         let (sender, mut pieces) = channel(CHUNKS);
-        let follow = LogOptions { follow: true, ..LogOptions::default() };
+        // The stream is read only when all has started; some may have ended by then.
+        let follow = LogOptions { follow: true, since: this_moment(), ..LogOptions::default() };
         let mut events = runtime.events(&self.target.project.name, &follow);
         let names = self.names(plan);
         self.announce(&names)?;
@@ -125,7 +129,9 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                     self.stop_all(&mut pieces).await?;
                     return Err(Failure::Interrupted);
                 }
-                Some(piece) = pieces.recv() => self.write(&piece, &mut pieces)?,
+                Some(piece) = pieces.recv() => {
+                    write_all(&mut self.logs, &self.sources, piece, &mut pieces)?;
+                }
                 Some(event) = events.next() => {
                     let verdict = self.take(&event?, &sender).await?;
                     if verdict == Verdict::Abort {
@@ -198,7 +204,8 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 biased;
                 converged = &mut run => break converged?,
                 Some(piece) = pieces.recv() => {
-                    engine.progress.step_aside(|| write(logs, sources, &piece))?;
+                    let shown = || write_all(logs, sources, piece, pieces);
+                    engine.progress.step_aside(shown)?;
                 }
             }
         };
@@ -231,13 +238,18 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 }
                 Ok(Verdict::GoOn)
             }
-            "start" if self.sources.contains_key(&name) && !self.watched.is_alive(&name) => {
+            "start" if self.sources.contains_key(&name) && self.is_back(&name) => {
                 self.watched.started(&name);
                 follow(&self.engine.runtime, &name, event.time, sender);
                 Ok(Verdict::GoOn)
             }
             _ => Ok(Verdict::GoOn),
         }
+    }
+
+    /// Whether a container that was started had ended before.
+    fn is_back(&mut self, name: &str) -> bool {
+        self.coming_back.remove(name) || !self.watched.is_alive(name)
     }
 
     async fn died(&mut self, name: &str, service: &str, code: i64) -> Result<Verdict, Failure> {
@@ -250,7 +262,11 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             (false, Some(source)) => self.logs.status(source, &text)?,
             _ => {}
         }
-        Ok(if comes_back { Verdict::GoOn } else { self.watched.ended(name, service, code) })
+        if comes_back {
+            self.coming_back.insert(name.to_owned());
+            return Ok(Verdict::GoOn);
+        }
+        Ok(self.watched.ended(name, service, code))
     }
 
     /// Stops the other containers after one has ended.
@@ -301,18 +317,11 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 biased;
                 done = &mut run => return done.map(|_| ()),
                 Some(piece) = pieces.recv() => {
-                    engine.progress.step_aside(|| write(logs, sources, &piece))?;
+                    let shown = || write_all(logs, sources, piece, pieces);
+                    engine.progress.step_aside(shown)?;
                 }
             }
         }
-    }
-
-    fn write(&mut self, piece: &Piece, pieces: &mut Receiver<Piece>) -> Result<(), Failure> {
-        write(&mut self.logs, &self.sources, piece)?;
-        if pieces.is_empty() {
-            self.logs.flush()?;
-        }
-        Ok(())
     }
 
     /// Writes what containers that have ended left behind.
@@ -327,6 +336,22 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         }
         Ok(self.logs.finish()?)
     }
+}
+
+/// Writes a piece and those that wait behind it, and lets them be seen.
+fn write_all(
+    logs: &mut Logs,
+    sources: &BTreeMap<String, SourceId>,
+    first: Piece,
+    pieces: &mut Receiver<Piece>,
+) -> Result<(), Failure> {
+    write(logs, sources, &first)?;
+    // No more than can wait at once: something else may have happened.
+    for _ in 0..CHUNKS {
+        let Ok(piece) = pieces.try_recv() else { break };
+        write(logs, sources, &piece)?;
+    }
+    Ok(logs.flush()?)
 }
 
 fn write(

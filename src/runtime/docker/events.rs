@@ -1,7 +1,8 @@
 //! What happens to containers.
 //!
 //! In: a project and a span of time. Out: its containers' events. The engine is asked when the
-//! stream is first polled: who must not miss anything says since when.
+//! stream is first polled: who must not miss anything says since when. Who observes after the end
+//! of a container was told sees what became of it.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,10 +32,23 @@ impl Docker {
             ("label".to_owned(), vec![format!("{}={project}", label::PROJECT)]),
         ]);
         let options = EventsOptions { since: said(&options.since), until, filters: Some(filters) };
-        let wire = self.wire();
+        let (wire, client) = (self.wire(), self.client.clone());
         self.client
             .events(Some(options))
             .map(move |event| event.map(told).map_err(|error| wire.failure(error)))
+            .then(move |event| {
+                let client = client.clone();
+                async move {
+                    if let Ok(RuntimeEvent { action, container, .. }) = &event
+                        && action == "die"
+                    {
+                        // The engine tells of an end before its list of containers shows it, but
+                        // answers this only when it is done with the container, which may be gone.
+                        let _ = client.inspect_container(container, None).await;
+                    }
+                    event
+                }
+            })
             .boxed()
     }
 }

@@ -147,7 +147,7 @@ impl World {
     }
 
     pub(super) fn kill_container(&mut self, name: &str, signal: &str) -> Result<()> {
-        let name = self.running(name)?;
+        let Ok(name) = self.running(name) else { return Ok(()) };
         self.tell(&name, "kill", &[("signal", signal)]);
         let ignores = self.container(&name)?.behaviour.ignores_stop;
         match signal.strip_prefix("SIG").unwrap_or(signal) {

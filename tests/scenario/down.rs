@@ -1,0 +1,100 @@
+//! `down` and its variants.
+
+use std::process::Command;
+
+use super::{docker, scenario};
+use crate::binary::ketch;
+
+const FILE: &str = "
+services:
+  web: {<<: *app, depends_on: [db], networks: [front]}
+  db: {<<: *app, volumes: ['data:/data', /scratch], networks: [back]}
+networks: {front: {}, back: {}}
+volumes: {data: {}}
+";
+
+#[test]
+fn volumes_stay_unless_they_are_asked_for() {
+    scenario("down-v", FILE, |it| {
+        it.ok("up -d");
+        let mounts = it.inspect("db-1", "{{range .Mounts}}{{.Name}} {{end}}");
+        let data = format!("{}_data", it.project);
+        let anonymous = mounts.split_whitespace().find(|name| **name != data).unwrap();
+        it.ok("down");
+        assert_eq!(it.left(), [data.as_str()]);
+        docker(&["volume", "rm", anonymous]);
+        it.ok("up -d");
+        it.ok("down -v");
+        assert_eq!(it.left(), Vec::<String>::new());
+        let output = it.ok("down -v");
+        assert!(output.stderr.contains("No resource found to remove"), "{output:?}");
+    });
+}
+
+#[test]
+fn services_go_with_what_depends_on_them_and_what_only_they_use() {
+    scenario("down-services", FILE, |it| {
+        it.ok("up -d");
+        it.ok("down web");
+        assert_eq!(it.states(), ["db-1 running"]);
+        assert_eq!(it.list("network", "{{.Name}}"), [format!("{}_back", it.project)]);
+        it.ok("up -d");
+        it.ok("down db");
+        assert_eq!(it.states(), Vec::<String>::new(), "web depends on it");
+    });
+}
+
+#[test]
+fn a_name_is_enough() {
+    scenario("down-name", FILE, |it| {
+        it.ok("up -d");
+        let empty = tempfile::TempDir::new().unwrap();
+        let arguments = format!("-p {} down -v", it.project);
+        let path = std::env::var("PATH").unwrap();
+        let output = ketch(empty.path(), &arguments).env("PATH", &path).output();
+        assert_eq!(output.code, 0, "{output:?}");
+        assert_eq!(it.left(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn orphans_stay_unless_they_are_asked_for() {
+    scenario("down-orphans", "services: {web: *app, old: *app}\n", |it| {
+        it.ok("up -d");
+        it.write("services: {web: *app}\n");
+        let output = it.run("down");
+        assert_eq!(it.states(), ["old-1 running"], "{output:?}");
+        it.ok("down --remove-orphans");
+        assert_eq!(it.left(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn images_go_when_they_are_asked_for() {
+    let file = "
+services:
+  own: {build: ., command: [sleep, '1000'], stop_signal: SIGKILL}
+  other: {<<: *app, image: '<P>-other:1'}
+";
+    scenario("rmi", file, |it| {
+        let (own, other) = (it.name("own"), it.name("other:1"));
+        docker(&["tag", "corpus/busybox:1", &own]);
+        docker(&["tag", "corpus/busybox:1", &other]);
+        let there = |image: &str| {
+            Command::new("docker")
+                .args(["image", "inspect", image])
+                .output()
+                .unwrap()
+                .status
+                .success()
+        };
+        it.ok("up -d --no-build");
+        it.ok("down --rmi local");
+        assert!(!there(&own) && there(&other));
+        it.ok("up -d other");
+        it.ok("down --rmi all");
+        assert!(!there(&other));
+        let output = it.ends(1, "down --rmi some");
+        assert!(output.stderr.contains("invalid value for --rmi: \"some\""), "{output:?}");
+    });
+}
