@@ -11,4 +11,5 @@ mod docker;
 mod fuzz;
 mod load;
 mod runtime;
+mod session;
 mod tidy;

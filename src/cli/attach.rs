@@ -38,7 +38,10 @@ pub(super) async fn run(args: &AttachArgs, session: &mut Session<'_>) -> Result<
     };
     match link.run(engine.session.screen).await? {
         Ended::Output => Ok(code(ended.code().await?)),
-        Ended::Detached => Ok(0),
+        Ended::Detached => {
+            engine.session.screen.tell("\n");
+            Ok(0)
+        }
         Ended::Interrupted => Err(Failure::Interrupted),
     }
 }
