@@ -347,9 +347,9 @@ fn cp_never_writes_through_a_link_of_the_container() {
     fs::create_dir_all(world.path("out")).unwrap();
     let out = world.path("out").display().to_string();
     // First a link, then, under the same name, a directory with a file.
-    world.done(&["exec", "web", "ln", "-s", &out, "/tmp/x"]);
+    world.done(&["exec", "web", "busybox", "ln", "-s", &out, "/tmp/x"]);
     world.done(&["cp", "web:/tmp/x", "."]);
-    let remake = "rm /tmp/x; mkdir /tmp/x; echo bad >/tmp/x/new";
+    let remake = "busybox rm /tmp/x; busybox mkdir /tmp/x; echo bad >/tmp/x/new";
     world.done(&["exec", "web", "sh", "-c", remake]);
     let error = world.fails(1, &["cp", "web:/tmp/x", "."]);
     assert!(error.contains("a link is in the way"), "{error}");

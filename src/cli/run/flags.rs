@@ -1,5 +1,6 @@
 //! Flags of `run` to what they mean.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::cli::args::{CreateFlags, RunArgs};
@@ -65,7 +66,11 @@ fn slug() -> Result<String, Failure> {
     let mut bytes = [0; SLUG];
     let failed = |error: rustix::io::Errno| Failure::Other(format!("no random name: {error}"));
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(failed)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }
 
 fn entrypoint(text: Option<&str>) -> Result<ShellCommand, UsageError> {
@@ -176,9 +181,9 @@ mod tests {
 
     #[test]
     fn paths_of_the_host_start_where_the_command_was_called() {
-        let read = |text: &str| mount(text, Path::new("/work")).expect("a mount");
+        let read = |text: &str| mount(text, Path::new("/here")).expect("a mount");
         let bind = read("./x:/y:ro");
-        assert_eq!((&*bind.kind, &*bind.source, &*bind.target), ("bind", "/work/x", "/y"));
+        assert_eq!((&*bind.kind, &*bind.source, &*bind.target), ("bind", "/here/x", "/y"));
         assert!(bind.read_only && bind.bind.is_some_and(|bind| bind.create_host_path));
         let volume = read("data:/y");
         assert_eq!((&*volume.kind, &*volume.source), ("volume", "data"));

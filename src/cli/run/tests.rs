@@ -1,3 +1,5 @@
+//! What `run` makes of projects and failures.
+
 use super::{not_started, without};
 use crate::cli::exit::Failure;
 use crate::model::Project;

@@ -1,8 +1,11 @@
+//! Sessions with a container of the fake runtime.
+
 use futures_util::{StreamExt as _, stream};
 
 use super::{Asked, DetachKeys, Ended, GRACE, Link, Next, OnSignal, Stdin, TtyFlag, TtyFlags};
+use crate::model::label;
 use crate::model::spec::ContainerSpec;
-use crate::runtime::fake::Fake;
+use crate::runtime::fake::{Behaviour, Fake};
 use crate::runtime::{Bytes, Chunk, Output, Runtime as _, Session, Terminal};
 use crate::ui::Screen;
 
@@ -12,10 +15,12 @@ fn chunk(output: Output, text: &'static str) -> Chunk {
 
 /// A container that runs until it is killed.
 async fn running() -> Fake {
-    let fake = Fake::new().with_image("web");
+    let stubborn = Behaviour { ignores_stop: true, ..Behaviour::default() };
+    let fake = Fake::new().with_image("web").with_behaviour("web", stubborn);
     let spec = ContainerSpec {
         name: "web".to_owned(),
         image: "web".to_owned(),
+        labels: [(label::PROJECT.to_owned(), "shop".to_owned())].into(),
         ..ContainerSpec::default()
     };
     fake.create_container(&spec).await.expect("created");
@@ -96,4 +101,5 @@ async fn a_container_that_does_not_end_when_asked_is_killed() {
     asked.take("SIGINT").await.expect("taken");
     let killed = fake.calls().iter().filter(|call| call.contains("SIGKILL")).count();
     assert_eq!(killed, 1, "the second one kills");
+    asked.take("SIGINT").await.expect("what has ended needs no signal");
 }

@@ -1,3 +1,5 @@
+//! Containers of `run`, from a project and what the user says.
+
 use super::{Aliases, Ports, Run, plan};
 use crate::model::observed::{Observed, ObservedContainer, ObservedImage, State};
 use crate::model::spec::{ContainerSpec, OneOff};
