@@ -14,4 +14,5 @@ mod fuzz;
 mod load;
 mod runtime;
 mod scenario;
+mod session;
 mod tidy;

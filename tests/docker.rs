@@ -21,7 +21,7 @@ use ketch::runtime::docker::{Docker, Settings};
 use ketch::runtime::{Runtime as _, Volumes};
 
 /// An image with a shell that is there.
-const IMAGE: &str = "corpus/busybox:1";
+pub(crate) const IMAGE: &str = "corpus/busybox:1";
 
 /// A project in an engine.
 struct World {
@@ -30,7 +30,7 @@ struct World {
 }
 
 /// What the environment says, without what only users want.
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let environment = std::env::vars_os();
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))

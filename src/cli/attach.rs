@@ -32,13 +32,20 @@ pub(super) async fn run(args: &AttachArgs, session: &mut Session<'_>) -> Result<
         runtime: &*engine.runtime,
         session: engine.runtime.attach(&container.id, &options).await?,
         terminal: Terminal::Container(container.id.clone()),
-        stdin: if args.no_stdin { Stdin::Closed } else { Stdin::Open },
+        stdin: match (args.no_stdin, container.is_one_off()) {
+            (true, _) => Stdin::Closed,
+            (false, true) => Stdin::Open,
+            (false, false) => Stdin::Held,
+        },
         keys,
         on_signal: if passes { OnSignal::Forward(container.id.clone()) } else { OnSignal::Leave },
     };
     match link.run(engine.session.screen).await? {
         Ended::Output => Ok(code(ended.code().await?)),
-        Ended::Detached => Ok(0),
+        Ended::Detached => {
+            engine.session.screen.tell("\n");
+            Ok(0)
+        }
         Ended::Interrupted => Err(Failure::Interrupted),
     }
 }

@@ -33,17 +33,21 @@ pub(super) async fn run(args: &ExecArgs, session: &mut Session<'_>) -> Result<u8
         stdin: stdin && !args.detach,
         detach: args.detach,
     };
-    let engine = Engine::connect(session).await?;
+    let mut engine = Engine::connect(session).await?;
     let container = engine.running(&sight.name, service, args.index).await?;
     if engine.session.global.dry_run {
         engine.progress.aside(&format!("would run {command:?} in {}\n", container.name));
         return Ok(0);
     }
-    attend(&engine, &container.id, &spec).await
+    attend(&mut engine, &container.id, &spec).await
 }
 
 /// Runs a command and stays with it to its end.
-async fn attend(engine: &Engine<'_, '_>, container: &str, spec: &ExecSpec) -> Result<u8, Failure> {
+async fn attend(
+    engine: &mut Engine<'_, '_>,
+    container: &str,
+    spec: &ExecSpec,
+) -> Result<u8, Failure> {
     let (exec, streams) = engine.runtime.exec(container, spec).await?;
     let Some(streams) = streams else { return Ok(0) };
     engine.progress.finish();
@@ -57,7 +61,10 @@ async fn attend(engine: &Engine<'_, '_>, container: &str, spec: &ExecSpec) -> Re
     };
     match link.run(engine.session.screen).await? {
         Ended::Output => Ok(code(exit_code(&*engine.runtime, &exec).await?)),
-        Ended::Detached => Ok(0),
+        Ended::Detached => {
+            engine.session.screen.tell("\n");
+            Ok(0)
+        }
         Ended::Interrupted => Err(Failure::Interrupted),
     }
 }

@@ -111,6 +111,9 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be written where there is no directory for it.
+    #[error("invalid output path: directory \"{}\" does not exist", .0.display())]
+    NoDirectory(PathBuf),
     /// A file cannot be written.
     #[error("cannot write `{}`", path.display())]
     Write {

@@ -55,9 +55,12 @@ async fn write_file(path: &Path, archive: Stream<'static, Bytes>) -> Result<(), 
         let file = std::fs::OpenOptions::new().write(true).open(&real).map_err(failed)?;
         return write_all(Box::new(file), archive).await.map_err(of_file);
     }
-    let directory = real.parent().filter(|it| !it.as_os_str().is_empty());
-    let mut temporary =
-        tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).map_err(failed)?;
+    let parent = real.parent().filter(|it| !it.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        return Err(Failure::NoDirectory(directory.to_owned()));
+    }
+    let mut temporary = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
     let file = temporary.reopen().map_err(failed)?;
     write_all(Box::new(file), archive).await.map_err(of_file)?;
     temporary.as_file_mut().sync_all().map_err(failed)?;

@@ -95,7 +95,12 @@ pub(in crate::cli) struct RunArgs {
 #[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
 pub(in crate::cli) struct ExecArgs {
     /// The service, then the command and its arguments
-    #[arg(value_name = "SERVICE COMMAND", required = true, num_args = 2.., trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "SERVICE COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     pub(in crate::cli) words: Vec<String>,
     /// Run in the background
     #[arg(short, long)]

@@ -204,8 +204,7 @@ impl Job<'_> {
         let full = self.cwd.join(local);
         let (parent, _) = split(&full.to_string_lossy());
         if !Path::new(&parent).is_dir() {
-            let text = format!("invalid output path: directory {parent:?} does not exist");
-            return Err(Failure::Other(text));
+            return Err(Failure::NoDirectory(parent.into()));
         }
         let metadata = std::fs::metadata(&full).ok();
         if metadata.as_ref().is_some_and(|it| !it.is_dir() && !it.is_file()) {

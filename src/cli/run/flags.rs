@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn paths_of_the_host_start_where_the_command_was_called() {
-        let read = |text: &str| mount(text, Path::new("/work")).expect("a mount");
+        let read = |text: &str| mount(text, Path::new("/here")).expect("a mount");
         let bind = read("./x:/y:ro");
-        assert_eq!((&*bind.kind, &*bind.source, &*bind.target), ("bind", "/work/x", "/y"));
+        assert_eq!((&*bind.kind, &*bind.source, &*bind.target), ("bind", "/here/x", "/y"));
         assert!(bind.read_only && bind.bind.is_some_and(|bind| bind.create_host_path));
         let volume = read("data:/y");
         assert_eq!((&*volume.kind, &*volume.source), ("volume", "data"));

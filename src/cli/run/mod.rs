@@ -20,7 +20,7 @@ use crate::model::{Hook, Project};
 use crate::plan::images::{self, ImageFlags};
 use crate::plan::one_off::{self, Run};
 use crate::plan::{Orphans, Until, Up, spec};
-use crate::runtime::{AttachOptions, RuntimeError, Terminal};
+use crate::runtime::{AttachOptions, RuntimeError, Terminal, Volumes};
 use crate::ui::diagnostics::Message;
 
 /// Runs a command.
@@ -76,7 +76,12 @@ async fn prepare(
     engine.bring_up(target, dependencies, Consent::Ask).await?;
     let references = images::references(up);
     let observed = observe(&*engine.runtime, &target.project, &references).await?;
-    engine.run(&one_off::plan(up, &observed, run)).await?;
+    let plan = one_off::plan(up, &observed, run);
+    // Nothing to wait for: what the command writes comes at once, with nothing of ours before it.
+    if plan.steps.len() == 1 && !engine.session.global.dry_run {
+        engine.silence();
+    }
+    engine.run(&plan).await?;
     Ok(())
 }
 
@@ -125,16 +130,18 @@ async fn attend(
         // Nobody reads what it writes any more.
         let _ = engine.runtime.kill_container(name, "SIGKILL").await;
     }
-    let done = match ended? {
-        Ended::Output => Ok(code(ending.code().await?)),
-        Ended::Detached => Ok(0),
-        Ended::Interrupted => {
-            ending.code().await?;
-            Err(Failure::Interrupted)
-        }
-    };
+    let ended = ended?;
+    if ended == Ended::Detached {
+        engine.session.screen.tell("\n");
+        return Ok(0);
+    }
+    let done = ending.code().await?;
+    if run.one_off.auto_remove {
+        // The runtime is about to: whoever comes next finds it gone.
+        engine.runtime.remove_container(name, Volumes::Remove).await?;
+    }
     tell_hook(engine, hooks).await;
-    done
+    if ended == Ended::Interrupted { Err(Failure::Interrupted) } else { Ok(code(done)) }
 }
 
 /// What the hooks had to say, if one failed.

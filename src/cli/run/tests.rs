@@ -1,3 +1,5 @@
+//! What `run` makes of projects and failures.
+
 use super::{not_started, without};
 use crate::cli::exit::Failure;
 use crate::model::Project;
@@ -19,9 +21,9 @@ fn exit_codes_are_those_of_a_shell() {
 
 #[test]
 fn services_that_are_turned_off_are_not_depended_on() {
-    let project: Project =
-        serde_yaml::from_str("{services: {web: {image: a, depends_on: {db: {}}}, db: {image: b}}}")
-            .expect("a project");
+    let services = "{web: {image: a, depends_on: {db: {condition: x}}}, db: {image: b}}";
+    let services = serde_yaml::from_str(services).expect("services");
+    let project = Project { services, ..Project::default() };
     let alone = without(&project, |name| name != "web");
     assert_eq!(alone.services.keys().collect::<Vec<_>>(), ["web"]);
     assert!(alone.services["web"].depends_on.is_empty());

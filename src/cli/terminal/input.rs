@@ -6,6 +6,7 @@ use std::pin::Pin;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
+use super::Stdin;
 use super::keys::{DetachKeys, Typed};
 
 /// How much is read at once.
@@ -42,11 +43,11 @@ pub(in crate::cli) fn read() -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// Passes input on to its end, then closes the input of the process.
+/// Passes input on to its end, then closes the input of the process unless it is held.
 pub(super) async fn pass(
     mut pieces: Receiver<Vec<u8>>,
     mut sink: Sink,
-    mut keys: DetachKeys,
+    (mut keys, stdin): (DetachKeys, Stdin),
 ) -> InputEnd {
     while let Some(piece) = pieces.recv().await {
         let (bytes, end) = match keys.take(&piece) {
@@ -62,7 +63,9 @@ pub(super) async fn pass(
         }
     }
     let _ = sink.write_all(&keys.rest()).await;
-    let _ = sink.shutdown().await;
+    if stdin == Stdin::Open {
+        let _ = sink.shutdown().await;
+    }
     InputEnd::Closed
 }
 
@@ -71,7 +74,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use tokio::sync::mpsc::channel;
 
-    use super::{DetachKeys, InputEnd, pass};
+    use super::{DetachKeys, InputEnd, Stdin, pass};
 
     async fn passed(pieces: &[&[u8]]) -> (InputEnd, Vec<u8>) {
         let (sender, receiver) = channel(8);
@@ -80,7 +83,7 @@ mod tests {
         }
         drop(sender);
         let (sink, mut process) = tokio::io::duplex(64);
-        let end = pass(receiver, Box::pin(sink), DetachKeys::default()).await;
+        let end = pass(receiver, Box::pin(sink), (DetachKeys::default(), Stdin::Open)).await;
         let mut found = Vec::new();
         process.read_to_end(&mut found).await.expect("memory");
         (end, found)
@@ -104,7 +107,7 @@ mod tests {
         let (sink, process) = tokio::io::duplex(1);
         drop(process);
         sender.send(b"x".to_vec()).await.expect("room");
-        let end = pass(receiver, Box::pin(sink), DetachKeys::default()).await;
+        let end = pass(receiver, Box::pin(sink), (DetachKeys::default(), Stdin::Open)).await;
         assert_eq!(end, InputEnd::Closed);
     }
 }

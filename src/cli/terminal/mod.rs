@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::cli::exit::Failure;
 use crate::cli::usage::UsageError;
-use crate::runtime::{Chunk, Output, Runtime, Session, Terminal};
+use crate::runtime::{Chunk, Output, Runtime, RuntimeError, Session, Terminal};
 use crate::ui::Screen;
 
 use input::InputEnd;
@@ -54,8 +54,11 @@ pub(in crate::cli) enum Ended {
 /// Whether the user's input goes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Stdin {
-    /// It does.
+    /// It does, and so does its end.
     Open,
+    /// It does, and its end is kept back: an engine that is told of it cuts the output of a
+    /// container whose input stays open for others.
+    Held,
     /// The process gets none.
     Closed,
 }
@@ -135,7 +138,7 @@ impl Link<'_> {
         let Self { runtime, session, terminal, stdin, keys, on_signal } = self;
         let Session { mut output, input: sink, tty } = session;
         let _raw = match (tty, stdin) {
-            (true, Stdin::Open) => RawMode::enter().map_err(Failure::Terminal)?,
+            (true, Stdin::Open | Stdin::Held) => RawMode::enter().map_err(Failure::Terminal)?,
             _ => None,
         };
         let mut writer = Writer { out: screen.out_writer(), err: screen.err_writer() };
@@ -146,9 +149,9 @@ impl Link<'_> {
             fitting.set(fit(runtime, &terminal).fuse());
         }
         let mut passing = pin!(Fuse::terminated());
-        if stdin == Stdin::Open {
+        if stdin != Stdin::Closed {
             let keys = if tty { keys } else { DetachKeys::none() };
-            passing.set(input::pass(input::read(), sink, keys).fuse());
+            passing.set(input::pass(input::read(), sink, (keys, stdin)).fuse());
         }
         let mut asked = Asked { runtime, on_signal, since: None };
         loop {
@@ -219,10 +222,18 @@ impl Asked<'_> {
                 if signals::ends(name) {
                     self.since = Some(Instant::now());
                 }
-                self.runtime.kill_container(container, name).await?;
+                self.send(container, name).await?;
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Sends a signal; one that has ended meanwhile needs none.
+    async fn send(&self, container: &str, name: &str) -> Result<(), Failure> {
+        match self.runtime.kill_container(container, name).await {
+            Err(RuntimeError::Conflict(_) | RuntimeError::NotFound(_)) => Ok(()),
+            sent => Ok(sent?),
+        }
     }
 
     /// Waits until the process should have ended.
@@ -237,9 +248,7 @@ impl Asked<'_> {
     async fn kill(&mut self) -> Result<(), Failure> {
         self.since = Some(Instant::now());
         match &self.on_signal {
-            OnSignal::End(container) => {
-                Ok(self.runtime.kill_container(container, "SIGKILL").await?)
-            }
+            OnSignal::End(container) => self.send(container, "SIGKILL").await,
             OnSignal::Leave | OnSignal::Forward(_) => Ok(()),
         }
     }

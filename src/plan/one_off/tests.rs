@@ -1,27 +1,35 @@
+//! Containers of `run`, from a project and what the user says.
+
 use super::{Aliases, Ports, Run, plan};
 use crate::model::observed::{Observed, ObservedContainer, ObservedImage, State};
 use crate::model::spec::{ContainerSpec, OneOff};
-use crate::model::{Mount, Port, Project, Service, label};
+use crate::model::{Mount, Network, Port, Project, Service, Volume, label};
 use crate::plan::{Op, Plan, Until, Up};
 
 const SLUG: &str = "0123456789abcdef0123456789abcdef";
 
 fn project() -> Project {
-    serde_yaml::from_str(
-        "{name: shop,
-          services: {
-            web: {image: web, container_name: w, restart: always, command: [serve], tty: true,
-                  ports: [{target: 80, published: '80', protocol: tcp}], cap_drop: [KILL],
-                  volumes: [{type: volume, source: data, target: /data}],
-                  deploy: {replicas: 3, restart_policy: {condition: any}},
-                  networks: {default: {aliases: [www]}}, pid: 'service:db',
-                  depends_on: {db: {condition: service_healthy, required: true},
-                               job: {condition: service_completed_successfully, required: false},
-                               log: {condition: service_started}}},
-            db: {image: db}, job: {image: job}, log: {image: log}},
-          networks: {default: {name: shop_default}}, volumes: {data: {name: shop_data}}}",
-    )
-    .expect("a project")
+    let services = "
+        web: {image: web, container_name: w, restart: always, command: [serve], tty: true,
+              ports: [{target: 80, published: '80', protocol: tcp}], cap_drop: [KILL],
+              volumes: [{type: volume, source: data, target: /data}],
+              deploy: {replicas: 3, restart_policy: {condition: any}},
+              networks: {default: {aliases: [www]}}, pid: 'service:db',
+              depends_on: {db: {condition: service_healthy, required: true},
+                           job: {condition: service_completed_successfully, required: false},
+                           log: {condition: service_started}}}
+        db: {image: db}
+        job: {image: job}
+        log: {image: log}";
+    let network = Network { name: "shop_default".to_owned(), ..Network::default() };
+    let volume = Volume { name: "shop_data".to_owned(), ..Volume::default() };
+    Project {
+        name: "shop".to_owned(),
+        services: serde_yaml::from_str(services).expect("services"),
+        networks: [("default".to_owned(), network)].into(),
+        volumes: [("data".to_owned(), volume)].into(),
+        ..Project::default()
+    }
 }
 
 fn found(service: &str, number: &str, state: State) -> ObservedContainer {

@@ -1,3 +1,5 @@
+//! Archives, honest and hostile, unpacked on a real file system.
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
