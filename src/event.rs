@@ -55,6 +55,15 @@ pub enum Event {
         /// Which.
         step: usize,
     },
+    /// Something needs no step.
+    Noted {
+        /// What kind of thing: `service`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        message: String,
+    },
     /// The user should know.
     Warned {
         /// What.

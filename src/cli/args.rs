@@ -13,12 +13,13 @@ mod inspect;
 mod lifecycle;
 mod session;
 
+pub(super) use image::{BuildArgs, PullArgs, PushArgs};
 pub(super) use inspect::{
-    EventsArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
+    EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
 };
 pub(super) use lifecycle::{
-    CreateArgs, CreateFlags, DownArgs, KillArgs, RestartArgs, RmArgs, ScaleArgs, ServicesArgs,
-    StartArgs, StopArgs, UpArgs,
+    CreateArgs, CreateFlags, DownArgs, KillArgs, PlanArgs, RestartArgs, RmArgs, ScaleArgs,
+    ServicesArgs, StartArgs, StopArgs, UpArgs,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -46,6 +47,16 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Tell where a value comes from
     Explain(ExplainArgs),
+    /// Show what depends on what
+    Graph(GraphArgs),
+    /// Tell what `up` or `down` would do, and why
+    Plan(PlanArgs),
+    /// Pull images
+    Pull(PullArgs),
+    /// Build images
+    Build(Box<BuildArgs>),
+    /// Push images
+    Push(PushArgs),
     /// Create and start containers
     Up(Box<UpArgs>),
     /// Create containers, but do not start them

@@ -12,6 +12,7 @@
 //! Loading (`project`), drawing (`ui`).
 
 mod args;
+mod build;
 mod check;
 mod config;
 mod down;
@@ -19,10 +20,12 @@ mod engine;
 mod events;
 mod exit;
 mod explain;
+mod graph;
 mod help;
 mod images;
 mod logs;
 mod ls;
+mod plan;
 mod port;
 mod prompt;
 mod ps;
@@ -30,6 +33,7 @@ mod schema;
 mod session;
 mod stats;
 mod top;
+mod transfer;
 mod up;
 mod usage;
 mod version;
@@ -129,6 +133,11 @@ async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, 
         Command::Config(args) => config::run(&args, session).map(|()| 0),
         Command::Check(args) => check::run(&args, session).map(|()| 0),
         Command::Explain(args) => explain::run(&args, session).map(|()| 0),
+        Command::Graph(args) => graph::run(&args, session).map(|()| 0),
+        Command::Plan(args) => plan::run(&args, session).await,
+        Command::Pull(args) => transfer::pull(&args, session).await,
+        Command::Push(args) => transfer::push(&args, session).await,
+        Command::Build(args) => build::run(&args, session).await,
         Command::Up(args) => up::up(&args, session).await,
         Command::Create(args) => up::create(&args, session).await,
         Command::Start(args) => up::start(&args, session).await,

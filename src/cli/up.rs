@@ -61,6 +61,10 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
     let done = within(limit, work).await?;
     engine.progress.finish();
+    if session_is_dry(&engine) && !(args.detach || args.wait || args.no_start) {
+        let text = "end of 'compose up' output, interactive run is not supported in dry-run mode\n";
+        engine.session.screen.tell(text);
+    }
     if args.timings {
         engine.session.screen.tell(&done.timings.to_string());
     }

@@ -341,7 +341,7 @@ mod tests {
           },
           {
             "ruleId": "deprecated",
-            "ruleIndex": 38,
+            "ruleIndex": 40,
             "level": "warning",
             "message": {
               "text": "old"

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
+
 use super::Engine;
 use crate::cli::exit::Failure;
 use crate::cli::session::{Session, is_true};
 use crate::diagnostic::{Sources, closest};
 use crate::model::Project;
 use crate::plan::{Origin, Orphans, Up, labels};
-use crate::project::Node;
+use crate::project::{Node, Variable};
 use crate::ui::diagnostics::{Warnings, draw};
 
 /// The project that a command is about.
@@ -20,6 +22,8 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) files: Option<(Sources, Node)>,
     /// What stands between the parts of names.
     pub(in crate::cli) separator: char,
+    /// The variables that the files may use.
+    pub(in crate::cli) variables: BTreeMap<String, String>,
     /// Variables of the project that steer commands.
     pub(in crate::cli) ignore_orphans: bool,
 }
@@ -41,6 +45,7 @@ impl Target {
             project,
             files: Some((sources, loaded.tree)),
             separator: if underscore { '_' } else { '-' },
+            variables: values(&loaded.variables),
             ignore_orphans: ignore.is_some_and(|variable| is_true(&variable.value)),
         })
     }
@@ -64,13 +69,15 @@ impl Target {
                 project,
                 files: Some((report.sources, loaded.tree)),
                 separator: if underscore { '_' } else { '-' },
+                variables: values(&loaded.variables),
                 ignore_orphans: false,
             });
         }
         let name = name.unwrap_or_default();
         let observed = engine.runtime.observe(Some(&name)).await?;
         let project = labels::project(&name, &observed);
-        Ok(Self { project, files: None, separator: '-', ignore_orphans: false })
+        let variables = BTreeMap::new();
+        Ok(Self { project, files: None, separator: '-', variables, ignore_orphans: false })
     }
 
     /// Where the project comes from.
@@ -181,6 +188,10 @@ impl Target {
     }
 }
 
+fn values(variables: &IndexMap<String, Variable>) -> BTreeMap<String, String> {
+    variables.iter().map(|(name, variable)| (name.clone(), variable.value.clone())).collect()
+}
+
 /// A service that the project does not have.
 pub(super) fn no_such_service(project: &Project, name: &str) -> Failure {
     let known = project.services.keys().map(String::as_str);
@@ -194,7 +205,8 @@ pub(super) fn no_such_service(project: &Project, name: &str) -> Failure {
 /// `DOCKER_DEFAULT_PLATFORM` is the platform of services that are built and name none.
 fn default_platform(session: &Session<'_>, project: &mut Project) {
     let Some(platform) = session.environment().get("DOCKER_DEFAULT_PLATFORM") else { return };
-    for service in project.services.values_mut() {
+    let all = project.services.values_mut().chain(project.disabled_services.values_mut());
+    for service in all {
         if service.build.is_some() && service.platform.is_empty() {
             service.platform.clone_from(platform);
         }

@@ -111,8 +111,19 @@ impl State {
                 self.skip(*step);
                 None
             }
+            Event::Noted { kind, name, message } => {
+                Some(self.note(format!("{} {name}", title(kind)), message, now))
+            }
             Event::Warned { message } => Some(Told::Warning(message.clone())),
         }
+    }
+
+    /// Something is done without a step.
+    fn note(&mut self, subject: String, text: &str, now: Duration) -> Told {
+        let row = self.rows.entry(subject.clone()).or_insert_with(|| Row::new(subject, now));
+        row.stage = Stage::Done;
+        row.ended = Some(now);
+        row.say(text)
     }
 
     /// The rows, oldest first.
@@ -153,15 +164,7 @@ impl State {
             Role::Begins => Some("Recreate"),
             Role::GoesOn | Role::Ends => None,
         };
-        let fresh = || Row {
-            subject: step.subject.clone(),
-            status: String::new(),
-            stage: Stage::Working,
-            parts: IndexMap::new(),
-            latest: String::new(),
-            started: now,
-            ended: None,
-        };
+        let fresh = || Row::new(step.subject.clone(), now);
         let row = self.rows.entry(step.subject.clone()).or_insert_with(fresh);
         if row.stage == Stage::Done {
             row.stage = Stage::Working;
@@ -230,6 +233,19 @@ impl State {
 }
 
 impl Row {
+    /// A row on which work begins.
+    fn new(subject: String, now: Duration) -> Self {
+        Self {
+            subject,
+            status: String::new(),
+            stage: Stage::Working,
+            parts: IndexMap::new(),
+            latest: String::new(),
+            started: now,
+            ended: None,
+        }
+    }
+
     /// What a build, or a pull whose size is not known, said last.
     pub fn latest(&self) -> Option<&str> {
         let part = self.parts.get(&self.latest)?;
