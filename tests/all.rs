@@ -9,6 +9,8 @@ mod cli;
 mod corpus;
 mod docker;
 mod fuzz;
+mod images;
 mod load;
+mod plugin;
 mod runtime;
 mod tidy;

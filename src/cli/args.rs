@@ -8,11 +8,13 @@
 //! - Values that Docker Compose checks in words of its own are plain text here and are checked by
 //!   the command or by [`super::session`].
 
+mod engine;
 mod image;
 mod inspect;
 mod lifecycle;
 mod session;
 
+pub(super) use engine::EngineArgs;
 pub(super) use image::{BuildArgs, PullArgs, PushArgs};
 pub(super) use inspect::{
     EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
@@ -141,6 +143,8 @@ pub(super) struct GlobalArgs {
     pub(super) ansi: Option<String>,
     #[arg(long, hide = true)]
     pub(super) no_ansi: bool,
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
     /// How many operations run at once; -1 is any number
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number)]
     pub(super) parallel: Option<i64>,

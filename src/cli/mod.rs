@@ -26,6 +26,7 @@ mod images;
 mod logs;
 mod ls;
 mod plan;
+mod plugin;
 mod port;
 mod prompt;
 mod ps;
@@ -87,7 +88,8 @@ pub async fn run(process: &Process) -> ExitCode {
 
 /// Runs a command with any files and any screen; returns the exit code.
 pub async fn run_on(process: &Process, source: &dyn Source, screen: &mut Screen) -> u8 {
-    let result = match parse(&process.arguments) {
+    let result = match parse(&plugin::unwrapped(&process.arguments)) {
+        _ if plugin::is_asked(&process.arguments) => plugin::answer(screen).map(|()| 0),
         Ok(cli) => dispatch(cli, process, source, screen).await,
         Err(failure) => Err(failure),
     };
@@ -173,6 +175,7 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
 fn start_log(global: &GlobalArgs, process: &Process) {
     match process.environment.get("RUST_LOG") {
         Some(filter) if !filter.is_empty() => log::start(filter),
+        _ if global.engine.wants_debug() => log::start("ketch=debug"),
         _ if global.verbose => log::start("ketch=trace"),
         _ => {}
     }

@@ -214,7 +214,7 @@ pub fn forecast(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::{BuildMode, ImageFlags, builds, is_for, pulls, references};
+    use super::{BuildMode, ImageFlags, builds, forecast, is_for, pulls, references};
     use crate::model::observed::{Observed, ObservedImage};
     use crate::model::{Project, Service};
     use crate::plan::Up;
@@ -284,6 +284,27 @@ mod tests {
         assert!(plan.is_empty());
         let flags = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };
         assert!(builds(&up, &with(&[]), &flags).is_empty());
+    }
+
+    #[test]
+    fn a_forecast_tells_pulls_then_builds_and_what_they_may_lead_to() {
+        let project = project(
+            "{a: {image: x, pull_policy: always}, b: {image: y, build: {context: /b}},
+              c: {build: {context: /c}}, d: {image: z}}",
+        );
+        let used = crate::model::observed::ObservedContainer {
+            image: "x".to_owned(),
+            ..Default::default()
+        };
+        let observed = Observed { containers: vec![used], ..with(&["x", "z"]) };
+        let plan = forecast(&Up::all(&project), &observed, &ImageFlags::default());
+        insta::assert_snapshot!(plan.to_string(), @"
+        1 pull image x (pull policy always)
+        2 pull image y (missing)
+        3 build image shop-c after 1 2 (missing)
+        ");
+        let warning = "if this changes the image x, its containers will be replaced";
+        assert_eq!(plan.warnings, [warning]);
     }
 
     #[test]

@@ -114,9 +114,11 @@ impl Engine<'_, '_> {
 
 /// Keeps a line that a build printed.
 fn keep_line(plan: &Plan, event: &Event, output: &mut Output) {
-    let Event::Progress { step, status, total: 0, .. } = event else { return };
+    let Event::Progress { step, part, status, total: 0, .. } = event else { return };
     let is_build = plan.steps.get(*step).is_some_and(|it| matches!(it.op, Op::BuildImage(_)));
-    if !is_build || matches!(status.as_str(), "" | "DONE" | "CACHED") {
+    // What BuildKit does for itself tells nobody why a step failed.
+    let is_dull = part.starts_with("[internal]") || status.starts_with("ERROR: ");
+    if !is_build || is_dull || matches!(status.as_str(), "" | "DONE" | "CACHED") {
         return;
     }
     let lines = output.entry(*step).or_default();
@@ -132,4 +134,35 @@ fn warned(report: &Report) -> BTreeSet<StepId> {
         matches!(outcome, Outcome::Warned { .. }).then_some(id)
     };
     report.steps.iter().enumerate().filter_map(is_warned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{KEPT_LINES, Output, keep_line};
+    use crate::event::Event;
+    use crate::model::spec::BuildSpec;
+    use crate::plan::{Cause, Op, Plan, Step};
+
+    #[test]
+    fn the_last_lines_of_builds_are_kept() {
+        let mut plan = Plan::default();
+        let build = Op::BuildImage(Arc::new(BuildSpec::default()));
+        for op in [build, Op::PushImage("x".to_owned())] {
+            plan.add(Step::new(op, Cause::Missing, Vec::new()));
+        }
+        let mut output = Output::new();
+        let mut tell = |step, part: &str, status: String| {
+            let part = part.to_owned();
+            let event = Event::Progress { step, part, status, current: 0, total: 0 };
+            keep_line(&plan, &event, &mut output);
+        };
+        tell(1, "layer", "Pushed".to_owned());
+        tell(0, "[internal] load", "transferring".to_owned());
+        tell(0, "RUN", "CACHED".to_owned());
+        (0..=KEPT_LINES).for_each(|line| tell(0, "RUN", line.to_string()));
+        let lines = &output[&0];
+        assert_eq!((output.len(), lines.len(), lines[0].as_str()), (1, KEPT_LINES, "1"));
+    }
 }
