@@ -21,11 +21,6 @@ pub enum Event {
         /// Its steps.
         steps: Vec<StepLine>,
     },
-    /// A container that the plan leaves alone: it runs as it should.
-    Unchanged {
-        /// Its name.
-        container: String,
-    },
     /// A step has begun.
     Started {
         /// Which: its place among the steps.
@@ -59,6 +54,15 @@ pub enum Event {
     Skipped {
         /// Which.
         step: usize,
+    },
+    /// Something needs no step.
+    Noted {
+        /// What kind of thing: `service`, `container`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        message: String,
     },
     /// The user should know.
     Warned {

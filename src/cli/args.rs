@@ -8,18 +8,20 @@
 //! - Values that Docker Compose checks in words of its own are plain text here and are checked by
 //!   the command or by [`super::session`].
 
+mod engine;
 mod image;
 mod inspect;
 mod lifecycle;
 mod session;
 
-pub(super) use image::{CommitArgs, ExportArgs};
+pub(super) use engine::EngineArgs;
+pub(super) use image::{BuildArgs, CommitArgs, ExportArgs, PullArgs, PushArgs};
 pub(super) use inspect::{
-    EventsArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
+    EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
 };
 pub(super) use lifecycle::{
-    CreateArgs, CreateFlags, DownArgs, KillArgs, RestartArgs, RmArgs, ScaleArgs, ServicesArgs,
-    StartArgs, StopArgs, UpArgs, WaitArgs,
+    CreateArgs, CreateFlags, DownArgs, KillArgs, PlanArgs, RestartArgs, RmArgs, ScaleArgs,
+    ServicesArgs, StartArgs, StopArgs, UpArgs, WaitArgs,
 };
 pub(super) use session::{AttachArgs, CpArgs, ExecArgs, RunArgs};
 
@@ -48,6 +50,16 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Tell where a value comes from
     Explain(ExplainArgs),
+    /// Show what depends on what
+    Graph(GraphArgs),
+    /// Tell what `up` or `down` would do, and why
+    Plan(PlanArgs),
+    /// Pull images
+    Pull(PullArgs),
+    /// Build images
+    Build(Box<BuildArgs>),
+    /// Push images
+    Push(PushArgs),
     /// Create and start containers
     Up(Box<UpArgs>),
     /// Create containers, but do not start them
@@ -146,6 +158,8 @@ pub(super) struct GlobalArgs {
     pub(super) ansi: Option<String>,
     #[arg(long, hide = true)]
     pub(super) no_ansi: bool,
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
     /// How many operations run at once; -1 is any number
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number)]
     pub(super) parallel: Option<i64>,

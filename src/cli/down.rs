@@ -13,8 +13,19 @@ use super::usage::UsageError;
 use crate::model::observed::Observed;
 use crate::plan::name::Names;
 use crate::plan::{
-    Action, Dependents, Desired, Down, Op, Origin, Orphans, Removal, Treatment, reconcile,
+    Action, Dependents, Desired, Down, Op, Origin, Orphans, Plan, Removal, Treatment, reconcile,
 };
+
+/// What is taken down, and what goes with it.
+pub(super) struct Wanted<'w> {
+    /// The services that are named; none: all.
+    pub(super) services: &'w [String],
+    pub(super) orphans: Orphans,
+    pub(super) volumes: bool,
+    pub(super) seconds: Option<i32>,
+    /// References of the images that go.
+    pub(super) images: Vec<String>,
+}
 
 /// Leaves nothing of the project.
 pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
@@ -22,28 +33,44 @@ pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u
     let remove = args.remove_orphans || variable.is_some_and(|value| is_true(value));
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
-    let services = match target.origin() {
-        Origin::Files if !args.services.is_empty() => target.named(&args.services)?,
-        _ => args.services.iter().cloned().collect(),
-    };
     let _lock = engine.lock(&target.project).await?;
-    let observed = observe(&*engine.runtime, &target.project, &[]).await?;
-    let desired = Down {
-        project: &target.project,
-        services,
-        volumes: args.volumes,
+    let wanted = Wanted {
+        services: &args.services,
         orphans: if remove { Orphans::Remove } else { Orphans::Ignore },
+        volumes: args.volumes,
         seconds: args.timeout,
         images: images(&engine, &target, args.rmi.as_deref()).await?,
-        origin: target.origin(),
     };
-    let plan = reconcile(&Desired::Down(desired), &observed);
+    let plan = plan(&engine, &mut target, wanted).await?;
     if plan.is_empty() {
         let text = format!("No resource found to remove for project {:?}.", target.project.name);
         engine.progress.aside(&format!("{text}\n"));
     }
     engine.run(&plan).await?;
     Ok(0)
+}
+
+/// The plan that takes the project down.
+pub(super) async fn plan(
+    engine: &Engine<'_, '_>,
+    target: &mut Target,
+    wanted: Wanted<'_>,
+) -> Result<Plan, Failure> {
+    let services = match target.origin() {
+        Origin::Files if !wanted.services.is_empty() => target.named(wanted.services)?,
+        _ => wanted.services.iter().cloned().collect(),
+    };
+    let observed = observe(&*engine.runtime, &target.project, &[]).await?;
+    let desired = Down {
+        project: &target.project,
+        services,
+        volumes: wanted.volumes,
+        orphans: wanted.orphans,
+        seconds: wanted.seconds,
+        images: wanted.images,
+        origin: target.origin(),
+    };
+    Ok(reconcile(&Desired::Down(desired), &observed))
 }
 
 /// The images that `--rmi` removes.

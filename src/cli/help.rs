@@ -13,11 +13,12 @@ const HEADING: Style = Style::new().bold();
 
 /// The commands, as the overview shows them.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Look at a project", &["config", "check", "explain"]),
+    ("Look at a project", &["config", "check", "explain", "graph", "plan"]),
     (
         "Look at containers",
         &["ps", "logs", "top", "stats", "events", "port", "images", "volumes", "ls"],
     ),
+    ("Prepare images", &["pull", "build", "push"]),
     ("Run a project", &["up", "down", "start", "stop", "restart", "scale"]),
     ("Work in containers", &["run", "exec", "attach", "cp"]),
     ("Treat containers", &["create", "kill", "pause", "unpause", "wait", "rm", "commit", "export"]),

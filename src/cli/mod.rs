@@ -13,6 +13,7 @@
 
 mod args;
 mod attach;
+mod build;
 mod check;
 mod commit;
 mod config;
@@ -24,10 +25,13 @@ mod exec;
 mod exit;
 mod explain;
 mod export;
+mod graph;
 mod help;
 mod images;
 mod logs;
 mod ls;
+mod plan;
+mod plugin;
 mod port;
 mod prompt;
 mod ps;
@@ -37,6 +41,7 @@ mod session;
 mod stats;
 mod terminal;
 mod top;
+mod transfer;
 mod up;
 mod usage;
 mod version;
@@ -91,7 +96,8 @@ pub async fn run(process: &Process) -> ExitCode {
 
 /// Runs a command with any files and any screen; returns the exit code.
 pub async fn run_on(process: &Process, source: &dyn Source, screen: &mut Screen) -> u8 {
-    let result = match parse(&process.arguments) {
+    let result = match parse(&plugin::unwrapped(&process.arguments)) {
+        _ if plugin::is_asked(&process.arguments) => plugin::answer(screen).map(|()| 0),
         Ok(cli) => dispatch(cli, process, source, screen).await,
         Err(failure) => Err(failure),
     };
@@ -137,6 +143,11 @@ async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, 
         Command::Config(args) => config::run(&args, session).map(|()| 0),
         Command::Check(args) => check::run(&args, session).map(|()| 0),
         Command::Explain(args) => explain::run(&args, session).map(|()| 0),
+        Command::Graph(args) => graph::run(&args, session).map(|()| 0),
+        Command::Plan(args) => plan::run(&args, session).await,
+        Command::Pull(args) => transfer::pull(&args, session).await,
+        Command::Push(args) => transfer::push(&args, session).await,
+        Command::Build(args) => build::run(&args, session).await,
         Command::Up(args) => up::up(&args, session).await,
         Command::Create(args) => up::create(&args, session).await,
         Command::Start(args) => up::start(&args, session).await,
@@ -186,6 +197,7 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
 fn start_log(global: &GlobalArgs, process: &Process) {
     match process.environment.get("RUST_LOG") {
         Some(filter) if !filter.is_empty() => log::start(filter),
+        _ if global.engine.wants_debug() => log::start("ketch=debug"),
         _ if global.verbose => log::start("ketch=trace"),
         _ => {}
     }

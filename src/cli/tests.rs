@@ -81,8 +81,8 @@ fn wrong_words_are_explained() {
     error: unknown command `confg`
     hint: a command with a similar name exists: `config`
     ");
-    assert_snapshot!(refused("frob"), @"
-    error: unknown command `frob`
+    assert_snapshot!(refused("frobnicate"), @"
+    error: unknown command `frobnicate`
     hint: `ketch --help` lists the commands
     ");
     assert_snapshot!(refused("config --servces"), @"

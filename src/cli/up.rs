@@ -28,7 +28,7 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let images = flags::images(&args.create)?;
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
     let mut engine = Engine::connect_with(session, probes).await?;
-    engine.complete(&mut target).await?;
+    engine.fill_in(&mut target).await?;
     let until = match (args.no_start, args.wait) {
         (true, _) => Until::Created,
         (false, true) => Until::Ready,
@@ -64,6 +64,10 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
     let done = within(limit, work).await?;
     engine.progress.finish();
+    if engine.session.global.dry_run && !(args.detach || args.wait || args.no_start) {
+        let text = "end of 'compose up' output, interactive run is not supported in dry-run mode\n";
+        engine.session.screen.tell(text);
+    }
     if args.timings {
         engine.session.screen.tell(&done.timings.to_string());
     }
@@ -110,7 +114,7 @@ pub(super) async fn start(args: &StartArgs, session: &mut Session<'_>) -> Result
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
     let services = target.named(&args.services)?;
-    engine.complete(&mut target).await?;
+    engine.fill_in(&mut target).await?;
     target.keep_with_dependencies(&services);
     let up = Up {
         until: if args.wait { Until::Ready } else { Until::Started },
@@ -143,7 +147,7 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     target.check_scale(&scale)?;
     let orphans = target.orphans(session, Orphans::Tell)?;
     let mut engine = Engine::connect(session).await?;
-    engine.complete(&mut target).await?;
+    engine.fill_in(&mut target).await?;
     let up =
         Up { scale, anonymous_volumes: AnonymousVolumes::Renew, orphans, ..target.up(&services) };
     let images = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };

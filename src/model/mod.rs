@@ -44,6 +44,7 @@ pub mod observed;
 mod port;
 mod project;
 mod provider;
+pub mod relations;
 pub mod render;
 mod scalar;
 pub mod schema;

@@ -1,17 +1,23 @@
 //! Images first: what to pull and what to build before containers are planned.
 //!
 //! In: a project, flags, the images that are here, the time. Out: plans of pulls, and, once those
-//! have run and images are observed anew, of builds. So no plan holds a maybe.
+//! have run and images are observed anew, of builds. So no plan holds a maybe; only [`forecast`],
+//! which nobody runs, says what may come of it.
+//!
+//! The commands that are about images only are in [`transfer`] and [`build`].
+
+pub mod bake;
+pub mod build;
+pub mod transfer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::desired::Up;
-use super::name::Names;
-use super::step::{Cause, Op, Plan, Step, StepId};
+use super::step::{Cause, Op, Plan, Step, StepId, Subject};
 use crate::model::observed::{Observed, ObservedImage};
-use crate::model::spec::{BuildOptions, BuildSecret, BuildSpec, PullSpec};
-use crate::model::{Build, Dict, Project, Service, duration::Duration, label};
+use crate::model::spec::PullSpec;
+use crate::model::{Service, duration::Duration};
+use build::{Builds, bases};
 
 /// What the command line says about images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +28,8 @@ pub struct ImageFlags {
     pub build: BuildMode,
     /// The time in seconds since 1970, to tell how old an image is.
     pub now: i64,
+    /// Platform of images whose services name none; empty: the runtime's own.
+    pub platform: String,
 }
 
 /// Whether images are built.
@@ -55,10 +63,19 @@ pub fn references(up: &Up<'_>) -> Vec<String> {
             let own = up.names().image(name, settings);
             mounted.map(|mount| mount.source.clone()).chain([own])
         })
+        .chain(disabled_bases(up))
         .collect();
     references.sort();
     references.dedup();
     references
+}
+
+/// Images of services that do not take part but that others may start their builds from.
+fn disabled_bases(up: &Up<'_>) -> impl Iterator<Item = String> {
+    let disabled = &up.project.disabled_services;
+    let all = || up.project.services.values().chain(disabled.values());
+    let names: Vec<&str> = all().flat_map(bases).collect();
+    names.into_iter().filter_map(|name| Some(up.names().image(name, disabled.get(name)?)))
 }
 
 /// The plan that pulls what is missing or too old.
@@ -77,7 +94,8 @@ pub fn pulls(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Plan {
             tracing::debug!(service = name, image = pull.image, "pull");
             let can_be_built =
                 built.contains(&pull.image.as_str()) && flags.build != BuildMode::Never;
-            let step = Step::new(Op::PullImage(pull.clone()), cause, Vec::new());
+            let asked = for_platform(&pull, &flags.platform);
+            let step = Step::new(Op::PullImage(asked), cause, Vec::new());
             let step = if can_be_built { step.tolerated() } else { step };
             planned.insert(pull, plan.add(step));
         }
@@ -96,6 +114,15 @@ fn wanted(settings: &Service) -> Vec<PullSpec> {
             .push(PullSpec { image: settings.image.clone(), platform: settings.platform.clone() });
     }
     wanted
+}
+
+/// The same pull, for a platform if it names none.
+fn for_platform(pull: &PullSpec, platform: &str) -> PullSpec {
+    let mut pull = pull.clone();
+    if pull.platform.is_empty() {
+        platform.clone_into(&mut pull.platform);
+    }
+    pull
 }
 
 /// Why an image is pulled; `None` if it is not.
@@ -161,120 +188,33 @@ pub fn builds(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Plan {
         }
         (!observed.images.contains_key(&image)).then_some(Cause::Missing)
     };
-    build_plan(up.project, up.names(), needs, &BuildOptions::default())
+    Builds::to_run(up.project, up.names()).plan(needs)
 }
 
-/// The plan that builds the images of services for which `needs` gives a cause. Services that
-/// build the same get one image with several names.
-pub fn build_plan(
-    project: &Project,
-    names: Names<'_>,
-    needs: impl Fn(&str, &Service) -> Option<Cause>,
-    options: &BuildOptions,
-) -> Plan {
-    let mut plan = Plan::default();
-    let mut groups: Vec<(BuildSpec, Cause)> = Vec::new();
-    for (name, settings) in &project.services {
-        let Some(cause) = needs(name, settings) else { continue };
-        let Some(spec) = build_spec(project, names, (name, settings), options) else { continue };
-        let same = groups.iter_mut().find(|(other, _)| {
-            other.build == spec.build
-                && other.platform == spec.platform
-                && other.secrets == spec.secrets
-        });
-        match same {
-            Some((other, _)) => other.tags.extend(spec.tags),
-            None => groups.push((spec, cause)),
+/// What pulls and builds will probably be, told before any has run.
+pub fn forecast(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Plan {
+    let pulls = pulls(up, observed, flags);
+    let mut then = observed.clone();
+    for step in &pulls.steps {
+        if let Op::PullImage(pull) = &step.op {
+            then.images.entry(pull.image.clone()).or_default();
         }
     }
-    order_builds(groups, names, project, &mut plan);
-    plan
-}
-
-/// Adds the builds, each after those whose images it starts from.
-fn order_builds(
-    groups: Vec<(BuildSpec, Cause)>,
-    names: Names<'_>,
-    project: &Project,
-    plan: &mut Plan,
-) {
-    let mut waiting = groups;
-    let mut built: BTreeMap<String, StepId> = BTreeMap::new();
-    while !waiting.is_empty() {
-        let pending: Vec<String> = waiting.iter().flat_map(|(spec, _)| spec.tags.clone()).collect();
-        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(spec, _)| {
-            !bases(spec, names, project).iter().any(|base| pending.contains(base))
-        });
-        // Services that start from each other in a circle: the loader refuses them.
-        let (ready, rest) = if ready.is_empty() { (rest, Vec::new()) } else { (ready, rest) };
-        for (spec, cause) in ready {
-            let bases = bases(&spec, names, project);
-            let after = bases.iter().filter_map(|base| built.get(base)).copied().collect();
-            let tags = spec.tags.clone();
-            let step = plan.add(Step::new(Op::BuildImage(Arc::new(spec)), cause, after));
-            built.extend(tags.into_iter().map(|tag| (tag, step)));
+    let mut plan = pulls.then(builds(up, &then, flags));
+    let in_use = |image: &str| observed.containers.iter().any(|it| it.image == image);
+    let changed = |step: &Step| match step.op.subject() {
+        Subject::Image(image) if in_use(image) => {
+            Some(format!("if this changes the image {image}, its containers will be replaced"))
         }
-        waiting = rest;
-    }
-}
-
-/// Images of other services that a build starts from.
-fn bases(spec: &BuildSpec, names: Names<'_>, project: &Project) -> Vec<String> {
-    let services =
-        spec.build.additional_contexts.values().filter_map(|it| it.strip_prefix("service:"));
-    services.filter_map(|name| Some(names.image(name, project.services.get(name)?))).collect()
-}
-
-fn build_spec(
-    project: &Project,
-    names: Names<'_>,
-    (name, settings): (&str, &Service),
-    options: &BuildOptions,
-) -> Option<BuildSpec> {
-    let build = settings.build.clone()?;
-    let labels = [
-        (label::PROJECT, project.name.as_str()),
-        (label::SERVICE, name),
-        (label::VERSION, label::COMPATIBLE_VERSION),
-    ];
-    let mut tags = vec![names.image(name, settings)];
-    tags.extend(build.tags.iter().filter(|tag| **tag != tags[0]).cloned().collect::<Vec<_>>());
-    Some(BuildSpec {
-        service_name: name.to_owned(),
-        tags,
-        labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        platform: settings.platform.clone(),
-        secrets: build_secrets(project, &build),
-        bases: base_images(project, names, &build),
-        build: Build { tags: Vec::new(), ..*build },
-        options: options.clone(),
-    })
-}
-
-/// The images behind `additional_contexts: NAME: service:OTHER`, by that service.
-fn base_images(project: &Project, names: Names<'_>, build: &Build) -> Dict {
-    let services = build.additional_contexts.values().filter_map(|it| it.strip_prefix("service:"));
-    services
-        .filter_map(|name| Some((name.to_owned(), names.image(name, project.services.get(name)?))))
-        .collect()
-}
-
-fn build_secrets(project: &Project, build: &Build) -> Vec<BuildSecret> {
-    let secret = |reference: &crate::model::FileReference| {
-        let object = project.secrets.get(&reference.source)?;
-        let id = if reference.target.is_empty() { &reference.source } else { &reference.target };
-        Some(BuildSecret {
-            id: id.clone(),
-            file: object.file.clone(),
-            content: object.content.clone(),
-        })
+        _ => None,
     };
-    build.secrets.iter().filter_map(secret).collect()
+    plan.warnings = plan.steps.iter().filter_map(changed).collect();
+    plan
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BuildMode, ImageFlags, builds, is_for, pulls, references};
+    use super::{BuildMode, ImageFlags, builds, forecast, is_for, pulls, references};
     use crate::model::observed::{Observed, ObservedImage};
     use crate::model::{Project, Service};
     use crate::plan::Up;
@@ -344,6 +284,27 @@ mod tests {
         assert!(plan.is_empty());
         let flags = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };
         assert!(builds(&up, &with(&[]), &flags).is_empty());
+    }
+
+    #[test]
+    fn a_forecast_tells_pulls_then_builds_and_what_they_may_lead_to() {
+        let project = project(
+            "{a: {image: x, pull_policy: always}, b: {image: y, build: {context: /b}},
+              c: {build: {context: /c}}, d: {image: z}}",
+        );
+        let used = crate::model::observed::ObservedContainer {
+            image: "x".to_owned(),
+            ..Default::default()
+        };
+        let observed = Observed { containers: vec![used], ..with(&["x", "z"]) };
+        let plan = forecast(&Up::all(&project), &observed, &ImageFlags::default());
+        insta::assert_snapshot!(plan.to_string(), @"
+        1 pull image x (pull policy always)
+        2 pull image y (missing)
+        3 build image shop-c after 1 2 (missing)
+        ");
+        let warning = "if this changes the image x, its containers will be replaced";
+        assert_eq!(plan.warnings, [warning]);
     }
 
     #[test]

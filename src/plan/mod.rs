@@ -21,6 +21,7 @@ mod desired;
 mod down;
 mod drift;
 pub mod images;
+mod join;
 pub mod labels;
 pub mod name;
 mod needs;

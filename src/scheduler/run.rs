@@ -98,7 +98,8 @@ pub async fn execute<'a>(
     let mut stopping = pin!(how.shutdown.clone().reaches(Stage::Graceful));
     (how.on_event)(Event::planned(plan));
     for container in &plan.unchanged {
-        (how.on_event)(Event::Unchanged { container: container.clone() });
+        let (name, message) = (container.clone(), "Running".to_owned());
+        (how.on_event)(Event::Noted { kind: "container", name, message });
     }
     loop {
         while how.shutdown.stage() == Stage::Running

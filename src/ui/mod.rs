@@ -18,6 +18,7 @@ pub mod diagnostics;
 pub mod events;
 pub mod explain;
 pub mod failure;
+pub mod graph;
 pub mod images;
 pub mod listing;
 pub mod log;

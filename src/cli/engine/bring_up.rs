@@ -22,13 +22,39 @@ pub(in crate::cli) enum Consent {
 }
 
 impl Engine<'_, '_> {
+    /// What would be pulled and built.
+    pub(in crate::cli) async fn forecast_images(
+        &self,
+        up: &Up<'_>,
+        flags: &ImageFlags,
+    ) -> Result<Plan, Failure> {
+        let flags = self.complete(flags);
+        let references = images::references(up);
+        let project = Some(up.project.name.as_str());
+        let observed = Observed {
+            containers: self.runtime.observe(project).await?.containers,
+            ..self.observe_images(&references).await?
+        };
+        Ok(images::forecast(up, &observed, &flags))
+    }
+
+    /// Adds what the environment says about images.
+    fn complete(&self, flags: &ImageFlags) -> ImageFlags {
+        let platform = self.session.environment().get("DOCKER_DEFAULT_PLATFORM");
+        ImageFlags { now: now(), platform: platform.cloned().unwrap_or_default(), ..flags.clone() }
+    }
+
     /// Pulls and builds what is missing, or shall be.
     pub(in crate::cli) async fn prepare_images(
         &mut self,
         up: &Up<'_>,
         flags: &ImageFlags,
     ) -> Result<(), Failure> {
-        let flags = ImageFlags { now: now(), ..flags.clone() };
+        if self.session.global.dry_run {
+            let plan = self.forecast_images(up, flags).await?;
+            return if plan.is_empty() { Ok(()) } else { self.run(&plan).await.map(drop) };
+        }
+        let flags = self.complete(flags);
         let references = images::references(up);
         let mut observed = self.observe_images(&references).await?;
         let pulls = images::pulls(up, &observed, &flags);
@@ -43,7 +69,11 @@ impl Engine<'_, '_> {
         Ok(())
     }
 
-    async fn observe_images(&self, references: &[String]) -> Result<Observed, Failure> {
+    /// What is here of some images.
+    pub(in crate::cli) async fn observe_images(
+        &self,
+        references: &[String],
+    ) -> Result<Observed, Failure> {
         let find = references.iter().map(async |reference| {
             let image = self.runtime.find_image(reference).await?;
             Ok::<_, Failure>(image.map(|image| (reference.clone(), image)))
@@ -121,7 +151,7 @@ impl Engine<'_, '_> {
     }
 
     /// Puts in what only the runtime knows.
-    pub(in crate::cli) async fn complete(&self, target: &mut Target) -> Result<(), Failure> {
+    pub(in crate::cli) async fn fill_in(&self, target: &mut Target) -> Result<(), Failure> {
         if let Some(file) = target.project.configs.get_mut(api_socket::CREDENTIALS) {
             file.content = self.runtime.registry_credentials().await?;
         }

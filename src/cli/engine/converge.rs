@@ -1,23 +1,39 @@
 //! Brings the world to what a command asks for: observe, plan, ask, run, report.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
 use super::failures;
 use super::{Engine, Lock};
 use crate::cli::exit::Failure;
-use crate::event::Event;
+use crate::event::{Event, Outcome};
 use crate::model::Project;
-use crate::plan::Plan;
+use crate::plan::{Op, Plan, StepId};
 use crate::scheduler::{BeforeStart, Execution, Report, Stage, Timings, execute};
 
 /// What became of a plan.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::cli) struct Converged {
     /// Where the time went.
     pub(in crate::cli) timings: Timings,
+    /// Steps that failed, which is only a warning.
+    pub(in crate::cli) warned: BTreeSet<StepId>,
+    /// The last lines that builds printed.
+    pub(in crate::cli) output: Output,
 }
 
+/// The last lines that builds printed, by step.
+pub(super) type Output = BTreeMap<StepId, VecDeque<String>>;
+
+/// How many lines of a build are kept.
+const KEPT_LINES: usize = 500;
+
 impl Engine<'_, '_> {
-    /// Takes the lock of a project, and tells whom it waits for.
+    /// Takes the lock of a project, and tells whom it waits for. Who only pretends needs none.
     pub(in crate::cli) async fn lock(&mut self, project: &Project) -> Result<Lock, Failure> {
+        if self.session.global.dry_run {
+            return Ok(Lock::unneeded());
+        }
         let progress = &self.progress;
         let waiting = |holder: &str| {
             progress.aside(&format!("waiting for {holder}, which works on this project\n"));
@@ -46,9 +62,14 @@ impl Engine<'_, '_> {
         }
         if self.session.global.dry_run {
             self.pretend(plan);
-            return Ok(Converged { timings: Timings::default() });
+            return Ok(Converged::default());
         }
-        let on_event = self.on_event();
+        let output = RefCell::new(Output::new());
+        let show = self.on_event();
+        let on_event = |event: Event| {
+            keep_line(plan, &event, &mut output.borrow_mut());
+            show(event);
+        };
         let how = Execution {
             parallel: self.session.parallel(),
             shutdown: self.interrupts.shutdown(),
@@ -57,8 +78,10 @@ impl Engine<'_, '_> {
         };
         let report = execute(plan, &*self.runtime, &how).await;
         let timings = Timings::new(plan, &report.durations());
-        self.conclude(plan, report).await?;
-        Ok(Converged { timings })
+        let warned = warned(&report);
+        let output = output.take();
+        self.conclude(plan, report, &output).await?;
+        Ok(Converged { timings, warned, output })
     }
 
     fn on_event(&self) -> impl Fn(Event) {
@@ -76,15 +99,70 @@ impl Engine<'_, '_> {
         }
     }
 
-    async fn conclude(&self, plan: &Plan, report: Report) -> Result<(), Failure> {
+    async fn conclude(&self, plan: &Plan, report: Report, output: &Output) -> Result<(), Failure> {
         if report.is_success() {
             return Ok(());
         }
         if report.is_interrupted() || self.interrupts.happened() {
             return Err(Failure::Interrupted);
         }
-        let failures = failures::describe(&*self.runtime, plan, report).await;
+        let failures = failures::describe(&*self.runtime, plan, report, output).await;
         self.progress.finish();
         Err(Failure::Steps(failures))
+    }
+}
+
+/// Keeps a line that a build printed.
+fn keep_line(plan: &Plan, event: &Event, output: &mut Output) {
+    let Event::Progress { step, part, status, total: 0, .. } = event else { return };
+    let is_build = plan.steps.get(*step).is_some_and(|it| matches!(it.op, Op::BuildImage(_)));
+    // What BuildKit does for itself tells nobody why a step failed.
+    let is_dull = part.starts_with("[internal]") || status.starts_with("ERROR: ");
+    if !is_build || is_dull || matches!(status.as_str(), "" | "DONE" | "CACHED") {
+        return;
+    }
+    let lines = output.entry(*step).or_default();
+    if lines.len() == KEPT_LINES {
+        lines.pop_front();
+    }
+    lines.push_back(status.clone());
+}
+
+fn warned(report: &Report) -> BTreeSet<StepId> {
+    let is_warned = |(id, step): (StepId, &Option<crate::scheduler::Ended>)| {
+        let outcome = &step.as_ref()?.outcome;
+        matches!(outcome, Outcome::Warned { .. }).then_some(id)
+    };
+    report.steps.iter().enumerate().filter_map(is_warned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{KEPT_LINES, Output, keep_line};
+    use crate::event::Event;
+    use crate::model::spec::BuildSpec;
+    use crate::plan::{Cause, Op, Plan, Step};
+
+    #[test]
+    fn the_last_lines_of_builds_are_kept() {
+        let mut plan = Plan::default();
+        let build = Op::BuildImage(Arc::new(BuildSpec::default()));
+        for op in [build, Op::PushImage("x".to_owned())] {
+            plan.add(Step::new(op, Cause::Missing, Vec::new()));
+        }
+        let mut output = Output::new();
+        let mut tell = |step, part: &str, status: String| {
+            let part = part.to_owned();
+            let event = Event::Progress { step, part, status, current: 0, total: 0 };
+            keep_line(&plan, &event, &mut output);
+        };
+        tell(1, "layer", "Pushed".to_owned());
+        tell(0, "[internal] load", "transferring".to_owned());
+        tell(0, "RUN", "CACHED".to_owned());
+        (0..=KEPT_LINES).for_each(|line| tell(0, "RUN", line.to_string()));
+        let lines = &output[&0];
+        assert_eq!((output.len(), lines.len(), lines[0].as_str()), (1, KEPT_LINES, "1"));
     }
 }

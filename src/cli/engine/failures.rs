@@ -5,6 +5,7 @@ use std::error::Error;
 
 use futures_util::StreamExt as _;
 
+use super::converge::Output;
 use super::port_holder;
 use crate::plan::{Op, Plan, StepId, Subject};
 use crate::runtime::{LogOptions, Runtime, RuntimeError};
@@ -15,14 +16,19 @@ use crate::ui::failure::Failure;
 const LINES: u64 = 20;
 
 /// Puts together what is known.
-pub(super) async fn describe(runtime: &dyn Runtime, plan: &Plan, report: Report) -> Vec<Failure> {
+pub(super) async fn describe(
+    runtime: &dyn Runtime,
+    plan: &Plan,
+    report: Report,
+    output: &Output,
+) -> Vec<Failure> {
     let mut told = Vec::new();
     for error in &report.failures {
         let step = error.step();
         let op = &plan.steps[step].op;
         let log = match op.subject() {
             Subject::Container(name) if concerns_process(op) => last_lines(runtime, name).await,
-            _ => Vec::new(),
+            _ => output.get(&step).into_iter().flatten().cloned().collect(),
         };
         told.push(Failure {
             what: op.to_string(),

@@ -18,10 +18,15 @@ const LONGEST: u64 = 200;
 /// The right to change a project, held while it lives.
 #[derive(Debug)]
 pub(in crate::cli) struct Lock {
-    _file: File,
+    _file: Option<File>,
 }
 
 impl Lock {
+    /// Stands for the lock where nothing is changed.
+    pub(in crate::cli) fn unneeded() -> Self {
+        Self { _file: None }
+    }
+
     /// Takes the lock; while somebody else holds it, tells `waiting` who, once, and waits.
     pub(in crate::cli) async fn take(
         environment: &IndexMap<String, String>,
@@ -47,7 +52,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "`{name}` (process {})", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { _file: Some(file) })
     }
 }
 

@@ -21,13 +21,15 @@ mod signals;
 mod target;
 mod time;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::runtime::Runtime;
-use crate::runtime::docker::{Docker, Settings};
+use crate::runtime::docker::{Docker, Settings, TlsSettings};
 use crate::ui::progress::{How, Mode, Prefix, Progress};
 
+use super::args::EngineArgs;
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
@@ -72,10 +74,16 @@ impl<'s, 'a> Engine<'s, 'a> {
         probes: Probes,
     ) -> Result<Self, Failure> {
         let mode = progress_mode(session)?;
+        let flags = &session.global.engine;
+        let mut environment = session.environment().clone();
+        if let Some(directory) = &flags.config {
+            environment.insert("DOCKER_CONFIG".to_owned(), directory.clone());
+        }
         let settings = Settings {
-            environment: session.environment().clone(),
-            host: None,
-            context: None,
+            environment,
+            host: flags.host.clone(),
+            context: flags.context.clone(),
+            tls: tls(flags),
             parallel: session.parallel().map_or(0, std::num::NonZeroUsize::get),
             eager_probes: probes == Probes::Eager,
         };
@@ -96,6 +104,18 @@ impl<'s, 'a> Engine<'s, 'a> {
     /// Shows no progress from here on: `--quiet`.
     pub(super) fn silence(&mut self) {
         self.progress = Progress::new(self.session.screen, Mode::Quiet, Prefix::None);
+    }
+}
+
+/// TLS as the flags want it.
+fn tls(flags: &EngineArgs) -> TlsSettings {
+    let path = |flag: &Option<String>| flag.as_ref().map(PathBuf::from);
+    TlsSettings {
+        on: flags.tls,
+        verify: flags.tlsverify,
+        ca: path(&flags.tlscacert),
+        cert: path(&flags.tlscert),
+        key: path(&flags.tlskey),
     }
 }
 

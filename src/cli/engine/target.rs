@@ -217,7 +217,8 @@ pub(super) fn no_such_service(project: &Project, name: &str) -> Failure {
 /// `DOCKER_DEFAULT_PLATFORM` is the platform of services that are built and name none.
 fn default_platform(session: &Session<'_>, project: &mut Project) {
     let Some(platform) = session.environment().get("DOCKER_DEFAULT_PLATFORM") else { return };
-    for service in project.services.values_mut() {
+    let all = project.services.values_mut().chain(project.disabled_services.values_mut());
+    for service in all {
         if service.build.is_some() && service.platform.is_empty() {
             service.platform.clone_from(platform);
         }

@@ -80,7 +80,7 @@ pub(in crate::cli) fn images(flags: &CreateFlags) -> Result<ImageFlags, UsageErr
         (_, true) => BuildMode::Never,
         _ => BuildMode::Missing,
     };
-    Ok(ImageFlags { pull, build, now: 0 })
+    Ok(ImageFlags { pull, build, ..ImageFlags::default() })
 }
 
 pub(super) fn recreate(flags: &CreateFlags) -> Recreate {

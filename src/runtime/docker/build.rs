@@ -10,7 +10,8 @@
 //!
 //! # Invariants
 //!
-//! - No attribute is dropped: it is passed on, or the build is refused before it begins.
+//! - No attribute is dropped: it is passed on, or the build is refused before it begins. Only the
+//!   flag `--memory` is merely told to have no effect, as Docker Compose has it.
 //! - `additional_contexts` name no services: `plan` has put images in their place.
 
 mod buildx;
@@ -62,7 +63,12 @@ impl Docker {
     ) -> Result<()> {
         check_contexts(build)?;
         match self.builder() {
-            Builder::Buildx(program) => self.build_with_buildx(&program, build, progress).await,
+            Builder::Buildx(program) => {
+                if build.options.memory > 0 {
+                    progress(line("", "--memory has no effect: BuildKit knows no such limit"));
+                }
+                self.build_with_buildx(&program, build, progress).await
+            }
             Builder::Classic(why) => {
                 classic::refuse(build, why)?;
                 progress(line("", &format!("using the engine's classic builder: {why}")));

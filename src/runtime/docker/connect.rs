@@ -51,10 +51,27 @@ pub struct Settings {
     pub host: Option<String>,
     /// `--context`.
     pub context: Option<String>,
+    /// `--tls` and so on.
+    pub tls: TlsSettings,
     /// How many requests that make or start containers may run at once; 0: a good number.
     pub parallel: usize,
     /// Whether health checks are run by Ketch too until they first succeed.
     pub eager_probes: bool,
+}
+
+/// What the command line says about TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// `--tls`: TLS, with any engine.
+    pub on: bool,
+    /// `--tlsverify`: TLS, with an engine that a certificate vouches for.
+    pub verify: bool,
+    /// `--tlscacert`.
+    pub ca: Option<PathBuf>,
+    /// `--tlscert`.
+    pub cert: Option<PathBuf>,
+    /// `--tlskey`.
+    pub key: Option<PathBuf>,
 }
 
 impl Settings {

@@ -44,7 +44,7 @@ use crate::model::spec::{
 };
 use crate::model::{Hook, ServiceNetwork};
 
-pub use connect::{Address, Settings};
+pub use connect::{Address, Settings, TlsSettings};
 
 /// A connection to an engine.
 #[derive(Debug)]

@@ -101,7 +101,6 @@ impl State {
                 self.plan(steps);
                 None
             }
-            Event::Unchanged { container } => Some(self.unchanged(container, now)),
             Event::Started { step } => self.start(*step, now),
             Event::Progress { step, part, status, current, total } => {
                 let part_now = Part { status: status.clone(), current: *current, total: *total };
@@ -112,8 +111,21 @@ impl State {
                 self.skip(*step);
                 None
             }
+            Event::Noted { kind, name, message } => {
+                Some(self.note(format!("{} {name}", title(kind)), message, now))
+            }
             Event::Warned { message } => Some(Told::Warning(message.clone())),
         }
+    }
+
+    /// Something is done without a step.
+    fn note(&mut self, subject: String, text: &str, now: Duration) -> Told {
+        self.subjects.insert(subject.clone());
+        let fresh = || Row::new(&subject, now);
+        let row = self.rows.entry(subject.clone()).or_insert_with(fresh);
+        row.stage = Stage::Done;
+        row.ended = Some(now);
+        row.say(text)
     }
 
     /// The rows, oldest first.
@@ -161,16 +173,6 @@ impl State {
             row.ended = None;
         }
         told.map(|text| row.say(text))
-    }
-
-    fn unchanged(&mut self, container: &str, now: Duration) -> Told {
-        let subject = format!("{} {container}", title("container"));
-        self.subjects.insert(subject.clone());
-        let fresh = || Row::new(&subject, now);
-        let row = self.rows.entry(subject.clone()).or_insert_with(fresh);
-        row.stage = Stage::Done;
-        row.ended = Some(now);
-        row.say("Running")
     }
 
     fn progress(&mut self, step: usize, part: &str, now: Part) -> Option<Told> {

@@ -292,3 +292,15 @@ fn a_picture_is_finished_even_by_a_panic() {
     assert!(std::panic::catch_unwind(run).is_err());
     assert!(screen.take().err.ends_with(b"\x1b[?25h"));
 }
+
+#[test]
+fn what_needs_no_step_is_told_and_shown_as_done() {
+    let (kind, name) = ("service", "web".to_owned());
+    let event = Event::Noted { kind, name, message: "Skipped".to_owned() };
+    let mut state = State::default();
+    let told = state.apply(&event, Duration::ZERO).expect("it is told");
+    assert_eq!(plain::line(&told, Prefix::None), " Service web  Skipped\n");
+    let lines = picture(&state, Size::default(), Duration::ZERO, Prefix::None);
+    let line = anstream::adapter::strip_str(&lines[1]).to_string();
+    assert!(line.starts_with(" ✔ Service web  Skipped"), "{line}");
+}

@@ -74,20 +74,27 @@ pub(super) async fn find(settings: &Settings, current: Option<&str>) -> Result<P
         (None, Some(name)) => context(settings, name).await,
         (host, _) => {
             let host = host.or_else(|| settings.variable("DOCKER_HOST")).unwrap_or_default();
-            place(host, tls_of_environment(settings))
+            place(host, wanted_tls(settings))
         }
     }
 }
 
-/// TLS as the environment wants it; `None`: none.
-fn tls_of_environment(settings: &Settings) -> Option<Tls> {
-    let verify = settings.variable("DOCKER_TLS_VERIFY").is_some();
-    if !verify && settings.variable("DOCKER_TLS").is_none() {
+/// TLS as flags and environment want it; `None`: none.
+fn wanted_tls(settings: &Settings) -> Option<Tls> {
+    let flags = &settings.tls;
+    let verify = flags.verify || settings.variable("DOCKER_TLS_VERIFY").is_some();
+    if !verify && !flags.on && settings.variable("DOCKER_TLS").is_none() {
         return None;
     }
     let folder = settings.variable("DOCKER_CERT_PATH").map(PathBuf::from);
     let folder = folder.or_else(|| config::folder(settings)).unwrap_or_default();
-    Some(Tls { verify, ..Tls::in_folder(&folder) })
+    let usual = Tls::in_folder(&folder);
+    Some(Tls {
+        ca: flags.ca.clone().unwrap_or(usual.ca),
+        cert: flags.cert.clone().unwrap_or(usual.cert),
+        key: flags.key.clone().unwrap_or(usual.key),
+        verify,
+    })
 }
 
 #[derive(Deserialize)]
@@ -299,6 +306,22 @@ mod tests {
             found(&gone, None).await,
             "there is no context `gone`; `docker context ls` shows all"
         );
+    }
+
+    #[tokio::test]
+    async fn flags_turn_tls_on_and_name_its_files() {
+        let flags = crate::runtime::docker::TlsSettings {
+            on: true,
+            ca: Some("/ca".into()),
+            ..Default::default()
+        };
+        let host = Some("tcp://far".to_owned());
+        let with = Settings { host, tls: flags, ..settings(&[("DOCKER_CERT_PATH", "/c")]) };
+        let Route::Tcp { tls: Some(tls), .. } = find(&with, None).await.unwrap().route else {
+            panic!("TLS is expected");
+        };
+        let usual = Tls::in_folder("/c".as_ref());
+        assert_eq!(tls, Tls { ca: "/ca".into(), verify: false, ..usual });
     }
 
     #[tokio::test]
