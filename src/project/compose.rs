@@ -59,7 +59,12 @@ pub(super) fn parse_file(
 
 fn parse_text(session: &mut Session<'_>, path: &Path, file: FileId) -> Option<Parsed> {
     let text: Arc<str> = session.text(file);
-    match yaml::parse(&text, file, &mut session.budget) {
+    let mut problems = Vec::new();
+    let documents = yaml::parse(&text, file, &mut session.budget, &mut problems);
+    for problem in problems {
+        session.report(problem);
+    }
+    match documents {
         Ok(documents) => Some(Parsed { path: path.to_owned(), documents }),
         Err(diagnostic) => {
             session.report(*diagnostic);
