@@ -28,6 +28,9 @@ use super::template::{self, Outcome, TemplateError};
 /// How many bytes the values of variables may add to one file.
 pub const MAX_GROWTH: usize = 16 << 20;
 
+/// How many problems of one file are told: each may take as long as the file is.
+const MAX_ERRORS: usize = 20;
+
 /// Looks up a variable.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -87,6 +90,24 @@ pub fn parse(text: &str, known: Lookup<'_>, earlier: Lookup<'_>) -> Result<Parse
         parser.statement()?;
     }
     Ok(parser.parsed)
+}
+
+/// Reads a file in the dialect of `.env` as [`parse`] does, but goes on behind a line that cannot
+/// be read: what the others assign, and every problem.
+pub fn parse_all(text: &str, known: Lookup<'_>, earlier: Lookup<'_>) -> (Parsed, Vec<DotenvError>) {
+    let parsed = Parsed::default();
+    let mut parser = Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0 };
+    let mut errors = Vec::new();
+    while errors.len() < MAX_ERRORS && parser.find_statement() {
+        if let Err(error) = parser.statement() {
+            parser.at = parser.at.max(error.at.end);
+            if !text[..parser.at].ends_with('\n') {
+                parser.skip_line();
+            }
+            errors.push(error);
+        }
+    }
+    (parser.parsed, errors)
 }
 
 /// Reads a file in the raw dialect: no quotes, no variables, no comments behind values.

@@ -9,7 +9,7 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 use super::Variable;
 use super::compose::Scope;
 use super::cursor::Cursor;
-use super::dotenv::{self, Parsed};
+use super::dotenv::{self, DotenvError, Parsed};
 use super::merge::entry;
 use super::node::{Entry, Map, Node, Value, VariableSource};
 use super::normalize::from_environment;
@@ -36,8 +36,8 @@ fn read(
     dialect: Dialect,
     lookup: &Lookup<'_>,
     assigned: &mut Map,
-) -> Result<(), Box<Diagnostic>> {
-    let problem = |message: String| Box::new(Diagnostic::error(Code::EnvFile, message));
+) -> Result<(), Vec<Diagnostic>> {
+    let problem = |message: String| vec![Diagnostic::error(Code::EnvFile, message)];
     let file = session.read(path).map_err(|error| {
         problem(format!("cannot read env file `{}`: {}", session.display(path), error.reason()))
     })?;
@@ -46,7 +46,7 @@ fn read(
     if !session.afford((lines, text.len()), Span::new(file, 0, 0)) {
         return Err(problem("the env files are larger than Ketch reads".to_owned()));
     }
-    let parsed = parse(session, (file, dialect), lookup, assigned)?;
+    let (parsed, errors) = parse(session, (file, dialect), lookup, assigned);
     for unset in &parsed.unset {
         session.unset(&unset.name, Span::new(file, unset.at.start, unset.at.end));
     }
@@ -55,7 +55,11 @@ fn read(
         let span = Span::new(file, assignment.at.start, assignment.at.end);
         assigned.insert(name.clone(), entry(Node::string(&assignment.value, span)));
     }
-    Ok(())
+    let problem = |error: DotenvError| {
+        let span = Span::new(file, error.at.start, error.at.end);
+        Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line")
+    };
+    if errors.is_empty() { Ok(()) } else { Err(errors.into_iter().map(problem).collect()) }
 }
 
 /// Parses an env file: once, if nothing that it says depends on who reads it.
@@ -64,9 +68,9 @@ fn parse(
     (file, dialect): (FileId, Dialect),
     lookup: &Lookup<'_>,
     assigned: &Map,
-) -> Result<Rc<Parsed>, Box<Diagnostic>> {
+) -> (Rc<Parsed>, Vec<DotenvError>) {
     if let Some(parsed) = session.env_files.get(&(file, dialect)) {
-        return Ok(parsed.clone());
+        return (parsed.clone(), Vec::new());
     }
     let text = session.text(file);
     let depends = Cell::new(false);
@@ -75,18 +79,18 @@ fn parse(
         (lookup.first)(name)
     };
     let earlier = |name: &str| assigned.get(name).and_then(text_of);
-    let parsed = match dialect {
-        Dialect::Dotenv => dotenv::parse(&text, &known, &earlier),
-        Dialect::Raw => dotenv::parse_raw(&text, &known),
+    let (parsed, errors) = match dialect {
+        Dialect::Dotenv => dotenv::parse_all(&text, &known, &earlier),
+        Dialect::Raw => match dotenv::parse_raw(&text, &known) {
+            Ok(parsed) => (parsed, Vec::new()),
+            Err(error) => (Parsed::default(), vec![error]),
+        },
     };
-    let parsed = parsed.map(Rc::new).map_err(|error| {
-        let span = Span::new(file, error.at.start, error.at.end);
-        Box::new(Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line"))
-    })?;
-    if !depends.get() {
+    let parsed = Rc::new(parsed);
+    if !depends.get() && errors.is_empty() {
         session.env_files.insert((file, dialect), parsed.clone());
     }
-    Ok(parsed)
+    (parsed, errors)
 }
 
 /// The text of an entry, to keep.
@@ -101,8 +105,11 @@ pub(super) fn project(session: &mut Session<'_>, files: &[String], variables: &m
         let known = variables.clone();
         let lookup = Lookup { first: &|name: &str| known.lookup(name) };
         let path = session.request.cwd.join(file);
-        if let Err(diagnostic) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
-            session.report(*diagnostic);
+        if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
+            session.lacks_variables = true;
+            for problem in problems {
+                session.report(problem);
+            }
         }
     }
     add_all(variables, assigned);
@@ -141,8 +148,10 @@ pub(super) fn include(
     let mut assigned = Map::new();
     for (path, span) in paths {
         let lookup = Lookup { first: &|name: &str| scope.variables.lookup(name) };
-        if let Err(diagnostic) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
-            session.report(named(*diagnostic, span));
+        if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
+            for problem in problems {
+                session.report(named(problem, span));
+            }
             return None;
         }
     }
@@ -195,9 +204,9 @@ pub(super) fn service(
             |files| if let Value::Seq(items) = files.node.value { Some(items) } else { None },
         );
     for file in files.unwrap_or_default() {
-        if let Err(diagnostic) = env_file(session, &file, &Lookup { first: &known }, &mut assigned)
-        {
-            session.report_at(*diagnostic, &file, cursor);
+        let outcome = env_file(session, &file, &Lookup { first: &known }, &mut assigned);
+        for problem in outcome.err().into_iter().flatten() {
+            session.report_at(problem, &file, cursor);
         }
     }
     let Some(map) = service.as_map_mut() else { return };
@@ -236,7 +245,7 @@ fn env_file(
     file: &Node,
     lookup: &Lookup<'_>,
     assigned: &mut Map,
-) -> Result<(), Box<Diagnostic>> {
+) -> Result<(), Vec<Diagnostic>> {
     let path = file.get("path");
     let written = path.and_then(Node::as_str).unwrap_or_default();
     let span = path.map_or(file.span, |node| node.span);
@@ -251,20 +260,20 @@ fn env_file(
         Some("raw") => Dialect::Raw,
         Some(other) => {
             let format = file.get("format").map_or(span, |node| node.span);
-            return Err(Box::new(
+            return Err(vec![
                 Diagnostic::error(Code::EnvFile, format!("env files have no format `{other}`"))
                     .at(format, "unknown format")
                     .hint("leave `format` out, or use `raw`"),
-            ));
+            ]);
         }
     };
-    read(session, &place, dialect, lookup, assigned).map_err(|diagnostic| {
-        let diagnostic = named(*diagnostic, Some(span));
-        Box::new(if session.source.kind(&place).is_err() {
-            diagnostic.hint("create it, or add `required: false`")
-        } else {
-            diagnostic
-        })
+    read(session, &place, dialect, lookup, assigned).map_err(|problems| {
+        let is_missing = session.source.kind(&place).is_err();
+        let named = |problem| match named(problem, Some(span)) {
+            problem if is_missing => problem.hint("create it, or add `required: false`"),
+            problem => problem,
+        };
+        problems.into_iter().map(named).collect()
     })
 }
 
@@ -278,10 +287,10 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
         let none = |_: &str| None;
         let outcome =
             read(session, &path, Dialect::Dotenv, &Lookup { first: &none }, &mut assigned);
-        if let Err(mut diagnostic) = outcome {
-            diagnostic.code = Code::LabelFile;
-            diagnostic.message = diagnostic.message.replace("env file", "label file");
-            session.report_at(named(*diagnostic, Some(file.span)), &file, cursor);
+        for mut problem in outcome.err().into_iter().flatten() {
+            problem.code = Code::LabelFile;
+            problem.message = problem.message.replace("env file", "label file");
+            session.report_at(named(problem, Some(file.span)), &file, cursor);
         }
     }
     if assigned.is_empty() {

@@ -93,13 +93,17 @@ impl Interpolation<'_, '_> {
     fn fail(&mut self, node: &Node, cursor: &Cursor<'_>, error: &TemplateError) {
         let text = node.as_str().unwrap_or_default();
         let diagnostic = match error {
-            TemplateError::Invalid { at } => Diagnostic::error(
-                Code::Interpolation,
-                format!("invalid `${{…}}` expression in `{cursor}`"),
-            )
-            .at(self.place(node, text, at), "cannot be read as a variable")
-            .hint("write `$$` for a dollar sign"),
+            TemplateError::Invalid { at } => {
+                let fault = template::fault(text, at.start);
+                let message = format!("`${{` in `{cursor}` {}", fault.message);
+                Diagnostic::error(Code::Interpolation, message)
+                    .at(self.place(node, text, &fault.at), fault.label)
+                    .hint(fault.hint)
+            }
             TemplateError::Required { variable, reason, at } => {
+                if self.session.lacks_variables {
+                    return self.session.taint(cursor);
+                }
                 let mut message = format!("required variable `{variable}` is missing a value");
                 if !reason.is_empty() {
                     message = format!("{message}: {reason}");

@@ -14,7 +14,8 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 use super::cursor::Cursor;
 use super::dotenv::Parsed;
 use super::environment::Dialect;
-use super::node::{Node, Step};
+use super::node::{Node, Step, VariableSource};
+use super::source::reason;
 use super::yaml::Budget;
 use super::{Phases, Report, Request, Source};
 
@@ -28,6 +29,13 @@ pub(super) struct Session<'a> {
     pub(super) report: Report,
     pub(super) budget: Budget,
     exhausted: bool,
+    /// Whether a part of the project could not be read: what is missing may be defined there.
+    pub(super) incomplete: bool,
+    /// Whether variables could not be read: what is not set may be set there.
+    pub(super) lacks_variables: bool,
+    /// Names that stand at the top although nothing there is called so: whatever they were meant to
+    /// define is not reported as missing.
+    pub(super) misplaced: BTreeSet<String>,
     /// Hashes of what was reported already.
     reported: HashSet<u64>,
     /// Files that were read already.
@@ -45,24 +53,15 @@ pub(super) struct Session<'a> {
 pub(super) enum ReadError {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("is not UTF-8 text (byte {at})")]
+    #[error("it is not UTF-8 text (byte {at})")]
     Encoding { at: usize, file: FileId },
 }
 
 impl ReadError {
-    /// What the operating system says, without its error number.
+    /// Why, in a few words.
     pub(super) fn reason(&self) -> String {
         match self {
-            Self::Io(error) => match error.kind() {
-                io::ErrorKind::NotFound => "there is no such file".to_owned(),
-                io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                _ => {
-                    // "too many levels of symbolic links" and the like say enough.
-                    let text = error.to_string();
-                    text.split(" (os error").next().unwrap_or_default().to_lowercase()
-                }
-            },
+            Self::Io(error) => reason(error),
             Self::Encoding { .. } => self.to_string(),
         }
     }
@@ -76,6 +75,9 @@ impl<'a> Session<'a> {
             report: Report::default(),
             budget: Budget::default(),
             exhausted: false,
+            incomplete: false,
+            lacks_variables: false,
+            misplaced: BTreeSet::new(),
             reported: HashSet::new(),
             files: foldhash::HashMap::default(),
             env_files: foldhash::HashMap::default(),
@@ -136,6 +138,9 @@ impl<'a> Session<'a> {
     /// Reports a problem with a value: adds how it got there, and remembers the service.
     pub(super) fn report_at(&mut self, diagnostic: Diagnostic, node: &Node, cursor: &Cursor<'_>) {
         self.taint(cursor);
+        if self.lacks_variables && is_blanked(node) {
+            return;
+        }
         let diagnostic = Self::with_trail(diagnostic, node);
         self.report(diagnostic);
     }
@@ -147,15 +152,11 @@ impl<'a> Session<'a> {
             Step::Extended { span } => diagnostic.at(*span, "inherited through this"),
             Step::Included { span } => diagnostic.at(*span, "included here"),
             Step::Variable { name, from } => match from {
-                super::node::VariableSource::File(span) => {
-                    diagnostic.at(*span, format!("`{name}` is set here"))
-                }
-                super::node::VariableSource::Process => {
+                VariableSource::File(span) => diagnostic.at(*span, format!("`{name}` is set here")),
+                VariableSource::Process => {
                     diagnostic.note(format!("`{name}` comes from the environment"))
                 }
-                super::node::VariableSource::Unset => {
-                    diagnostic.note(format!("`{name}` is not set"))
-                }
+                VariableSource::Unset => diagnostic.note(format!("`{name}` is not set")),
                 _ => diagnostic,
             },
             Step::Default { rule } => diagnostic.note(format!("the value is implied: {rule}")),
@@ -179,6 +180,9 @@ impl<'a> Session<'a> {
 
     /// Says once for each variable that it is not set.
     pub(super) fn report_unset(&mut self) {
+        if self.lacks_variables {
+            return;
+        }
         for (name, places) in std::mem::take(&mut self.unset) {
             let message = format!("the variable `{name}` is not set; a blank string is used");
             let mut diagnostic =
@@ -201,6 +205,13 @@ impl<'a> Session<'a> {
         let file = self.keep(name, bytes)?;
         self.files.insert(path.to_owned(), file);
         Ok(file)
+    }
+
+    /// The first line of a file that was read; nothing for standard input.
+    pub(super) fn first_line(&self, path: &Path) -> Option<Span> {
+        let file = *self.files.get(path)?;
+        let text = &self.report.sources.get(file).text;
+        Some(Span::new(file, 0, text.lines().next().map_or(0, str::len)))
     }
 
     /// Reads standard input and keeps it for messages.
@@ -246,6 +257,12 @@ impl<'a> Session<'a> {
         }
         self.report(diagnostic);
     }
+}
+
+/// Whether a variable that is not set left its mark on a value.
+fn is_blanked(node: &Node) -> bool {
+    let unset = |step: &Step| matches!(step, Step::Variable { from: VariableSource::Unset, .. });
+    node.trail.iter().any(unset)
 }
 
 /// Bytes to text: UTF-8, or UTF-16 with a byte order mark. On failure, the text as far as it can

@@ -19,12 +19,14 @@
 //!
 //! Not here: type casts, paths, and how a warning reads.
 
+mod fault;
 mod scan;
 
 use std::ops::Range;
 
 use thiserror::Error;
 
+pub use fault::{Fault, fault};
 use scan::{Kind, Operation, Scanner, Token};
 
 /// How many bytes the values of variables may add to one text.
