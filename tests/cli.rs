@@ -48,6 +48,20 @@ fn config_lists_one_name_a_line() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_told_in_words() {
+    let dir = folder(&[("compose.yaml", WEB)]);
+    for (path, reason) in [
+        ("gone/out", "there is no such folder\nhint: create the folder first\n"),
+        (".", "it is a directory\n"),
+        ("/dev/full", "no space left on device\n"),
+    ] {
+        let output = ketch(dir.path(), &format!("config -o {path}")).output();
+        let (_, said) = output.stderr.split_once("`: ").unwrap();
+        assert_eq!((output.code, said), (1, reason), "{path}");
+    }
+}
+
+#[test]
 fn config_shows_the_services_named_and_what_they_need() {
     let text = shop_says("config cache");
     assert!(text.contains("\n  cache:\n") && !text.contains("\n  web:\n"), "{text}");

@@ -38,8 +38,10 @@ pub(super) fn include(session: &mut Session<'_>, document: &mut Node, scope: &Sc
         return;
     };
     for entry in &entries {
-        if let Some(imported) = load(session, entry, scope) {
-            import(session, document, imported, entry);
+        match load(session, entry, scope) {
+            Some(imported) => import(session, document, imported, entry),
+            // What refers to the resources in it is not wrong as well.
+            None => session.incomplete = true,
         }
     }
 }

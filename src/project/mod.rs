@@ -185,7 +185,9 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     for path in &found.files {
         files.push(compose::parse_file(session, path, None));
     }
-    let files: Vec<_> = files.into_iter().collect::<Option<_>>()?;
+    // What the others hold is checked, as far as it does not depend on the missing ones.
+    session.incomplete |= files.iter().any(Option::is_none);
+    let files: Vec<_> = files.into_iter().flatten().collect();
     let name = discover::project_name(session, &found, &files)?;
     found.variables.set("COMPOSE_PROJECT_NAME", &name, VariableSource::Ketch);
     let base = Base { prefix: found.dir.to_string_lossy().into_owned(), dir: found.dir.clone() };
@@ -223,7 +225,7 @@ fn finish(
 ) -> Option<Loaded> {
     lower::finish(session, &mut tree);
     let mut enabled = select::enabled(&tree, &found.profiles);
-    if session.phases().check_consistency {
+    if session.phases().check_consistency && !session.incomplete {
         consistency::check(session, &mut tree, &enabled);
     }
     let request = session.request;
@@ -312,8 +314,10 @@ fn report_empty(session: &mut Session<'_>, found: &Found) {
     }
     let names: Vec<String> =
         found.files.iter().map(|file| format!("`{}`", session.display(file))).collect();
-    session.report(
-        Diagnostic::error(Code::EmptyProject, format!("{} defines nothing", names.join(", ")))
-            .hint("begin with `services:`"),
+    let places = found.files.iter().filter_map(|file| session.first_line(file));
+    let diagnostic = places.fold(
+        Diagnostic::error(Code::EmptyProject, format!("{} defines nothing", names.join(", "))),
+        |diagnostic, place| diagnostic.at(place, "no service, and nothing else"),
     );
+    session.report(diagnostic.hint("begin with `services:`"));
 }
