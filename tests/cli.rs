@@ -245,3 +245,100 @@ fn colour_only_where_it_is_asked_for() {
     assert!(!ketch(dir.path(), "check").output().stderr.contains('\u{1b}'));
     assert!(ketch(dir.path(), "--ansi always check").output().stderr.contains('\u{1b}'));
 }
+
+/// What `explain` says to paths of a project that uses every way to compose one.
+fn explained(paths: &[&str]) -> String {
+    let dir = folder(&[
+        (
+            "compose.yaml",
+            "include: [{path: sub/compose.yaml, env_file: sub/vars.env}]\n\
+             services:\n  web:\n    extends: {file: base.yaml, service: base}\n    \
+             image: nginx:${TAG:-1}\n    env_file: [web.env]\n    \
+             environment: {LEVEL: \"${LEVEL}\"}\n    ports: [\"${PORT}:80\"]\n",
+        ),
+        ("compose.override.yaml", "services:\n  web:\n    environment: [LEVEL=x]\n"),
+        (
+            "base.yaml",
+            "services:\n  base:\n    extends: root\n    image: base\n  root:\n    \
+             environment: {ROOT: \"${LEVEL}\"}\n",
+        ),
+        ("sub/compose.yaml", "services:\n  api:\n    image: api:${APIV}\n"),
+        ("sub/vars.env", "APIV=7\n"),
+        (".env", "LEVEL=debug\nPORT=8080\n"),
+        ("web.env", "A=1\nLEVEL=z\n"),
+    ]);
+    let said = |path: &&str| {
+        let output = ketch(dir.path(), "explain").arguments(&[path]).output();
+        output.stdout + &output.stderr
+    };
+    paths.iter().map(said).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn explain_tells_every_way_that_a_value_went() {
+    insta::assert_snapshot!(explained(&[
+        "services.web.image",
+        "services.web.environment.LEVEL",
+        "services.web.environment.ROOT",
+        "services.web.ports[0].published",
+        "services.api.image",
+        "services.api.networks",
+    ]), @r##"
+    services.web.image = "nginx:1"
+
+      compose.yaml:5:12   image: nginx:${TAG:-1}
+        ${TAG} is not set, so the default in the expression counts
+      replaces "base", from base.yaml:4   image: base
+        comes in through `extends`, from compose.yaml:4   extends: {file: base.yaml, service: base}
+
+    services.web.environment.LEVEL = "x"
+
+      compose.override.yaml:3:19   environment: [LEVEL=x]
+      replaces "LEVEL=debug", from compose.yaml:7   environment: {LEVEL: "${LEVEL}"}
+        ${LEVEL} is "debug", from .env:1   LEVEL=debug
+      replaces "z", from web.env:2   LEVEL=z
+        comes in through `env_file`, from compose.yaml:6   env_file: [web.env]
+
+    services.web.environment.ROOT = "debug"
+
+      base.yaml:6:19   environment: {ROOT: "${LEVEL}"}
+        ${LEVEL} is "debug", from .env:1   LEVEL=debug
+        comes in through `extends`, from base.yaml:3   extends: root
+        comes in through `extends`, from compose.yaml:4   extends: {file: base.yaml, service: base}
+
+    services.web.ports.0.published = "8080"
+
+      compose.yaml:8:13   ports: ["${PORT}:80"]
+        ${PORT} is "8080", from .env:2   PORT=8080
+
+    services.api.image = "api:7"
+
+      sub/compose.yaml:3:12   image: api:${APIV}
+        ${APIV} is set, from sub/vars.env:1   APIV=7
+        comes in through `include`, from compose.yaml:1   include: [{path: sub/compose.yaml, env_file: sub/vars.env}]
+
+    services.api.networks =
+      default: null   # services without networks use the default one
+
+      is not written in any file: services without networks use the default one
+    "##);
+}
+
+#[test]
+fn explain_leads_to_what_was_meant() {
+    insta::assert_snapshot!(explained(&[
+        "web.image", "services.wbe", "services.web.env_file", ".services.web.restart",
+    ]), @r##"
+    error: the project has no `web`
+    hint: write `services.web.image`
+
+    error: `services` has no `wbe`
+    hint: `services.web` exists
+
+    error: `services.web` has no `env_file`
+    hint: what it brings is in `environment`, and that says so
+
+    error: `services.web` has no `restart`
+    hint: it has `environment`, `image`, `ports`, `networks`
+    "##);
+}

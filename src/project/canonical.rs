@@ -76,8 +76,7 @@ fn lengthen(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> 
     };
     match outcome {
         Err(problems) if session.phases().interpolate => {
-            for Problem { diagnostic, mut item } in problems {
-                item.trail.splice(..0, node.trail.clone());
+            for Problem { diagnostic, item } in problems {
                 session.report_at(diagnostic, &item, cursor);
             }
             false
@@ -96,9 +95,8 @@ struct Problem {
 type Outcome = Result<(), Vec<Problem>>;
 
 /// The problem of a value as a whole.
-fn whole(diagnostic: Diagnostic) -> Vec<Problem> {
-    let place = diagnostic.labels[0].span;
-    vec![Problem { diagnostic, item: nothing(place) }]
+fn whole(diagnostic: Diagnostic, node: &Node) -> Vec<Problem> {
+    vec![Problem { diagnostic, item: node.clone() }]
 }
 
 /// What was made of a list, if all of its items could be read.
@@ -201,7 +199,8 @@ fn text(value: &str) -> Value {
 
 fn mount(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
     let Value::Str(written) = &node.value else { return Ok(()) };
-    let mount = short::volume(written).map_err(|error| whole(short_error(&error, node, cursor)))?;
+    let mount =
+        short::volume(written).map_err(|error| whole(short_error(&error, node, cursor), node))?;
     let kind = match mount.kind {
         MountKind::Bind => "bind",
         MountKind::Volume => "volume",
@@ -243,7 +242,7 @@ fn options(attributes: Vec<(&str, Value)>, span: Span) -> Value {
 fn device(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
     let Value::Str(written) = &node.value else { return Ok(()) };
     let device =
-        short::device(written).map_err(|error| whole(short_error(&error, node, cursor)))?;
+        short::device(written).map_err(|error| whole(short_error(&error, node, cursor), node))?;
     long_form(
         node,
         vec![
@@ -349,6 +348,7 @@ fn external(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> 
                 .at(name.node.span, "one name")
                 .at(own.node.span, "another name")
                 .hint("keep only `name`"),
+            &own.node,
         )),
     }
 }

@@ -232,6 +232,23 @@ pub(super) fn project_name(
     Some(name)
 }
 
+/// Whether a text in a file gives a project this name.
+pub(super) fn is_name(text: &str, name: &str) -> bool {
+    normal_name(text) == name
+}
+
+/// What gives the project its name if its files do not.
+pub(super) fn name_rule(session: &Session<'_>, found: &Found) -> &'static str {
+    let is_set = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+    if is_set(session.request.project_name.as_deref()) {
+        "`--project-name` gives it"
+    } else if is_set(found.variables.get("COMPOSE_PROJECT_NAME")) {
+        "`COMPOSE_PROJECT_NAME` gives it"
+    } else {
+        "the folder of the project gives it"
+    }
+}
+
 fn check_name(session: &mut Session<'_>, name: String, found: &Found) -> Option<String> {
     let normal = normal_name(&name);
     if normal == name {

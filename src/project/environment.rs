@@ -10,8 +10,8 @@ use super::Variable;
 use super::compose::Scope;
 use super::cursor::Cursor;
 use super::dotenv::{self, DotenvError, Parsed};
-use super::merge::entry;
-use super::node::{Entry, Map, Node, Value, VariableSource};
+use super::merge::{self, entry};
+use super::node::{Entry, Map, Node, Step, Value, VariableSource};
 use super::normalize::from_environment;
 use super::session::Session;
 use super::source::Kind;
@@ -27,6 +27,8 @@ pub(super) enum Dialect {
 /// What the values of an env file may refer to.
 struct Lookup<'l> {
     first: &'l dyn Fn(&str) -> Option<String>,
+    /// How the variables get into a service, if they do.
+    through: Option<Step>,
 }
 
 /// Reads one env file on top of those before it.
@@ -53,7 +55,9 @@ fn read(
     assigned.reserve(parsed.assignments.len());
     for (name, assignment) in &parsed.assignments {
         let span = Span::new(file, assignment.at.start, assignment.at.end);
-        assigned.insert(name.clone(), entry(Node::string(&assignment.value, span)));
+        let mut node = Node::string(&assignment.value, span);
+        node.trail.extend(lookup.through.clone());
+        assigned.insert(name.clone(), entry(node));
     }
     let problem = |error: DotenvError| {
         let span = Span::new(file, error.at.start, error.at.end);
@@ -103,7 +107,7 @@ pub(super) fn project(session: &mut Session<'_>, files: &[String], variables: &m
     let mut assigned = Map::new();
     for file in files {
         let known = variables.clone();
-        let lookup = Lookup { first: &|name: &str| known.lookup(name) };
+        let lookup = Lookup { first: &|name: &str| known.lookup(name), through: None };
         let path = session.request.cwd.join(file);
         if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
             session.lacks_variables = true;
@@ -147,7 +151,7 @@ pub(super) fn include(
     let mut variables = scope.variables.clone();
     let mut assigned = Map::new();
     for (path, span) in paths {
-        let lookup = Lookup { first: &|name: &str| scope.variables.lookup(name) };
+        let lookup = Lookup { first: &|name: &str| scope.variables.lookup(name), through: None };
         if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
             for problem in problems {
                 session.report(named(problem, span));
@@ -204,7 +208,10 @@ pub(super) fn service(
             |files| if let Value::Seq(items) = files.node.value { Some(items) } else { None },
         );
     for file in files.unwrap_or_default() {
-        let outcome = env_file(session, &file, &Lookup { first: &known }, &mut assigned);
+        let span = file.get("path").map_or(file.span, |path| path.span);
+        let through = Some(Step::File { attribute: "env_file", span });
+        let lookup = Lookup { first: &known, through };
+        let outcome = env_file(session, &file, &lookup, &mut assigned);
         for problem in outcome.err().into_iter().flatten() {
             session.report_at(problem, &file, cursor);
         }
@@ -213,7 +220,7 @@ pub(super) fn service(
     if own.is_empty() && assigned.is_empty() {
         return;
     }
-    assigned.extend(own);
+    overlay(&mut assigned, own);
     let span = first_key(&assigned);
     map.insert("environment".to_owned(), entry(Node::map(assigned, span)));
 }
@@ -221,6 +228,16 @@ pub(super) fn service(
 /// The place of a mapping that stands nowhere as a whole. It must not be empty.
 fn first_key(map: &Map) -> Span {
     map.values().next().map(|entry| entry.key).expect("there is at least one variable")
+}
+
+/// Puts what a service says itself over what its files say.
+fn overlay(files: &mut Map, own: Map) {
+    for (name, mut entry) in own {
+        if let Some(earlier) = files.get(&name) {
+            entry.node = merge::replace(&earlier.node, entry.node);
+        }
+        files.insert(name, entry);
+    }
 }
 
 /// The service's own variables; those without a value take the project's.
@@ -285,8 +302,9 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     for file in files {
         let path = session.request.cwd.join(file.as_str().unwrap_or_default());
         let none = |_: &str| None;
-        let outcome =
-            read(session, &path, Dialect::Dotenv, &Lookup { first: &none }, &mut assigned);
+        let through = Some(Step::File { attribute: "label_file", span: file.span });
+        let lookup = Lookup { first: &none, through };
+        let outcome = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned);
         for mut problem in outcome.err().into_iter().flatten() {
             problem.code = Code::LabelFile;
             problem.message = problem.message.replace("env file", "label file");
@@ -301,7 +319,7 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     if let Some(Entry { node: Node { value: Value::Map(own), .. }, .. }) =
         map.shift_remove("labels")
     {
-        assigned.extend(own);
+        overlay(&mut assigned, own);
     }
     map.insert("labels".to_owned(), entry(Node::map(assigned, span)));
 }

@@ -179,7 +179,7 @@ impl<'s> Extender<'s> {
         }
         let extends = service.get("extends").map_or(service.span, |node| node.span);
         for attribute in base.as_map_mut().into_iter().flat_map(|map| map.values_mut()) {
-            attribute.node.note(Step::Extended { span: extends });
+            attribute.node.record(&Step::Extended { span: extends });
         }
         let top = Cursor::top();
         let services = top.key("services");

@@ -173,7 +173,10 @@ fn import(session: &mut Session<'_>, document: &mut Node, imported: Node, from: 
                     report_conflict(session, &format!("{kind}.{name}"), (&own, &resource), from);
                 }
                 None => {
-                    resource.node.note(Step::Included { span: from.span });
+                    if !session.afford((resource.node.size().0, 0), from.span) {
+                        return;
+                    }
+                    resource.node.record(&Step::Included { span: from.span });
                     target.insert(name, resource);
                 }
             }

@@ -189,6 +189,7 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     session.incomplete |= files.iter().any(Option::is_none);
     let files: Vec<_> = files.into_iter().flatten().collect();
     let name = discover::project_name(session, &found, &files)?;
+    let name_rule = discover::name_rule(session, &found);
     found.variables.set("COMPOSE_PROJECT_NAME", &name, VariableSource::Ketch);
     let base = Base { prefix: found.dir.to_string_lossy().into_owned(), dir: found.dir.clone() };
     let scope = Scope { base, variables: found.variables.clone(), chain: Vec::new() };
@@ -200,11 +201,7 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
         report_empty(session, &found);
     }
     if session.phases().normalize {
-        let named = merge::entry(Node::string(&name, tree.span));
-        if let Some(top) = tree.as_map_mut() {
-            let entry = top.entry("name".to_owned()).or_insert(named);
-            entry.node.value = node::Value::Str(name.clone());
-        }
+        put_name(&mut tree, &name, name_rule);
         let variables = session.phases().interpolate.then_some(&found.variables);
         normalize::normalize(session, &mut tree, &name, variables);
     }
@@ -213,6 +210,19 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     } else {
         let project = Project { name, ..Project::default() };
         Some(Loaded { project, tree, variables: found.variables.into_map() })
+    }
+}
+
+/// Puts the project's name into the tree. Unless the files give it, `rule` says where it is from.
+fn put_name(tree: &mut Node, name: &str, rule: &'static str) {
+    let implied = Node::string(name, tree.span).with(node::Step::Default { rule });
+    let Some(top) = tree.as_map_mut() else { return };
+    let written = top.get_mut("name").map(|entry| &mut entry.node);
+    match written
+        .filter(|node| node.scalar_text().is_some_and(|text| discover::is_name(&text, name)))
+    {
+        Some(node) => node.value = node::Value::Str(name.to_owned()),
+        None => drop(top.insert("name".to_owned(), merge::entry(implied))),
     }
 }
 

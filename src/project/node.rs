@@ -83,6 +83,13 @@ pub enum Step {
         /// Where the entry of `include` stands.
         span: Span,
     },
+    /// It came in with a file that an attribute names.
+    File {
+        /// The attribute, `env_file` or `label_file`.
+        attribute: &'static str,
+        /// Where the file is named.
+        span: Span,
+    },
     /// It was not written anywhere: Compose's rules add it.
     Default {
         /// The rule, in a few words.
@@ -132,6 +139,20 @@ impl Node {
     pub fn note(&mut self, step: Step) {
         self.trail.reserve_exact(1);
         self.trail.push(step);
+    }
+
+    /// Adds a step to the trail of this node and of all that is in it.
+    pub fn record(&mut self, step: &Step) {
+        // No real value goes further; hostile chains must not fill the memory.
+        const LONGEST: usize = 16;
+        if self.trail.len() < LONGEST {
+            self.note(step.clone());
+        }
+        match &mut self.value {
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.record(step)),
+            Value::Map(map) => map.values_mut().for_each(|entry| entry.node.record(step)),
+            _ => {}
+        }
     }
 
     /// The mapping, if it is one.

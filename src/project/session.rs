@@ -151,6 +151,7 @@ impl<'a> Session<'a> {
             Step::Replaced { span, was } => diagnostic.at(*span, format!("replaces {was}")),
             Step::Extended { span } => diagnostic.at(*span, "inherited through this"),
             Step::Included { span } => diagnostic.at(*span, "included here"),
+            Step::File { span, .. } => diagnostic.at(*span, "read through this"),
             Step::Variable { name, from } => match from {
                 VariableSource::File(span) => diagnostic.at(*span, format!("`{name}` is set here")),
                 VariableSource::Process => {
