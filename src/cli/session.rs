@@ -15,7 +15,7 @@ use super::exit::Failure;
 use super::usage::UsageError;
 use crate::diagnostic::Sources;
 use crate::project::{self, Loaded, Report, Request, Source, Variable};
-use crate::ui::diagnostics::{Message, Warnings, draw};
+use crate::ui::diagnostics::{Message, Style, Warnings, draw};
 use crate::ui::{Colour, Screen};
 
 /// One command on one project.
@@ -86,7 +86,8 @@ impl<'a> Session<'a> {
     /// Loads, and tells what is wrong.
     pub(super) fn load(&mut self, request: &Request) -> Result<(Loaded, Sources), Failure> {
         let (loaded, report) = self.inspect(request)?;
-        self.screen.tell(&draw(&report.sources, &report.diagnostics, Warnings::Brief));
+        let style = Style { warnings: Warnings::Brief, width: self.screen.width() };
+        self.screen.tell(&draw(&report.sources, &report.diagnostics, style));
         Ok((loaded.ok_or(Failure::Project)?, report.sources))
     }
 

@@ -120,7 +120,7 @@ fn dependencies(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
                     format!("service `{}` depends on `{name}`, which is not defined", service.name);
                 let diagnostic = Diagnostic::error(Code::UndefinedService, message)
                     .at(entry.key, "no such service");
-                service.report(session, similar(model, name, diagnostic), service.node());
+                service.report(session, similar(model, service, name, diagnostic), service.node());
             }
         }
     }
@@ -137,8 +137,15 @@ fn disabled(from: &str, name: &str, service: &Node) -> Diagnostic {
     ))
 }
 
-fn similar(model: &Model<'_>, name: &str, diagnostic: Diagnostic) -> Diagnostic {
-    match closest(name, model.services.keys().map(String::as_str)) {
+/// Adds which other service may have been meant.
+fn similar(
+    model: &Model<'_>,
+    service: &Service<'_>,
+    name: &str,
+    diagnostic: Diagnostic,
+) -> Diagnostic {
+    let others = model.services.keys().map(String::as_str);
+    match closest(name, others.filter(|other| *other != service.name)) {
         Some(similar) => {
             diagnostic.hint(format!("a service with a similar name exists: `{similar}`"))
         }
@@ -171,7 +178,7 @@ fn network_mode(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
         );
         let diagnostic =
             Diagnostic::error(Code::UndefinedService, message).at(node.span, "no such service");
-        service.report(session, similar(model, name, diagnostic), node);
+        service.report(session, similar(model, service, name, diagnostic), node);
     }
 }
 
@@ -194,6 +201,6 @@ fn contexts(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>,
         );
         let diagnostic =
             Diagnostic::error(Code::UndefinedService, message).at(entry.node.span, problem);
-        service.report(session, similar(model, name, diagnostic), &entry.node);
+        service.report(session, similar(model, service, name, diagnostic), &entry.node);
     }
 }
