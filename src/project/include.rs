@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, closest};
 
 use super::compose::{self, Parsed, Scope};
 use super::environment;
@@ -81,7 +81,10 @@ fn read_entry(session: &mut Session<'_>, entry: &Node) -> Option<Included> {
                 format!("unknown attribute `{key}` in `include`"),
             )
             .at(entry.key, "not part of the Compose specification")
-            .hint("known are `path`, `project_directory` and `env_file`"),
+            .hint(match closest(key, known) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "known are `path`, `project_directory` and `env_file`".to_owned(),
+            }),
         );
         return None;
     }

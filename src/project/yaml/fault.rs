@@ -20,14 +20,19 @@ struct Fault {
     message: String,
     at: Range<usize>,
     label: String,
-    /// Another place that helps to understand.
-    also: Option<(Range<usize>, &'static str)>,
+    /// Other places that help to understand.
+    also: Vec<(Range<usize>, String)>,
     hint: Option<String>,
 }
 
 impl Fault {
     fn new(message: impl Into<String>, at: Range<usize>, label: impl Into<String>) -> Self {
-        Self { message: message.into(), at, label: label.into(), also: None, hint: None }
+        Self { message: message.into(), at, label: label.into(), also: Vec::new(), hint: None }
+    }
+
+    fn also(mut self, at: Range<usize>, label: impl Into<String>) -> Self {
+        self.also.push((at, label.into()));
+        self
     }
 
     fn hint(self, hint: impl Into<String>) -> Self {
@@ -50,7 +55,7 @@ pub(super) fn diagnose(text: &str, file: FileId, error: &ScanError) -> Box<Diagn
     let span = |at: Range<usize>| Span::new(file, at.start, at.end);
     let message = format!("not valid YAML: {}", fault.message);
     let mut diagnostic = Diagnostic::error(code, message).at(span(fault.at), fault.label);
-    if let Some((at, label)) = fault.also {
+    for (at, label) in fault.also {
         diagnostic = diagnostic.at(span(at), label);
     }
     diagnostic.hint = fault.hint;
@@ -174,9 +179,8 @@ fn quotes_and_brackets(text: &str, at: usize, here: &Line<'_>, kind: &ErrorKind)
         && spanned.end > here.start
     {
         let quote = text[spanned.start..].chars().next()?;
-        let mut fault = unclosed_quote(text, spanned.start, quote);
-        fault.also = Some((spanned.end - 1..spanned.end, "this one ends it"));
-        return Some(fault);
+        let end = spanned.end - 1..spanned.end;
+        return Some(unclosed_quote(text, spanned.start, quote).also(end, "this one ends it"));
     }
     let opened = Opened::read(&text[..at]);
     let mark = opened.brackets.last()?;
@@ -190,9 +194,9 @@ fn mismatched(text: &str, at: usize, (open, close): (char, char)) -> Fault {
     let wanted = closing(open);
     let end = at + text[at..].find(close).unwrap_or_default();
     let message = format!("`{open}` is closed by `{close}`");
-    let mut fault = Fault::new(message, end..end + 1, format!("not `{wanted}`"));
-    fault.also = Some((at..at + 1, "opened here"));
-    fault.hint(format!("write `{wanted}` in place of `{close}`"))
+    Fault::new(message, end..end + 1, format!("not `{wanted}`"))
+        .also(at..at + 1, "opened here")
+        .hint(format!("write `{wanted}` in place of `{close}`"))
 }
 
 fn unclosed_quote(text: &str, at: usize, quote: char) -> Fault {
@@ -290,8 +294,8 @@ fn too_deep(lines: &[Line<'_>]) -> Option<Fault> {
         return None;
     }
     let message = format!("`{}` is indented too deep", here.name());
-    let mut fault = Fault::new(message, here.range(), count(here.column()));
-    fault.also = Some((above.range(), "this has a value already"));
+    let fault = Fault::new(message, here.range(), count(here.column()))
+        .also(above.range(), "this has a value already");
     let sibling = lines::enclosing(lines).into_iter().find(|line| line.pair().is_some())?;
     let hint = format!("indent it {}", as_in(here, &sibling));
     Some(fault.hint(format!("{hint}; or indent line {} deeper as well", above.number)))
@@ -310,8 +314,7 @@ fn mixed(lines: &[Line<'_>]) -> Option<Fault> {
         (false, true) => ("a key stands among the items of a list", "no `- ` in front"),
         _ => return None,
     };
-    let mut fault = Fault::new(message, here.range(), label);
-    fault.also = Some((sibling.range(), "unlike this"));
+    let fault = Fault::new(message, here.range(), label).also(sibling.range(), "unlike this");
     Some(fault.hint("write all of them with `- ` in front, or none; or indent it differently"))
 }
 
@@ -329,27 +332,30 @@ fn misfit(lines: &[Line<'_>]) -> Option<Fault> {
     let alike = |line: &Line<'_>| here.is_item() || line.pair().is_some();
     let deeper = around.iter().rev().find(|line| line.indent > here.indent && alike(line));
     let shallower = around.iter().find(|line| line.indent < here.indent);
-    let choices: Vec<String> =
-        deeper.into_iter().chain(shallower).map(|line| as_in(here, line)).collect();
     let message = format!("the indentation of `{}` fits no line above", here.name());
-    let mut fault = Fault::new(message, here.range(), count(here.indent));
-    // Lines of this depth further up mean that the depth is right here and wrong in between.
+    let fault = Fault::new(message, here.range(), count(here.indent));
+    let near = || deeper.into_iter().chain(shallower);
+    let fault =
+        near().fold(fault, |fault, line| fault.also(line.range(), count(depth(here, line))));
+    let choices: Vec<String> = near().map(|line| as_in(here, line)).collect();
+    // Lines of this depth further up mean that this one may be right and those before it wrong.
     let usual = lines.iter().rev().skip(1).any(|line| line.indent == here.indent);
-    let mut hint = format!("indent it {}", choices.join(", or "));
-    if let Some(suspect) = shallower.filter(|_| usual) {
-        fault.also = Some((suspect.range(), "or is this too shallow?"));
-        hint = format!("{hint}; or indent line {} deeper", suspect.number);
-    }
-    Some(fault.hint(hint))
+    let or = if usual { "; or mend the lines above" } else { "" };
+    Some(fault.hint(format!("indent it {}{or}", choices.join(", or "))))
 }
 
 fn count(blanks: usize) -> String {
     if blanks == 1 { "1 blank".to_owned() } else { format!("{blanks} blanks") }
 }
 
+/// How deep `here` has to be to stand beside `line`.
+fn depth(here: &Line<'_>, line: &Line<'_>) -> usize {
+    if here.is_item() { line.indent } else { line.column() }
+}
+
 /// `by 4 blanks, as `image:` in line 3`; dashes go where dashes are.
 fn as_in(here: &Line<'_>, line: &Line<'_>) -> String {
-    let blanks = if here.is_item() { line.indent } else { line.column() };
+    let blanks = depth(here, line);
     let (name, number) = (line.name(), line.number);
     match blanks {
         0 => format!("not at all, as `{name}` in line {number}"),
@@ -445,9 +451,9 @@ mod tests {
         there is no `:` behind `restart` (4:5 a key needs a `:`) write `restart: always`
         `ports:` is indented too deep (4:7 6 blanks; 3:5 this has a value already) indent it by 4 blanks, as `image:` in line 3; or indent line 3 deeper as well
         `ports:` is indented too deep (4:7 6 blanks; 3:5 this has a value already) indent it by 4 blanks, as `image:` in line 3; or indent line 3 deeper as well
-        the indentation of `ports:` fits no line above (4:4 3 blanks) indent it by 4 blanks, as `image:` in line 3, or by 2 blanks, as `web:` in line 2
-        the indentation of `restart:` fits no line above (6:5 4 blanks; 4:3 or is this too shallow?) indent it by 2 blanks, as `networks:` in line 4; or indent line 4 deeper
-        the indentation of `c:` fits no line above (3:4 3 blanks) indent it by 4 blanks, as `b:` in line 2
+        the indentation of `ports:` fits no line above (4:4 3 blanks; 3:5 4 blanks; 2:3 2 blanks) indent it by 4 blanks, as `image:` in line 3, or by 2 blanks, as `web:` in line 2
+        the indentation of `restart:` fits no line above (6:5 4 blanks; 4:3 2 blanks) indent it by 2 blanks, as `networks:` in line 4; or mend the lines above
+        the indentation of `c:` fits no line above (3:4 3 blanks; 2:5 4 blanks) indent it by 4 blanks, as `b:` in line 2
         a key stands among the items of a list (6:7 no `- ` in front; 5:9 unlike this) write all of them with `- ` in front, or none; or indent it differently
         an item of a list stands among the keys of a mapping (6:9 an item; 5:7 unlike this) write all of them with `- ` in front, or none; or indent it differently
         there is no blank behind `-` (6:7 not read as an item) write `- "81"`
