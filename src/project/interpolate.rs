@@ -76,13 +76,7 @@ impl Interpolation<'_, '_> {
             };
             node.trail.push(Step::Variable { name: used.name.clone(), from });
         }
-        if !self.session.budget.spend(expanded.text.len()) {
-            let diagnostic = Diagnostic::error(
-                Code::TooLarge,
-                "the values of variables are larger than Ketch reads",
-            )
-            .at(node.span, "the limit is reached here");
-            self.session.report(diagnostic);
+        if !self.session.afford((1, expanded.text.len()), node.span) {
             return false;
         }
         node.value = Value::Str(expanded.text);
@@ -106,6 +100,10 @@ impl Interpolation<'_, '_> {
                 Diagnostic::error(Code::RequiredVariable, message)
                     .at(self.place(node, text, at), "required here")
                     .hint(format!("set `{variable}` in the environment or in an env file"))
+            }
+            TemplateError::TooDeep { at } => {
+                Diagnostic::error(Code::TooLarge, format!("`{cursor}`: {error}"))
+                    .at(self.place(node, text, at), "one too many")
             }
             TemplateError::TooLarge => Diagnostic::error(
                 Code::TooLarge,
@@ -136,7 +134,7 @@ impl Interpolation<'_, '_> {
         let (value, wanted) = match cast {
             Cast::Text => return true,
             Cast::Int => (text.parse().ok().map(Value::Int), "a whole number"),
-            Cast::Float => (text.parse().ok().map(Value::Float), "a number"),
+            Cast::Float => (float(text).map(Value::Float), "a number"),
             Cast::Bool => match self.boolean(node, text) {
                 Some(value) => (Some(Value::Bool(value)), ""),
                 None => (None, "`true` or `false`"),
@@ -156,6 +154,13 @@ impl Interpolation<'_, '_> {
     fn boolean(&mut self, node: &Node, text: &str) -> Option<bool> {
         boolean(self.session, node.span, text)
     }
+}
+
+/// Text as a number; one that is too large is none.
+fn float(text: &str) -> Option<f64> {
+    let value: f64 = text.parse().ok()?;
+    let digits = text.contains(|c: char| c.is_ascii_digit());
+    (value.is_finite() || !digits).then_some(value)
 }
 
 /// Text as a boolean: those of YAML 1.1, with a warning.

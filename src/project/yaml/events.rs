@@ -8,7 +8,7 @@ use granit_parser::{
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
-use super::{Budget, too_large};
+use super::{Budget, too_deep, too_large};
 
 /// A document before resolution. Nodes refer to each other by index.
 #[derive(Debug, Default)]
@@ -162,13 +162,15 @@ impl<'a> Reader<'a> {
         let at = error.marker().byte_offset().unwrap_or(0).min(self.text.len());
         let width =
             self.text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        let place = Span::new(self.file, at, at + width);
         let message = error.info();
         let code = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => return too_deep(place),
             ErrorKind::UnknownAnchor => Code::Alias,
             _ => Code::Syntax,
         };
-        let diagnostic = Diagnostic::error(code, format!("not valid YAML: {message}"))
-            .at(Span::new(self.file, at, at + width), "here");
+        let diagnostic =
+            Diagnostic::error(code, format!("not valid YAML: {message}")).at(place, "here");
         Box::new(match remedy(&message) {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,
