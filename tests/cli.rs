@@ -231,3 +231,12 @@ fn colour_only_where_it_is_asked_for() {
     assert!(!ketch(dir.path(), "check").output().stderr.contains('\u{1b}'));
     assert!(ketch(dir.path(), "--ansi always check").output().stderr.contains('\u{1b}'));
 }
+
+#[test]
+fn drives_stay_as_they_are_on_this_system() {
+    // Docker Compose heeds the variable where the system itself knows drives: on Windows only.
+    let text = format!("{WEB}    volumes: ['C:\\a:/b']\n");
+    let dir = folder(&[("compose.yaml", &text)]);
+    let run = ketch(dir.path(), "config").env("COMPOSE_CONVERT_WINDOWS_PATHS", "1").output();
+    assert!(run.stdout.contains("source: C:\\a\n"), "{run:?}");
+}
