@@ -8,5 +8,6 @@ mod binary;
 mod cli;
 mod corpus;
 mod fuzz;
+mod hostile;
 mod load;
 mod tidy;

@@ -67,6 +67,10 @@ fn parse_text(session: &mut Session<'_>, path: &Path, file: FileId) -> Option<Pa
     match documents {
         Ok(documents) => Some(Parsed { path: path.to_owned(), documents }),
         Err(diagnostic) => {
+            // Whatever is read next would hit the same limit.
+            if diagnostic.code == Code::TooLarge {
+                session.exhaust();
+            }
             session.report(*diagnostic);
             None
         }

@@ -13,7 +13,6 @@ use super::include::is_remote;
 use super::node::{Node, VariableSource};
 use super::session::Session;
 use super::short;
-use super::source::Kind;
 use super::template;
 use super::variables::Variables;
 
@@ -103,7 +102,7 @@ fn read_env_files(session: &mut Session<'_>, dir: &Path, variables: &mut Variabl
         return Some(());
     }
     let file = dir.join(".env");
-    if matches!(session.source.kind(&file), Ok(Kind::File)) {
+    if environment::has_default(session, &file) {
         environment::project(session, &[file.to_string_lossy().into_owned()], variables);
     }
     Some(())

@@ -327,9 +327,9 @@ impl<'a> Parser<'a> {
         };
         let expanded = template::expand(value, &lookup).map_err(|error| DotenvError {
             at: match &error {
-                TemplateError::Invalid { at } | TemplateError::Required { at, .. } => {
-                    locate(at.clone())
-                }
+                TemplateError::Invalid { at }
+                | TemplateError::TooDeep { at }
+                | TemplateError::Required { at, .. } => locate(at.clone()),
                 TemplateError::TooLarge => place.clone(),
             },
             message: error.to_string(),

@@ -1,6 +1,7 @@
 //! Env files and label files, and what their variables end up in.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -39,14 +40,21 @@ fn read(
     lookup: &Lookup<'_>,
     assigned: &mut Map,
 ) -> Result<(), Vec<Diagnostic>> {
-    let problem = |message: String| vec![Diagnostic::error(Code::EnvFile, message)];
-    let file = session.read(path).map_err(|error| {
-        problem(format!("cannot read env file `{}`: {}", session.display(path), error.reason()))
-    })?;
+    let problem = |message: String| Diagnostic::error(Code::EnvFile, message);
+    let file =
+        session.read(path).map_err(|error| {
+            let reason = error.reason();
+            vec![error.show(problem(format!(
+                "cannot read env file `{}`: {reason}",
+                session.display(path)
+            )))]
+        })?;
     let text = session.text(file);
     let lines = text.bytes().filter(|byte| *byte == b'\n').count();
-    if !session.afford((lines, text.len()), Span::new(file, 0, 0)) {
-        return Err(problem("the env files are larger than Ketch reads".to_owned()));
+    if !session.budget.spend_many(lines, text.len()) {
+        session.exhaust();
+        let message = "the env files hold more than Ketch reads".to_owned();
+        return Err(vec![problem(message).at(Span::new(file, 0, 0), "the limit is reached here")]);
     }
     let (parsed, errors) = parse(session, (file, dialect), lookup, assigned);
     for unset in &parsed.unset {
@@ -129,6 +137,15 @@ fn add_all(variables: &mut Variables, assigned: Map) {
     }
 }
 
+/// Whether there is a `.env` to read. A folder of that name is none; anything else that cannot be
+/// read is reported rather than passed over.
+pub(super) fn has_default(session: &Session<'_>, file: &Path) -> bool {
+    match session.source.kind(file) {
+        Ok(kind) => kind != Kind::Directory,
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
 /// The variables of an included project: those of the including one, and of its own env files.
 pub(super) fn include(
     session: &mut Session<'_>,
@@ -137,7 +154,7 @@ pub(super) fn include(
     scope: &Scope,
 ) -> Option<Variables> {
     let default = dir.join(".env");
-    let has_default = matches!(session.source.kind(&default), Ok(Kind::File));
+    let has_default = matches!(session.source.kind(&default), Ok(Kind::File | Kind::Other));
     let paths = if !env_files.is_empty() {
         env_files
             .iter()

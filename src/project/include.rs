@@ -14,6 +14,9 @@ use super::node::{Entry, Map, Node, Step, Value};
 use super::session::Session;
 use super::source::Kind;
 
+/// As how many values an entry counts against the size of the project.
+const ENTRY: usize = 20;
+
 /// How deep files may include each other.
 const MAX_CHAIN: usize = 64;
 
@@ -38,6 +41,10 @@ pub(super) fn include(session: &mut Session<'_>, document: &mut Node, scope: &Sc
         return;
     };
     for entry in &entries {
+        // Files that include others twice are many soon, however little they hold.
+        if session.is_exhausted() || !session.afford((ENTRY, 0), entry.span) {
+            return;
+        }
         match load(session, entry, scope) {
             Some(imported) => import(session, document, imported, entry),
             // What refers to the resources in it is not wrong as well.

@@ -77,13 +77,7 @@ impl Interpolation<'_, '_> {
             };
             node.trail.push(Step::Variable { name: used.name.clone(), from });
         }
-        if !self.session.budget.spend(expanded.text.len()) {
-            let diagnostic = Diagnostic::error(
-                Code::TooLarge,
-                "the values of variables are larger than Ketch reads",
-            )
-            .at(node.span, "the limit is reached here");
-            self.session.report(diagnostic);
+        if !self.session.afford((1, expanded.text.len()), node.span) {
             return false;
         }
         node.value = Value::Str(expanded.text);
@@ -111,6 +105,10 @@ impl Interpolation<'_, '_> {
                 Diagnostic::error(Code::RequiredVariable, message)
                     .at(self.place(node, text, at), "required here")
                     .hint(format!("set `{variable}` in the environment or in an env file"))
+            }
+            TemplateError::TooDeep { at } => {
+                Diagnostic::error(Code::TooLarge, format!("`{cursor}`: {error}"))
+                    .at(self.place(node, text, at), "one too many")
             }
             TemplateError::TooLarge => Diagnostic::error(
                 Code::TooLarge,
@@ -141,7 +139,7 @@ impl Interpolation<'_, '_> {
         let (value, wanted) = match cast {
             Cast::Text => return true,
             Cast::Int => (text.parse().ok().map(Value::Int), "a whole number"),
-            Cast::Float => (text.parse().ok().map(Value::Float), "a number"),
+            Cast::Float => (float(text).map(Value::Float), "a number"),
             Cast::Bool => match self.boolean(node, text) {
                 Some(value) => (Some(Value::Bool(value)), ""),
                 None => (None, "`true` or `false`"),
@@ -151,9 +149,13 @@ impl Interpolation<'_, '_> {
             node.value = value;
             return true;
         }
-        let message = format!("`{cursor}` must be {wanted}, not {}", node.brief());
-        let diagnostic =
-            Diagnostic::error(Code::WrongType, message).at(node.span, format!("is not {wanted}"));
+        let diagnostic = if cast == Cast::Float && is_number(text) {
+            let message = format!("`{cursor}` is larger than the largest possible number");
+            Diagnostic::error(Code::InvalidValue, message).at(node.span, "does not fit")
+        } else {
+            let message = format!("`{cursor}` must be {wanted}, not {}", node.brief());
+            Diagnostic::error(Code::WrongType, message).at(node.span, format!("is not {wanted}"))
+        };
         self.session.report_at(diagnostic, node, cursor);
         false
     }
@@ -161,6 +163,21 @@ impl Interpolation<'_, '_> {
     fn boolean(&mut self, node: &Node, text: &str) -> Option<bool> {
         boolean(self.session, node.span, text)
     }
+}
+
+/// Text as a number; one that is too large is none.
+fn float(text: &str) -> Option<f64> {
+    let value: f64 = text.parse().ok()?;
+    (value.is_finite() || !has_digits(text)).then_some(value)
+}
+
+/// Whether a text that is not taken as a number is one nevertheless.
+fn is_number(text: &str) -> bool {
+    has_digits(text) && text.parse::<f64>().is_ok()
+}
+
+fn has_digits(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit())
 }
 
 /// Text as a boolean: those of YAML 1.1, with a warning.

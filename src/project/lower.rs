@@ -118,7 +118,7 @@ fn fit(
         Type::Bytes => scalars::bytes(session, node)?,
         Type::FileMode => scalars::file_mode(node)?,
         Type::DeviceCount => scalars::device_count(node)?,
-        Type::Command => scalars::command(node)?,
+        Type::Command => scalars::command(session, node)?,
         Type::HealthTest => scalars::health_test(node),
         Type::Strings => scalars::strings(node),
         Type::Numbers => scalars::numbers(node),

@@ -28,6 +28,7 @@ pub(super) struct Session<'a> {
     pub(super) request: &'a Request,
     pub(super) report: Report,
     pub(super) budget: Budget,
+    /// There is too much, of values or of problems: the load goes no further.
     exhausted: bool,
     /// Whether a part of the project could not be read: what is missing may be defined there.
     pub(super) incomplete: bool,
@@ -53,8 +54,8 @@ pub(super) struct Session<'a> {
 pub(super) enum ReadError {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("it is not UTF-8 text (byte {at})")]
-    Encoding { at: usize, file: FileId },
+    #[error("it is not {encoding} text (byte {at})")]
+    Encoding { encoding: &'static str, at: usize, file: FileId },
 }
 
 impl ReadError {
@@ -63,6 +64,16 @@ impl ReadError {
         match self {
             Self::Io(error) => reason(error),
             Self::Encoding { .. } => self.to_string(),
+        }
+    }
+
+    /// Adds the place in the file, if there is one.
+    pub(super) fn show(&self, diagnostic: Diagnostic) -> Diagnostic {
+        match self {
+            Self::Encoding { at, file, .. } => {
+                diagnostic.at(Span::new(*file, *at, *at), "the first byte that is not text")
+            }
+            Self::Io(_) => diagnostic,
         }
     }
 }
@@ -104,9 +115,14 @@ impl<'a> Session<'a> {
         enough
     }
 
-    /// Whether the budget is used up: the load goes no further then.
+    /// Whether there is too much: the load goes no further then.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted
+    }
+
+    /// Makes the load go no further, for a reason that is reported.
+    pub(super) fn exhaust(&mut self) {
+        self.exhausted = true;
     }
 
     /// Reports, once, that the project is larger than the budget.
@@ -126,6 +142,7 @@ impl<'a> Session<'a> {
         if self.report.diagnostics.len() == MAX_PROBLEMS {
             let message = format!("more than {MAX_PROBLEMS} problems; the others are not listed");
             self.report.diagnostics.push(Diagnostic::error(Code::TooLarge, message));
+            self.exhausted = true;
             return;
         }
         let mut hasher = DefaultHasher::new();
@@ -224,9 +241,9 @@ impl<'a> Session<'a> {
     fn keep(&mut self, name: String, bytes: Vec<u8>) -> Result<FileId, ReadError> {
         match decode(bytes) {
             Ok(text) => Ok(self.report.sources.add(name, text)),
-            Err((text, at)) => {
+            Err((text, encoding, at)) => {
                 let file = self.report.sources.add(name, text);
-                Err(ReadError::Encoding { at, file })
+                Err(ReadError::Encoding { encoding, at, file })
             }
         }
     }
@@ -249,10 +266,7 @@ impl<'a> Session<'a> {
             _ => Code::Unreadable,
         };
         let mut diagnostic = Diagnostic::error(code, message);
-        if let ReadError::Encoding { at, file } = error {
-            diagnostic =
-                diagnostic.at(Span::new(*file, *at, *at), "the first byte that is not text");
-        }
+        diagnostic = error.show(diagnostic);
         if let Some(span) = from {
             diagnostic = diagnostic.at(span, "named here");
         }
@@ -267,12 +281,23 @@ fn is_blanked(node: &Node) -> bool {
 }
 
 /// Bytes to text: UTF-8, or UTF-16 with a byte order mark. On failure, the text as far as it can
-/// be shown, and the offset of the first bad byte.
-fn decode(bytes: Vec<u8>) -> Result<String, (String, usize)> {
+/// be shown, what it seemed to be, and the offset in it at which it stops being that.
+fn decode(bytes: Vec<u8>) -> Result<String, (String, &'static str, usize)> {
+    let cut_off = |text: String| {
+        let end = text.len();
+        Err((text, "UTF-16", end))
+    };
     let utf16 = |decode: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> =
-            bytes[2..].chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
-        String::from_utf16(&units).map_err(|_| (String::from_utf16_lossy(&units), 0))
+        let (pairs, rest) = bytes[2..].as_chunks();
+        let units = pairs.iter().map(|pair| decode(*pair));
+        let mut text = String::with_capacity(bytes.len());
+        for character in char::decode_utf16(units) {
+            match character {
+                Ok(character) => text.push(character),
+                Err(_) => return cut_off(text),
+            }
+        }
+        if rest.is_empty() { Ok(text) } else { cut_off(text) }
     };
     match bytes.as_slice() {
         [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
@@ -281,7 +306,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, (String, usize)> {
             Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
-                Err((String::from_utf8_lossy(error.as_bytes()).into_owned(), at))
+                Err((String::from_utf8_lossy(error.as_bytes()).into_owned(), "UTF-8", at))
             }
         },
     }

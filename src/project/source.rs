@@ -63,7 +63,7 @@ impl Source for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match self.kind(path)? {
             // The documented way to say "no env file".
-            Kind::Other if path == Path::new("/dev/null") => Ok(Vec::new()),
+            Kind::Other if path.canonicalize()? == Path::new("/dev/null") => Ok(Vec::new()),
             Kind::File => limited(File::open(path)?),
             Kind::Directory => Err(io::Error::from(io::ErrorKind::IsADirectory)),
             Kind::Other => Err(io::Error::other("it is a pipe, socket or device")),

@@ -86,6 +86,12 @@ pub enum TemplateError {
         /// The expression.
         at: Range<usize>,
     },
+    /// More than [`MAX_DEPTH`] expressions stand inside each other.
+    #[error("variables are nested deeper than {MAX_DEPTH} levels")]
+    TooDeep {
+        /// The first expression that is too deep.
+        at: Range<usize>,
+    },
     /// Variables add more than [`MAX_GROWTH`] bytes.
     #[error("variables make the text more than 1 MiB longer")]
     TooLarge,
@@ -176,7 +182,7 @@ impl Expansion<'_> {
     fn operation(&mut self, operation: &Operation) -> Result<(), TemplateError> {
         let Operation { name, operator, argument, at, .. } = operation;
         if self.depth == MAX_DEPTH {
-            return Err(TemplateError::Invalid { at: at.clone() });
+            return Err(TemplateError::TooDeep { at: at.clone() });
         }
         let mark = self.out.text.len();
         self.depth += 1;
@@ -363,7 +369,7 @@ mod tests {
         ] {
             let found = match run(template).unwrap_err() {
                 TemplateError::Invalid { at } | TemplateError::Required { at, .. } => at,
-                TemplateError::TooLarge => unreachable!("{template}"),
+                error => unreachable!("{template}: {error}"),
             };
             assert_eq!(found, at, "{template}");
         }
@@ -412,7 +418,7 @@ mod tests {
     fn a_hundred_levels_are_allowed() {
         let nested = |depth: usize| format!("{}x{}", "${A:-".repeat(depth), "}".repeat(depth));
         assert_eq!(text(&nested(100)), "x");
-        assert_eq!(text(&nested(101)), "error: invalid interpolation format");
+        assert_eq!(text(&nested(101)), "error: variables are nested deeper than 100 levels");
         assert!(variables(&nested(1000)).len() > 100);
     }
 
@@ -463,7 +469,7 @@ mod tests {
                 Err(TemplateError::Invalid { at } | TemplateError::Required { at, .. }) => {
                     assert!(text[at].starts_with("${"));
                 }
-                Err(TemplateError::TooLarge) => unreachable!(),
+                Err(error) => unreachable!("{error}"),
             }
             variables(&text);
         }

@@ -21,7 +21,7 @@ use annotate_snippets::{
 
 use anstyle::AnsiColor;
 
-use super::text::{count, cut, place, printable};
+use super::text::{count, cut, place, printable, printable_in_place};
 use crate::diagnostic::{Diagnostic, FileId, Label, Severity, Sources, Span};
 
 /// How many problems are drawn.
@@ -77,7 +77,7 @@ impl<'a> Message<'a> {
 
     /// Draws it, with a line break at the end.
     pub fn draw(&self) -> String {
-        let title = level(self.severity).primary_title(cut(self.text, MESSAGE));
+        let title = level(self.severity).primary_title(line(self.text));
         let mut groups = vec![Group::with_title(title)];
         groups.extend(self.hint.map(hint));
         apart(&groups)
@@ -108,11 +108,11 @@ pub fn draw(sources: &Sources, diagnostics: &[Diagnostic], style: Style) -> Stri
 /// Draws one problem.
 fn draw_one(sources: &Sources, diagnostic: &Diagnostic, style: Style) -> String {
     let title = level(diagnostic.severity)
-        .primary_title(cut(&diagnostic.message, MESSAGE))
+        .primary_title(line(&diagnostic.message))
         .id(diagnostic.code.name());
     let mut groups = vec![Group::with_title(title)];
     groups.extend(diagnostic.notes.iter().map(|note| {
-        let title = Level::NOTE.primary_title(cut(note, MESSAGE));
+        let title = Level::NOTE.primary_title(line(note));
         Group::with_title(title)
     }));
     groups.extend(diagnostic.hint.as_deref().map(hint));
@@ -139,7 +139,12 @@ fn apart(groups: &[Group<'_>]) -> String {
 }
 
 fn hint(text: &str) -> Group<'_> {
-    Group::with_title(Level::HELP.with_name("hint").primary_title(cut(text, MESSAGE)))
+    Group::with_title(Level::HELP.with_name("hint").primary_title(line(text)))
+}
+
+/// A text of a message: cut, and safe to print.
+fn line(text: &str) -> String {
+    printable(&cut(text, MESSAGE)).into_owned()
 }
 
 fn level(severity: Severity) -> Level<'static> {
@@ -183,7 +188,8 @@ fn excerpt<'a>(sources: &'a Sources, file: FileId, marks: &[Mark<'a>]) -> Elemen
     }
     let line = text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
     let annotations = marks.iter().map(|(kind, label)| annotation(text, start, *kind, label));
-    Snippet::source(&text[start..end])
+    // annotate-snippets does the same for the control characters of ASCII.
+    Snippet::source(printable_in_place(&text[start..end]))
         .path(printable(&source.name))
         .line_start(line)
         .annotations(annotations)
@@ -473,7 +479,7 @@ mod tests {
         error[invalid-name]: bad name `␛[2J`
          --> a␛]0;x␇.yaml:1:9
           |
-        1 | a: ␛[31mred�
+        1 | a: ␛[31mred�¤
           |         ^^^ la␛bel
           |
         note: no␛te

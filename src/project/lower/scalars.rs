@@ -155,8 +155,12 @@ pub(super) fn device_count(node: &Node) -> Fit {
     count.map(|count| Value::Int(count.into())).ok_or_else(|| unexpected("a number or `all`", node))
 }
 
-pub(super) fn command(node: &Node) -> Fit {
+pub(super) fn command(session: &mut Session<'_>, node: &Node) -> Fit {
     let Value::Str(text) = &node.value else { return Ok(node.value.clone()) };
+    // Every word becomes a value.
+    if !session.afford((text.split_ascii_whitespace().count(), 0), node.span) {
+        return Ok(Value::Seq(Vec::new()));
+    }
     match words::split(text) {
         Ok(words) => Ok(Value::Seq(words.into_iter().map(|word| text_at(word, node)).collect())),
         Err(error) => Err(Misfit::new(format!("is not valid: {error}")).hint(match error {

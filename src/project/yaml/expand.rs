@@ -4,7 +4,7 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 use crate::project::node::{Entry, Map, Node, Value};
 
 use super::events::{Raw, RawKind, RawNode, Style};
-use super::{Budget, Document, MAX_DEPTH, Reset, scalar, too_large};
+use super::{Budget, Document, MAX_DEPTH, Reset, scalar, too_large, too_nested};
 
 type Outcome<T> = Result<T, Box<Diagnostic>>;
 
@@ -117,10 +117,7 @@ impl<'a> Expander<'a> {
         resolve: impl FnOnce(&mut Self) -> Outcome<Value>,
     ) -> Outcome<Value> {
         if self.active.len() >= MAX_DEPTH {
-            return Err(Box::new(
-                Diagnostic::error(Code::TooLarge, format!("nested deeper than {MAX_DEPTH} levels"))
-                    .at(self.raw.node(index).span, "one level too many"),
-            ));
+            return Err(too_nested(self.raw.node(index).span));
         }
         self.active.push(index);
         let value = resolve(self);

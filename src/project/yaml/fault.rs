@@ -11,6 +11,7 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Span, closest};
 
 use super::lines::{self, Line};
 use super::open::{Mark, Opened};
+use super::too_nested;
 
 /// How much of the user's text a hint repeats at most, in bytes.
 const QUOTED: usize = 60;
@@ -43,6 +44,10 @@ impl Fault {
 /// The diagnostic for what the parser says.
 pub(super) fn diagnose(text: &str, file: FileId, error: &ScanError) -> Box<Diagnostic> {
     let at = text.floor_char_boundary(error.marker().byte_offset().unwrap_or(0).min(text.len()));
+    if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
+        let width = text[at..].chars().next().map_or(0, char::len_utf8);
+        return too_nested(Span::new(file, at, at + width));
+    }
     let fault = find(text, at, error.kind()).unwrap_or_else(|| {
         let width = text[at..].chars().next().map_or(0, char::len_utf8);
         let fault = Fault::new(error.info(), at..at + width, "the parser gives up here");

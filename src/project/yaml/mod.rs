@@ -126,6 +126,12 @@ fn check_characters(text: &str, file: FileId) -> Result<(), Box<Diagnostic>> {
     }
 }
 
+/// The error for collections in collections without end. The parser's own limit is the same.
+fn too_nested(span: Span) -> Box<Diagnostic> {
+    let message = format!("nested deeper than {MAX_DEPTH} levels");
+    Box::new(Diagnostic::error(Code::TooLarge, message).at(span, "one level too many"))
+}
+
 /// The error for a file that is larger than the budget.
 fn too_large(span: Span) -> Box<Diagnostic> {
     Box::new(
