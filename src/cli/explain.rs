@@ -13,7 +13,7 @@ use super::session::Session;
 use super::usage::UsageError;
 use crate::diagnostic::{Span, closest};
 use crate::project::Node;
-use crate::project::node::{Entry, Map, Step, Value};
+use crate::project::node::{Entry, Map, Trail, Value};
 use crate::ui::explain::Explanation;
 
 /// Explains one value.
@@ -45,7 +45,7 @@ pub(super) fn run(args: &ExplainArgs, session: &mut Session<'_>) -> Result<(), F
 struct Found<'a> {
     path: String,
     node: &'a Node,
-    trail: &'a [Step],
+    trail: &'a Trail,
     span: Span,
 }
 

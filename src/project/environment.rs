@@ -64,7 +64,9 @@ fn read(
     for (name, assignment) in &parsed.assignments {
         let span = Span::new(file, assignment.at.start, assignment.at.end);
         let mut node = Node::string(&assignment.value, span);
-        node.trail.extend(lookup.through.clone());
+        if let Some(step) = &lookup.through {
+            node.note(step.clone());
+        }
         assigned.insert(name.clone(), entry(node));
     }
     let problem = |error: DotenvError| {

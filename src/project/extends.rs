@@ -138,11 +138,7 @@ impl<'s> Extender<'s> {
             return None;
         }
         if chain.len() >= MAX_CHAIN {
-            let message =
-                format!("services extend each other more than {MAX_CHAIN} times in a row");
-            session.report(
-                Diagnostic::error(Code::TooLarge, message).at(extends.span, "one too many"),
-            );
+            report_long_chain(session, extends.span);
             return None;
         }
         let services = &self.bases.get(&target)?.services;
@@ -290,6 +286,14 @@ fn refuse_other_than_mapping(session: &mut Session<'_>, document: &mut Node) {
 fn remove_extends(service: &mut Node) {
     if let Some(map) = service.as_map_mut() {
         map.shift_remove("extends");
+    }
+}
+
+/// Says once that a chain is too long: its rest may well be too long again.
+fn report_long_chain(session: &mut Session<'_>, span: Span) {
+    let message = format!("services extend each other more than {MAX_CHAIN} times in a row");
+    if !session.report.diagnostics.iter().any(|known| known.message == message) {
+        session.report(Diagnostic::error(Code::TooLarge, message).at(span, "one too many"));
     }
 }
 

@@ -64,7 +64,6 @@ impl Interpolation<'_, '_> {
     /// Puts the expanded text in, and notes where its variables come from.
     fn apply(&mut self, node: &mut Node, expanded: template::Expanded) -> bool {
         let Value::Str(text) = &node.value else { return true };
-        node.trail.reserve_exact(expanded.uses.len());
         for used in &expanded.uses {
             let from = match used.outcome {
                 Outcome::Set => self.variables.origin(&used.name),

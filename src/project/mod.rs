@@ -50,6 +50,7 @@ mod shape;
 pub mod short;
 pub mod source;
 pub mod template;
+mod trail;
 mod unique;
 mod value;
 mod variables;

@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use crate::diagnostic::Span;
 
 pub use super::map::Map;
+pub use super::trail::Trail;
 
 /// A value and where it came from.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub struct Node {
     /// Where it stands.
     pub span: Span,
     /// How it got here.
-    pub trail: Vec<Step>,
+    pub trail: Trail,
 }
 
 /// What a node holds.
@@ -115,7 +116,7 @@ pub enum VariableSource {
 impl Node {
     /// A node without a history.
     pub fn new(value: Value, span: Span) -> Self {
-        Self { value, span, trail: Vec::new() }
+        Self { value, span, trail: Trail::default() }
     }
 
     /// A text node.
@@ -135,15 +136,14 @@ impl Node {
         self
     }
 
-    /// Adds a step to the trail. Most trails have one: no room is kept for more.
+    /// Adds a step to the trail.
     pub fn note(&mut self, step: Step) {
-        self.trail.reserve_exact(1);
         self.trail.push(step);
     }
 
     /// Adds a step to the trail of this node and of all that is in it.
     pub fn record(&mut self, step: &Step) {
-        // No real value goes further; hostile chains must not fill the memory.
+        // No real value goes further, and nobody reads more.
         const LONGEST: usize = 16;
         if self.trail.len() < LONGEST {
             self.note(step.clone());
@@ -202,9 +202,10 @@ impl Node {
         }
     }
 
-    /// How much there is in it: nodes with their history, and bytes of text.
+    /// How much there is in it: nodes, each with the latest step of its history, which alone is its
+    /// own, and bytes of text.
     pub fn size(&self) -> (usize, usize) {
-        let mut size = (1 + self.trail.len(), self.as_str().map_or(0, str::len));
+        let mut size = (1 + usize::from(!self.trail.is_empty()), self.as_str().map_or(0, str::len));
         let mut add = |(nodes, bytes): (usize, usize)| {
             size.0 += nodes;
             size.1 += bytes;

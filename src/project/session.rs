@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
 
     /// Adds the history of a value to a diagnostic about it.
     fn with_trail(diagnostic: Diagnostic, node: &Node) -> Diagnostic {
-        node.trail.iter().fold(diagnostic, |diagnostic, step| match step {
+        node.trail.steps().into_iter().fold(diagnostic, |diagnostic, step| match step {
             Step::Replaced { span, was } => diagnostic.at(*span, format!("replaces {was}")),
             Step::Extended { span } => diagnostic.at(*span, "inherited through this"),
             Step::Included { span } => diagnostic.at(*span, "included here"),
@@ -277,7 +277,7 @@ impl<'a> Session<'a> {
 /// Whether a variable that is not set left its mark on a value.
 fn is_blanked(node: &Node) -> bool {
     let unset = |step: &Step| matches!(step, Step::Variable { from: VariableSource::Unset, .. });
-    node.trail.iter().any(unset)
+    node.trail.steps().into_iter().any(unset)
 }
 
 /// Bytes to text: UTF-8, or UTF-16 with a byte order mark. On failure, the text as far as it can

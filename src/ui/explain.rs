@@ -22,7 +22,7 @@ use serde_json::{Value as Json, json};
 use super::report;
 use super::text::{place, printable, source_line};
 use crate::diagnostic::{FileId, Sources, Span};
-use crate::project::node::{Node, Step, Value, VariableSource};
+use crate::project::node::{Node, Step, Trail, Value, VariableSource};
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -36,7 +36,7 @@ pub struct Explanation<'a> {
     /// The value.
     pub node: &'a Node,
     /// How it came about: its own trail, or that of the short form that it is a part of.
-    pub trail: &'a [Step],
+    pub trail: &'a Trail,
     /// Where it stands: a list or mapping where its key does.
     pub span: Span,
     /// The files.
@@ -81,23 +81,26 @@ impl Explanation<'_> {
 
     /// The steps that made the value, then each value that was replaced and the steps that had
     /// made that one, the latest first.
-    fn history(&self) -> Vec<(Option<&Step>, &[Step])> {
-        let mut history = Vec::new();
-        let mut rest = self.trail;
-        let mut replaced = None;
-        while let Some(at) = rest.iter().rposition(|step| matches!(step, Step::Replaced { .. })) {
-            history.push((replaced, &rest[at + 1..]));
-            replaced = rest.get(at);
-            rest = &rest[..at];
+    fn history(&self) -> Vec<(Option<&Step>, Vec<&Step>)> {
+        let mut history = vec![(None, Vec::new())];
+        for step in self.trail.steps() {
+            match (step, history.last_mut()) {
+                (Step::Replaced { .. }, Some((replaced, _))) => {
+                    *replaced = Some(step);
+                    history.push((None, Vec::new()));
+                }
+                (_, Some((_, steps))) => steps.push(step),
+                (_, None) => {}
+            }
         }
-        history.push((replaced, rest));
+        history.reverse();
         history
     }
 
     /// For programs.
     pub fn json(&self) -> String {
         let value = serde_json::to_value(serde_yaml::Value::from(self.node)).unwrap_or_default();
-        let trail: Vec<Json> = self.trail.iter().map(|step| self.step(step)).collect();
+        let trail: Vec<Json> = self.trail.steps().into_iter().map(|step| self.step(step)).collect();
         report::pretty(&json!({
             "version": 1,
             "path": self.path,
@@ -271,7 +274,7 @@ struct Lines(HashMap<FileId, Vec<usize>>);
 impl Lines {
     /// Where a value comes from, in a few words.
     fn origin(&mut self, sources: &Sources, node: &Node) -> String {
-        let default = node.trail.iter().find_map(|step| match step {
+        let default = node.trail.steps().into_iter().find_map(|step| match step {
             Step::Default { rule } => Some((*rule).to_owned()),
             _ => None,
         });

@@ -116,6 +116,12 @@ fn bomb(dir: &Path, first: &str, item: &str, (open, close): (&str, &str)) {
     yaml(dir, text + WEB);
 }
 
+/// Each of many services extends the next.
+fn extended(dir: &Path) {
+    let services = many(10_000, |i| format!("  s{i}: {{image: i, extends: s{}}}\n", i + 1));
+    yaml(dir, format!("services:\n{services}"));
+}
+
 fn link(dir: &Path, from: &str, to: &str) {
     symlink(to, dir.join(from)).unwrap();
 }
@@ -198,7 +204,7 @@ pub(crate) const BOMBS: &[Case] = &[
             file(d, "60.yaml", WEB);
         },
         "error[too-large]",
-        "59.yaml:1:20",
+        ".yaml:1:",
     ),
     refused(
         "one include, often",
@@ -363,20 +369,14 @@ pub(crate) const DEPTHS: &[Case] = &[
         "error[too-large]",
         "62.yaml:1:11",
     ),
-    refused(
-        "extended services",
-        |d| {
-            yaml(
-                d,
-                format!(
-                    "services:\n{}",
-                    many(10_000, |i| format!("  s{i}: {{image: i, extends: s{}}}\n", i + 1))
-                ),
-            );
-        },
-        "error[too-large]",
-        "compose.yaml:258:29",
-    ),
+    accepted("services that inherit much, in a row", |d| {
+        let variables = many(200, |i| format!("      V{i}: v\n"));
+        let rest = many(256, |i| format!("  s{}: {{extends: s{i}}}\n", i + 1));
+        yaml(d, format!("services:\n  s0:\n    image: i\n    environment:\n{variables}{rest}"));
+    }),
+    refused("extended services, told once", extended, "1\n", "")
+        .line("ketch config -q 2>&1 | grep -c 'one too many' >&2; exit 1"),
+    refused("extended services", extended, "error[too-large]", "compose.yaml:258:29"),
     refused(
         "extended files",
         |d| {
