@@ -351,3 +351,9 @@ fn drives_stay_as_they_are_on_this_system() {
     let run = ketch(dir.path(), "config").env("COMPOSE_CONVERT_WINDOWS_PATHS", "1").output();
     assert!(run.stdout.contains("source: C:\\a\n"), "{run:?}");
 }
+
+#[test]
+fn standard_input_has_a_name() {
+    let said = ketch(folder(&[]).path(), "-f - config").stdin("# nothing\n").output().stderr;
+    assert!(said.contains("`<stdin>` defines nothing\n --> <stdin>:1:1\n"), "{said}");
+}

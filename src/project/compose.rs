@@ -14,7 +14,7 @@ use super::cursor::Cursor;
 use super::extends::Extender;
 use super::locations::{self, Base};
 use super::node::{Map, Node, Value};
-use super::session::Session;
+use super::session::{STDIN, Session};
 use super::variables::Variables;
 use super::yaml::{self, Document, Reset};
 use super::{
@@ -47,7 +47,7 @@ pub(super) fn parse_file(
     path: &Path,
     from: Option<Span>,
 ) -> Option<Parsed> {
-    let read = if path == Path::new("-") { session.read_stdin() } else { session.read(path) };
+    let read = if path == Path::new(STDIN) { session.read_stdin() } else { session.read(path) };
     match read {
         Ok(file) => parse_text(session, path, file),
         Err(error) => {

@@ -11,7 +11,7 @@ use super::compose::Parsed;
 use super::environment;
 use super::include::is_remote;
 use super::node::{Node, VariableSource};
-use super::session::Session;
+use super::session::{STDIN, Session};
 use super::short;
 use super::template;
 use super::variables::Variables;
@@ -75,7 +75,7 @@ pub(super) fn discover(session: &mut Session<'_>) -> Option<Found> {
 
 /// A path as the command line or a variable has it.
 fn absolute(session: &Session<'_>, file: &str) -> PathBuf {
-    if file == "-" {
+    if file == STDIN {
         return PathBuf::from(file);
     }
     let path = session.request.cwd.join(file);
@@ -87,7 +87,7 @@ fn working_dir(session: &Session<'_>, files: &[PathBuf]) -> PathBuf {
     if let Some(dir) = session.request.project_directory.as_ref().filter(|dir| !dir.is_empty()) {
         return absolute(session, dir);
     }
-    let first = files.iter().find(|file| *file != Path::new("-"));
+    let first = files.iter().find(|file| *file != Path::new(STDIN));
     let folder = first.and_then(|file| file.parent());
     folder.map_or_else(|| session.request.cwd.clone(), Path::to_owned)
 }
@@ -134,7 +134,7 @@ fn from_variable(session: &mut Session<'_>, variables: &Variables) -> Option<Vec
     let mut files = Vec::new();
     for name in list.split(separator.unwrap_or(":")) {
         let path = absolute(session, name);
-        if name != "-" && session.source.kind(&path).is_err() {
+        if name != STDIN && session.source.kind(&path).is_err() {
             let message = format!("`COMPOSE_FILE` names `{name}`, which does not exist");
             let mut diagnostic = Diagnostic::error(Code::Unreadable, message);
             if let VariableSource::File(span) = variables.origin("COMPOSE_FILE") {

@@ -71,7 +71,8 @@ fn read(
     }
     let problem = |error: DotenvError| {
         let span = Span::new(file, error.at.start, error.at.end);
-        Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line")
+        let problem = Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line");
+        Diagnostic { hint: error.hint, ..problem }
     };
     if errors.is_empty() { Ok(()) } else { Err(errors.into_iter().map(problem).collect()) }
 }

@@ -19,6 +19,9 @@ use super::source::reason;
 use super::yaml::Budget;
 use super::{Phases, Report, Request, Source};
 
+/// How standard input is called on the command line.
+pub(super) const STDIN: &str = "-";
+
 /// How many problems are listed.
 const MAX_PROBLEMS: usize = 1_000;
 
@@ -225,7 +228,7 @@ impl<'a> Session<'a> {
         Ok(file)
     }
 
-    /// The first line of a file that was read; nothing for standard input.
+    /// The first line of a file that was read.
     pub(super) fn first_line(&self, path: &Path) -> Option<Span> {
         let file = *self.files.get(path)?;
         let text = &self.report.sources.get(file).text;
@@ -234,8 +237,11 @@ impl<'a> Session<'a> {
 
     /// Reads standard input and keeps it for messages.
     pub(super) fn read_stdin(&mut self) -> Result<FileId, ReadError> {
+        let path = Path::new(STDIN);
         let bytes = self.source.read_stdin()?;
-        self.keep("<stdin>".to_owned(), bytes)
+        let file = self.keep(self.display(path), bytes)?;
+        self.files.entry(path.to_owned()).or_insert(file);
+        Ok(file)
     }
 
     fn keep(&mut self, name: String, bytes: Vec<u8>) -> Result<FileId, ReadError> {
@@ -255,6 +261,9 @@ impl<'a> Session<'a> {
 
     /// How a path is called in messages.
     pub(super) fn display(&self, path: &Path) -> String {
+        if path == Path::new(STDIN) {
+            return "<stdin>".to_owned();
+        }
         path.strip_prefix(&self.request.cwd).unwrap_or(path).display().to_string()
     }
 

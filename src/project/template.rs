@@ -77,7 +77,7 @@ pub enum TemplateError {
         at: Range<usize>,
     },
     /// `${NAME:?reason}` and there is no value.
-    #[error("required variable {variable} is missing a value{}{reason}", separator(.reason))]
+    #[error("required variable `{variable}` is missing a value{}{reason}", separator(.reason))]
     Required {
         /// The variable.
         variable: String,
@@ -318,10 +318,10 @@ mod tests {
             ("${A:-x}}", "x}"),
             ("${A:-x} and ${B-y} and $FOO}", "x and y and first}"),
             ("${A-x:?y}", "x:?y"),
-            ("${A:?}", "error: required variable A is missing a value"),
-            ("${A:?say ${B:-q}}", "error: required variable A is missing a value: say q"),
-            ("${BAR:?blank}", "error: required variable BAR is missing a value: blank"),
-            ("${A?b} ${", "error: required variable A is missing a value: b"),
+            ("${A:?}", "error: required variable `A` is missing a value"),
+            ("${A:?say ${B:-q}}", "error: required variable `A` is missing a value: say q"),
+            ("${BAR:?blank}", "error: required variable `BAR` is missing a value: blank"),
+            ("${A?b} ${", "error: required variable `A` is missing a value: b"),
             ("${FOO:-${}}", "error: invalid interpolation format"),
             ("${", "error: invalid interpolation format"),
             ("${}", "error: invalid interpolation format"),
