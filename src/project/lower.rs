@@ -110,7 +110,7 @@ fn fit(
         Type::Checked | Type::Keyed | Type::Nullable => return Ok(None),
         _ if node.is_null() => return Ok(None),
         Type::Bool => scalars::boolean(session, node)?,
-        Type::Int => scalars::int(node)?,
+        Type::Int => scalars::wrapped_int(session, node)?,
         Type::Unsigned(limit) => scalars::unsigned(node, limit)?,
         Type::Float => scalars::float(node)?,
         Type::Text => scalars::text(node)?,

@@ -22,6 +22,23 @@ pub(super) fn boolean(session: &mut Session<'_>, node: &Node) -> Fit {
     }
 }
 
+/// As in Compose, the upper half of the unsigned 64-bit numbers stands for the negative ones:
+/// 18446744073709551615 is -1, "no limit".
+pub(super) fn wrapped_int(session: &mut Session<'_>, node: &Node) -> Fit {
+    let unsigned = match node.value {
+        Value::Int(number) => u64::try_from(number).ok().map(u64::cast_signed),
+        _ => None,
+    };
+    let Some(negative) = unsigned.filter(|number| *number < 0) else { return int(node) };
+    let message = format!("a number this large is read as {negative}");
+    session.report(
+        Diagnostic::warning(Code::InvalidValue, message)
+            .at(node.span, "more than a signed number holds")
+            .hint(format!("write `{negative}` if that is meant")),
+    );
+    Ok(Value::Int(negative.into()))
+}
+
 /// Fractions are cut off, as Compose cuts them.
 pub(super) fn int(node: &Node) -> Fit {
     let number = match &node.value {
