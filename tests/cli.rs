@@ -254,7 +254,8 @@ fn explained(paths: &[&str]) -> String {
             "include: [{path: sub/compose.yaml, env_file: sub/vars.env}]\n\
              services:\n  web:\n    extends: {file: base.yaml, service: base}\n    \
              image: nginx:${TAG:-1}\n    env_file: [web.env]\n    \
-             environment: {LEVEL: \"${LEVEL}\"}\n    ports: [\"${PORT}:80\"]\n",
+             environment: {LEVEL: \"${LEVEL}\"}\n    ports: [\"${PORT}:80\"]\n  tool: &tool {image: t, labels: {a: b}}\n  \
+             job:\n    <<: *tool\n    image: j\n",
         ),
         ("compose.override.yaml", "services:\n  web:\n    environment: [LEVEL=x]\n"),
         (
@@ -265,7 +266,7 @@ fn explained(paths: &[&str]) -> String {
         ("sub/compose.yaml", "services:\n  api:\n    image: api:${APIV}\n"),
         ("sub/vars.env", "APIV=7\n"),
         (".env", "LEVEL=debug\nPORT=8080\n"),
-        ("web.env", "A=1\nLEVEL=z\n"),
+        ("web.env", "A=1\nLEVEL=z\nB=${A}-${LEVEL}-${NO-}\n"),
     ]);
     let said = |path: &&str| {
         let output = ketch(dir.path(), "explain").arguments(&[path]).output();
@@ -283,6 +284,8 @@ fn explain_tells_every_way_that_a_value_went() {
         "services.web.ports[0].published",
         "services.api.image",
         "services.api.networks",
+        "services.web.environment.B",
+        "services.job.labels.a",
     ]), @r##"
     services.web.image = "nginx:1"
 
@@ -321,6 +324,19 @@ fn explain_tells_every_way_that_a_value_went() {
       default: null   # services without networks use the default one
 
       is not written in any file: services without networks use the default one
+
+    services.web.environment.B = "1-debug-"
+
+      web.env:3:1   B=${A}-${LEVEL}-${NO-}
+        ${A} is set, from web.env:1   A=1
+        ${LEVEL} is "debug", from .env:1   LEVEL=debug
+        ${NO} is not set, so the default in the expression counts
+        comes in through `env_file`, from compose.yaml:6   env_file: [web.env]
+
+    services.job.labels.a = "b"
+
+      compose.yaml:9:38   tool: &tool {image: t, labels: {a: b}}
+        comes in through `<<`, from compose.yaml:11   <<: *tool
     "##);
 }
 

@@ -28,6 +28,9 @@ use super::template::{self, Outcome, TemplateError};
 /// How many bytes the values of variables may add to one file.
 pub const MAX_GROWTH: usize = 16 << 20;
 
+/// How many variables of one value are remembered: nobody reads more.
+const MAX_USES: usize = 8;
+
 /// How much of the user's text a hint repeats at most, in bytes.
 const QUOTED: usize = 60;
 
@@ -56,6 +59,8 @@ pub struct Assignment {
     pub value: String,
     /// Where `NAME=value` stands in the file.
     pub at: Range<usize>,
+    /// The first variables that the value uses, and what came of each.
+    pub uses: Vec<(String, Outcome)>,
 }
 
 /// A variable that has no value where a value uses it, of which Compose warns.
@@ -103,7 +108,8 @@ const ASSIGNMENT: &str = "write `NAME=value`, with no blank in the name; a comme
 /// If a name or a quote is malformed, or a value cannot be expanded.
 pub fn parse(text: &str, known: Lookup<'_>, earlier: Lookup<'_>) -> Result<Parsed, DotenvError> {
     let parsed = Parsed::default();
-    let mut parser = Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0 };
+    let mut parser =
+        Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0, uses: Vec::new() };
     while parser.find_statement() {
         parser.statement()?;
     }
@@ -114,7 +120,8 @@ pub fn parse(text: &str, known: Lookup<'_>, earlier: Lookup<'_>) -> Result<Parse
 /// be read: what the others assign, and every problem.
 pub fn parse_all(text: &str, known: Lookup<'_>, earlier: Lookup<'_>) -> (Parsed, Vec<DotenvError>) {
     let parsed = Parsed::default();
-    let mut parser = Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0 };
+    let mut parser =
+        Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0, uses: Vec::new() };
     let mut errors = Vec::new();
     while errors.len() < MAX_ERRORS && parser.find_statement() {
         if let Err(error) = parser.statement() {
@@ -151,7 +158,7 @@ pub fn parse_raw(text: &str, known: Lookup<'_>) -> Result<Parsed, DotenvError> {
         let at = start..start + statement.len();
         let (name, value) = raw_assignment(statement, &at)?;
         if let Some(value) = value.or_else(|| known(name)) {
-            parsed.assignments.insert(name.to_owned(), Assignment { value, at });
+            parsed.assignments.insert(name.to_owned(), Assignment { value, at, uses: Vec::new() });
         }
     }
     Ok(parsed)
@@ -190,6 +197,8 @@ struct Parser<'a> {
     earlier: Lookup<'a>,
     parsed: Parsed,
     growth: usize,
+    /// What the value that was expanded last uses.
+    uses: Vec<(String, Outcome)>,
 }
 
 /// A name, and whether its value follows.
@@ -248,7 +257,8 @@ impl<'a> Parser<'a> {
     }
 
     fn assign(&mut self, name: &str, value: String, at: Range<usize>) {
-        self.parsed.assignments.insert(name.to_owned(), Assignment { value, at });
+        let uses = std::mem::take(&mut self.uses);
+        self.parsed.assignments.insert(name.to_owned(), Assignment { value, at, uses });
     }
 
     /// Reads a name and what separates it from its value.
@@ -386,6 +396,8 @@ impl<'a> Parser<'a> {
             let message = "variables make the file more than 16 MiB longer";
             return Err(DotenvError::new(message, place));
         }
+        let first = expanded.uses.iter().take(MAX_USES);
+        self.uses = first.map(|one| (one.name.clone(), one.outcome)).collect();
         let unset = expanded.uses.into_iter().filter(|one| one.outcome == Outcome::Unset);
         let unset = unset.map(|one| Unset { name: one.name, at: locate(one.at) });
         self.parsed.unset.extend(unset);

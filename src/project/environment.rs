@@ -12,10 +12,11 @@ use super::compose::Scope;
 use super::cursor::Cursor;
 use super::dotenv::{self, DotenvError, Parsed};
 use super::merge::{self, entry};
-use super::node::{Entry, Map, Node, Step, Value, VariableSource};
+use super::node::{Entry, Map, Node, Step, Trail, Value, VariableSource};
 use super::normalize::from_environment;
 use super::session::Session;
 use super::source::Kind;
+use super::template::Outcome;
 use super::variables::Variables;
 
 /// How an env file is written.
@@ -28,8 +29,10 @@ pub(super) enum Dialect {
 /// What the values of an env file may refer to.
 struct Lookup<'l> {
     first: &'l dyn Fn(&str) -> Option<String>,
+    /// Where those come from.
+    origin: &'l dyn Fn(&str) -> VariableSource,
     /// How the variables get into a service, if they do.
-    through: Option<Step>,
+    through: Trail,
 }
 
 /// Reads one env file on top of those before it.
@@ -64,9 +67,23 @@ fn read(
     for (name, assignment) in &parsed.assignments {
         let span = Span::new(file, assignment.at.start, assignment.at.end);
         let mut node = Node::string(&assignment.value, span);
-        if let Some(step) = &lookup.through {
-            node.note(step.clone());
+        let in_file = |name: &str| {
+            let above = parsed.assignments.get(name).map(|other| &other.at);
+            let above = above.map(|at| Span::new(file, at.start, at.end));
+            above.or_else(|| assigned.get(name).map(|entry| entry.node.span))
+        };
+        for (name, outcome) in &assignment.uses {
+            let from = match outcome {
+                Outcome::Unset => VariableSource::Unset,
+                Outcome::Default => VariableSource::DefaultValue,
+                Outcome::Set => match in_file(name) {
+                    Some(span) if (lookup.first)(name).is_none() => VariableSource::File(span),
+                    _ => (lookup.origin)(name),
+                },
+            };
+            node.note(Step::Variable { name: name.clone(), from });
         }
+        node.trail.append(&lookup.through);
         assigned.insert(name.clone(), entry(node));
     }
     let problem = |error: DotenvError| {
@@ -118,7 +135,11 @@ pub(super) fn project(session: &mut Session<'_>, files: &[String], variables: &m
     let mut assigned = Map::new();
     for file in files {
         let known = variables.clone();
-        let lookup = Lookup { first: &|name: &str| known.lookup(name), through: None };
+        let lookup = Lookup {
+            first: &|name: &str| known.lookup(name),
+            origin: &|name: &str| known.origin(name),
+            through: Trail::default(),
+        };
         let path = session.request.cwd.join(file);
         if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
             session.lacks_variables = true;
@@ -171,7 +192,11 @@ pub(super) fn include(
     let mut variables = scope.variables.clone();
     let mut assigned = Map::new();
     for (path, span) in paths {
-        let lookup = Lookup { first: &|name: &str| scope.variables.lookup(name), through: None };
+        let lookup = Lookup {
+            first: &|name: &str| scope.variables.lookup(name),
+            origin: &|name: &str| scope.variables.origin(name),
+            through: Trail::default(),
+        };
         if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
             for problem in problems {
                 session.report(named(problem, span));
@@ -221,6 +246,10 @@ pub(super) fn service(
 ) {
     let own = environment_of(session, service, variables);
     let known = |name: &str| variables.lookup(name).or_else(|| own.get(name).and_then(text_of));
+    let origin = |name: &str| match own.get(name) {
+        Some(entry) if variables.get(name).is_none() => VariableSource::File(entry.node.span),
+        _ => variables.origin(name),
+    };
     let mut assigned = Map::new();
     let files = service.as_map_mut().and_then(|map| map.shift_remove("env_file"));
     let files =
@@ -229,8 +258,8 @@ pub(super) fn service(
         );
     for file in files.unwrap_or_default() {
         let span = file.get("path").map_or(file.span, |path| path.span);
-        let through = Some(Step::File { attribute: "env_file", span });
-        let lookup = Lookup { first: &known, through };
+        let through = Trail::from(Step::File { attribute: "env_file", span });
+        let lookup = Lookup { first: &known, origin: &origin, through };
         let outcome = env_file(session, &file, &lookup, &mut assigned);
         for problem in outcome.err().into_iter().flatten() {
             session.report_at(problem, &file, cursor);
@@ -322,8 +351,8 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     for file in files {
         let path = session.request.cwd.join(file.as_str().unwrap_or_default());
         let none = |_: &str| None;
-        let through = Some(Step::File { attribute: "label_file", span: file.span });
-        let lookup = Lookup { first: &none, through };
+        let through = Trail::from(Step::File { attribute: "label_file", span: file.span });
+        let lookup = Lookup { first: &none, origin: &|_: &str| VariableSource::Unset, through };
         let outcome = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned);
         for mut problem in outcome.err().into_iter().flatten() {
             problem.code = Code::LabelFile;

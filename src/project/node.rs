@@ -79,6 +79,11 @@ pub enum Step {
         /// Where `extends` stands.
         span: Span,
     },
+    /// It came in through `<<`.
+    Merged {
+        /// Where `<<` stands.
+        span: Span,
+    },
     /// It came in through `include`.
     Included {
         /// Where the entry of `include` stands.
@@ -143,14 +148,18 @@ impl Node {
 
     /// Adds a step to the trail of this node and of all that is in it.
     pub fn record(&mut self, step: &Step) {
+        self.record_all(&Trail::from(step.clone()));
+    }
+
+    fn record_all(&mut self, steps: &Trail) {
         // No real value goes further, and nobody reads more.
         const LONGEST: usize = 16;
         if self.trail.len() < LONGEST {
-            self.note(step.clone());
+            self.trail.append(steps);
         }
         match &mut self.value {
-            Value::Seq(items) => items.iter_mut().for_each(|item| item.record(step)),
-            Value::Map(map) => map.values_mut().for_each(|entry| entry.node.record(step)),
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.record_all(steps)),
+            Value::Map(map) => map.values_mut().for_each(|entry| entry.node.record_all(steps)),
             _ => {}
         }
     }

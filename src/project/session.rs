@@ -170,6 +170,7 @@ impl<'a> Session<'a> {
         node.trail.steps().into_iter().fold(diagnostic, |diagnostic, step| match step {
             Step::Replaced { span, was } => diagnostic.at(*span, format!("replaces {was}")),
             Step::Extended { span } => diagnostic.at(*span, "inherited through this"),
+            Step::Merged { span } => diagnostic.at(*span, "merged in here"),
             Step::Included { span } => diagnostic.at(*span, "included here"),
             Step::File { span, .. } => diagnostic.at(*span, "read through this"),
             Step::Variable { name, from } => match from {

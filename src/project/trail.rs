@@ -50,6 +50,23 @@ impl Trail {
         let before = std::mem::take(self);
         self.0 = Some(Arc::new(Link { step, length: before.len() + 1, before }));
     }
+
+    /// Adds what happened later.
+    pub fn append(&mut self, later: &Self) {
+        if self.is_empty() {
+            self.clone_from(later);
+        } else {
+            later.steps().into_iter().for_each(|step| self.push(step.clone()));
+        }
+    }
+}
+
+impl From<Step> for Trail {
+    fn from(step: Step) -> Self {
+        let mut trail = Self::default();
+        trail.push(step);
+        trail
+    }
 }
 
 impl Drop for Link {

@@ -116,6 +116,7 @@ impl Explanation<'_> {
             Step::Replaced { span, was } => (format!("replaces {was}"), Some(*span)),
             Step::Variable { name, from } => self.variable(name, from),
             Step::Extended { span } => ("comes in through `extends`".to_owned(), Some(*span)),
+            Step::Merged { span } => ("comes in through `<<`".to_owned(), Some(*span)),
             Step::Included { span } => ("comes in through `include`".to_owned(), Some(*span)),
             Step::File { attribute, span } => {
                 (format!("comes in through `{attribute}`"), Some(*span))
@@ -155,6 +156,7 @@ impl Explanation<'_> {
             }
             Step::Variable { name, from } => self.variable_step(name, from),
             Step::Extended { span } => json!({ "step": "extended", "at": self.at(*span) }),
+            Step::Merged { span } => json!({ "step": "merged", "at": self.at(*span) }),
             Step::Included { span } => json!({ "step": "included", "at": self.at(*span) }),
             Step::File { attribute, span } => {
                 json!({ "step": "file", "attribute": attribute, "at": self.at(*span) })
@@ -420,6 +422,7 @@ mod tests {
             .with(variable(VariableSource::Unset))
             .with(variable(VariableSource::DefaultValue))
             .with(Step::Extended { span })
+            .with(Step::Merged { span })
             .with(Step::Included { span })
             .with(Step::File { attribute: "env_file", span })
             .with(Step::Default { rule: "every service has a network" });
@@ -431,6 +434,7 @@ mod tests {
           ${TAG} is not set, which leaves a blank
           ${TAG} is not set, so the default in the expression counts
           comes in through `extends`, from compose.yaml:2   web:
+          comes in through `<<`, from compose.yaml:2   web:
           comes in through `include`, from compose.yaml:2   web:
           comes in through `env_file`, from compose.yaml:2   web:
           is not written in any file: every service has a network

@@ -1,7 +1,7 @@
 //! Raw tree to [`Node`]s: resolves scalars, aliases, merge keys, `!reset` and `!override`.
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
-use crate::project::node::{Entry, Map, Node, Value};
+use crate::project::node::{Entry, Map, Node, Step, Value};
 
 use super::events::{Raw, RawKind, RawNode, Style};
 use super::{Budget, Document, MAX_DEPTH, Reset, scalar, too_large, too_nested};
@@ -212,8 +212,11 @@ impl<'a> Expander<'a> {
         };
         for source in sources {
             if let Value::Map(source) = source.value {
-                for (name, entry) in source {
-                    map.entry(name).or_insert(entry);
+                for (name, mut entry) in source {
+                    map.entry(name).or_insert_with(|| {
+                        entry.node.record(&Step::Merged { span: key });
+                        entry
+                    });
                 }
             } else {
                 self.leave_out(not_mergeable(&source, key));
