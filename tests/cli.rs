@@ -373,3 +373,13 @@ fn standard_input_has_a_name() {
     let said = ketch(folder(&[]).path(), "-f - config").stdin("# nothing\n").output().stderr;
     assert!(said.contains("`<stdin>` defines nothing\n --> <stdin>:1:1\n"), "{said}");
 }
+
+#[test]
+fn explain_answers_without_warnings_and_names_files_as_seen_from_here() {
+    let web = "services:\n  web:\n    image: a:${NO}${NO}\n";
+    let dir = folder(&[("compose.yaml", web), ("sub/x", "")]);
+    let run = ketch(&dir.path().join("sub"), "-f ../compose.yaml explain services.web.image");
+    let expected = "services.web.image = \"a:\"\n\n  ../compose.yaml:3:12   image: a:${NO}${NO}\n    \
+                    ${NO} is not set, which leaves a blank\n";
+    assert_eq!(run.output(), said(0, expected, ""));
+}

@@ -11,6 +11,7 @@ use super::args::{ExplainArgs, ExplainFormat};
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
+use crate::diagnostic::Severity;
 use crate::diagnostic::{Span, closest};
 use crate::project::Node;
 use crate::project::node::{Entry, Map, Trail, Value};
@@ -21,7 +22,10 @@ pub(super) fn run(args: &ExplainArgs, session: &mut Session<'_>) -> Result<(), F
     let path = args.path.as_deref().filter(|path| !path.is_empty());
     let path = path.ok_or(UsageError::MissingPath)?;
     let request = session.request()?;
-    let (loaded, sources) = session.load(&request)?;
+    let (loaded, mut report) = session.inspect(&request)?;
+    // `ketch check` tells the warnings; here they would bury the answer.
+    report.diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    let (loaded, sources) = session.tell(loaded, report)?;
     let found = find(&loaded.tree, path)?;
     let variables =
         loaded.variables.iter().map(|(name, variable)| (name.as_str(), variable.value.as_str()));

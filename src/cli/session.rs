@@ -86,6 +86,15 @@ impl<'a> Session<'a> {
     /// Loads, and tells what is wrong.
     pub(super) fn load(&mut self, request: &Request) -> Result<(Loaded, Sources), Failure> {
         let (loaded, report) = self.inspect(request)?;
+        self.tell(loaded, report)
+    }
+
+    /// Tells what is wrong with what was loaded; fails if nothing was.
+    pub(super) fn tell(
+        &mut self,
+        loaded: Option<Loaded>,
+        report: Report,
+    ) -> Result<(Loaded, Sources), Failure> {
         let style = Style { warnings: Warnings::Brief, width: self.screen.width() };
         self.screen.tell(&draw(&report.sources, &report.diagnostics, style));
         Ok((loaded.ok_or(Failure::Project)?, report.sources))

@@ -293,10 +293,17 @@ impl<'a> Parser<'a> {
     }
 
     /// How to write a name, or what was before it if that was meant to go on.
-    fn name_hint(&self, start: usize) -> &'static str {
+    fn name_hint(&self, start: usize) -> String {
         let before = &self.text[..start];
+        let last = self.parsed.assignments.last();
+        if let Some((name, last)) = last
+            && last.at.end == before.trim_end().len()
+            && self.text[last.at.clone()].contains('\n')
+        {
+            return format!("the value of `{name}` goes up to here: close its quote where it ends");
+        }
         let line = &before[before.rfind('\n').map_or(0, |end| end + 1)..];
-        match line.trim_end().chars().next_back() {
+        let hint = match line.trim_end().chars().next_back() {
             Some('"') => {
                 "the value ends at the `\"` before; write `\\\"` for one that belongs to it"
             }
@@ -304,7 +311,8 @@ impl<'a> Parser<'a> {
                 "the value ends at the `'` before; write `\\'` for one that belongs to it"
             }
             _ => "a name has letters, digits, `_`, `.` and `-`; a comment begins with `#`",
-        }
+        };
+        hint.to_owned()
     }
 
     fn skip_export(&mut self) -> Result<(), DotenvError> {
@@ -614,6 +622,7 @@ mod tests {
             "A?=1\n",
             "A=\"a\"b\"\n",
             "A='a'b'\n",
+            "A=\"a\nB=\"b\"\n",
             "B=\"c  \r\n",
             "export ",
             "A=${B\n",
@@ -627,6 +636,7 @@ mod tests {
         a name has letters, digits, `_`, `.` and `-`; a comment begins with `#`
         the value ends at the `"` before; write `\"` for one that belongs to it
         the value ends at the `'` before; write `\'` for one that belongs to it
+        the value of `A` goes up to here: close its quote where it ends
         close it: `"c"`
         write `export NAME=value`
         write `${B}`; for a plain dollar sign write `$$`

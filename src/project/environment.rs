@@ -81,7 +81,7 @@ fn read(
                     _ => (lookup.origin)(name),
                 },
             };
-            node.note(Step::Variable { name: name.clone(), from });
+            node.trail.push_variable(name, from);
         }
         node.trail.append(&lookup.through);
         assigned.insert(name.clone(), entry(node));

@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 
 use super::attribute::Cast;
 use super::cursor::Cursor;
-use super::node::{Node, Step, Value, VariableSource};
+use super::node::{Node, Value, VariableSource};
 use super::session::Session;
 use super::template::{self, Outcome, TemplateError};
 use super::variables::Variables;
@@ -74,7 +74,7 @@ impl Interpolation<'_, '_> {
                     VariableSource::Unset
                 }
             };
-            node.trail.push(Step::Variable { name: used.name.clone(), from });
+            node.trail.push_variable(&used.name, from);
         }
         if !self.session.afford((1, expanded.text.len()), node.span) {
             return false;

@@ -174,6 +174,7 @@ pub fn load(source: &dyn Source, request: &Request) -> (Option<Loaded>, Report) 
     let mut session = Session::new(source, request);
     let loaded = run(&mut session);
     session.report_unset();
+    session.report_repetitions();
     // In the order of the files, whatever phase found them.
     session.report.diagnostics.sort_by_key(Diagnostic::span);
     let loaded = loaded.filter(|_| !session.has_errors());

@@ -9,8 +9,6 @@
 //! - [`Node::trail`] tells what happened to it on the way, oldest step first; it is empty for a
 //!   value that stands in one file and is used as it is.
 
-use std::fmt::Write as _;
-
 use crate::diagnostic::Span;
 
 pub use super::map::Map;
@@ -152,9 +150,7 @@ impl Node {
     }
 
     fn record_all(&mut self, steps: &Trail) {
-        // No real value goes further, and nobody reads more.
-        const LONGEST: usize = 16;
-        if self.trail.len() < LONGEST {
+        if !self.trail.is_long() {
             self.trail.append(steps);
         }
         match &mut self.value {
@@ -233,19 +229,16 @@ impl Node {
     /// A few words that show the value in a message.
     pub fn brief(&self) -> String {
         const LIMIT: usize = 40;
-        let text = match &self.value {
+        match &self.value {
             Value::Null => "null".to_owned(),
             Value::Seq(items) => format!("a list of {}", items.len()),
             Value::Map(map) => format!("a mapping of {}", map.len()),
-            Value::Str(text) => format!("{text:?}"),
+            Value::Str(text) => match text.char_indices().nth(LIMIT) {
+                Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+                None => format!("{text:?}"),
+            },
             _ => self.scalar_text().unwrap_or_default(),
-        };
-        if text.chars().count() <= LIMIT {
-            return text;
         }
-        let mut short: String = text.chars().take(LIMIT).collect();
-        let _ = write!(short, "…");
-        short
     }
 
     /// The type in the words of a message.

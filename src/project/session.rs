@@ -1,8 +1,8 @@
 //! What one load shares between its phases: the source, what was read, and what was found wrong.
 
-use std::collections::hash_map::DefaultHasher;
+use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{Hash as _, Hasher as _};
+use std::hash::{Hash, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 use super::cursor::Cursor;
 use super::dotenv::Parsed;
 use super::environment::Dialect;
+use super::locations::relative;
 use super::node::{Node, Step, VariableSource};
 use super::source::reason;
 use super::yaml::Budget;
@@ -42,6 +43,8 @@ pub(super) struct Session<'a> {
     pub(super) misplaced: BTreeSet<String>,
     /// Hashes of what was reported already.
     reported: HashSet<u64>,
+    /// Problems by their place and their kind: which one it is, and how often it came again.
+    alike: foldhash::HashMap<u64, (usize, usize)>,
     /// Files that were read already.
     files: foldhash::HashMap<PathBuf, FileId>,
     /// Env files that were parsed already and mean the same wherever they are used.
@@ -93,6 +96,7 @@ impl<'a> Session<'a> {
             lacks_variables: false,
             misplaced: BTreeSet::new(),
             reported: HashSet::new(),
+            alike: foldhash::HashMap::default(),
             files: foldhash::HashMap::default(),
             env_files: foldhash::HashMap::default(),
             tainted: BTreeSet::new(),
@@ -148,10 +152,31 @@ impl<'a> Session<'a> {
             self.exhausted = true;
             return;
         }
-        let mut hasher = DefaultHasher::new();
-        diagnostic.hash(&mut hasher);
-        if self.reported.insert(hasher.finish()) {
-            self.report.diagnostics.push(diagnostic);
+        if !self.reported.insert(hash(&diagnostic)) {
+            return;
+        }
+        let index = self.report.diagnostics.len();
+        if let Some(span) = diagnostic.span() {
+            let kind = (diagnostic.code, span, without_service(&diagnostic.message));
+            match self.alike.entry(hash(&kind)) {
+                Entry::Occupied(mut first) => {
+                    first.get_mut().1 += 1;
+                    return;
+                }
+                Entry::Vacant(first) => drop(first.insert((index, 0))),
+            }
+        }
+        self.report.diagnostics.push(diagnostic);
+    }
+
+    /// Adds to each problem how often it came again: what an anchor or an env file brings into many
+    /// services is one mistake.
+    pub(super) fn report_repetitions(&mut self) {
+        for (index, times) in std::mem::take(&mut self.alike).into_values() {
+            if let (1.., Some(problem)) = (times, self.report.diagnostics.get_mut(index)) {
+                let places = if times == 1 { "place" } else { "places" };
+                problem.notes.push(format!("the same goes for {times} other {places}"));
+            }
         }
     }
 
@@ -265,7 +290,9 @@ impl<'a> Session<'a> {
         if path == Path::new(STDIN) {
             return "<stdin>".to_owned();
         }
-        path.strip_prefix(&self.request.cwd).unwrap_or(path).display().to_string()
+        let whole = path.display().to_string();
+        let way = relative(&self.request.cwd, path);
+        if path.is_absolute() && way.len() < whole.len() { way } else { whole }
     }
 
     /// Reports a file that cannot be read. `from` is where it is named.
@@ -282,6 +309,22 @@ impl<'a> Session<'a> {
         }
         self.report(diagnostic);
     }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A message about a value in any service: what is before the name of the service, and behind it.
+fn without_service(message: &str) -> (&str, &str) {
+    const SERVICES: &str = "`services.";
+    let Some(start) = message.find(SERVICES).map(|start| start + SERVICES.len()) else {
+        return (message, "");
+    };
+    let rest = &message[start..];
+    (&message[..start], &rest[rest.find(['.', '`']).unwrap_or(rest.len())..])
 }
 
 /// Whether a variable that is not set left its mark on a value.

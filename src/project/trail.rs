@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::node::Step;
+use super::node::{Step, VariableSource};
 
 /// What happened to a value on its way; a copy takes no room.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,20 @@ impl Trail {
         }
         links.reverse();
         links
+    }
+
+    /// Whether there is enough: no real value goes further, and nobody reads more.
+    pub fn is_long(&self) -> bool {
+        const LONG: usize = 16;
+        self.len() >= LONG
+    }
+
+    /// Adds the use of a variable, once.
+    pub fn push_variable(&mut self, name: &str, from: VariableSource) {
+        let step = Step::Variable { name: name.to_owned(), from };
+        if !self.is_long() && !self.steps().contains(&&step) {
+            self.push(step);
+        }
     }
 
     /// Adds a step.
