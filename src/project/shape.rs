@@ -208,10 +208,15 @@ fn text_problem(text: &str, rule: &Rule) -> Option<(String, Option<String>)> {
     if let Some(allowed) =
         rule.allowed.as_ref().filter(|allowed| !allowed.iter().any(|a| a == text))
     {
-        let names: Vec<String> = allowed.iter().map(|value| format!("`{value}`")).collect();
-        let hint = closest(text, allowed.iter().map(String::as_str));
+        let mut names: Vec<String> = allowed.iter().map(|value| format!("`{value}`")).collect();
+        let last = names.split_off(names.len().saturating_sub(2)).join(" or ");
+        names.push(last);
+        // `healthy` is short for `service_healthy`.
+        let whole = allowed.iter().map(String::as_str);
+        let mut long = whole.clone().filter(|value| value.split('_').any(|part| part == text));
+        let hint = closest(text, whole).or(long.next().filter(|_| long.next().is_none()));
         return Some((
-            format!("must be {}, not {text:?}", names.join(" or ")),
+            format!("must be {}, not {text:?}", names.join(", ")),
             hint.map(|value| format!("did you mean `{value}`?")),
         ));
     }
