@@ -289,8 +289,24 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .take(1_000)
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        .map(|candidate| {
+            // People rarely mistype the first letter.
+            let differs = candidate.chars().next() != word.chars().next();
+            (strsim::damerau_levenshtein(word, candidate), differs, candidate)
+        })
+        .filter(|(distance, ..)| *distance <= limit)
         .min()
-        .map(|(_, candidate)| candidate)
+        .map(|(.., candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::closest;
+
+    #[test]
+    fn of_two_that_are_as_close_the_one_with_the_same_first_letter_is_meant() {
+        assert_eq!(closest("wb", ["db", "web"]), Some("web"));
+        assert_eq!(closest("databse", ["db", "database"]), Some("database"));
+        assert_eq!(closest("x", ["web"]), None);
+    }
 }

@@ -11,6 +11,7 @@ mod corpus;
 mod docker;
 mod engine_corpus;
 mod fuzz;
+mod hostile;
 mod images;
 mod load;
 mod plugin;

@@ -48,6 +48,20 @@ fn config_lists_one_name_a_line() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_told_in_words() {
+    let dir = folder(&[("compose.yaml", WEB)]);
+    for (path, reason) in [
+        ("gone/out", "there is no such folder\nhint: create the folder first\n"),
+        (".", "it is a directory\n"),
+        ("/dev/full", "no space left on device\n"),
+    ] {
+        let output = ketch(dir.path(), &format!("config -o {path}")).output();
+        let (_, said) = output.stderr.split_once("`: ").unwrap();
+        assert_eq!((output.code, said), (1, reason), "{path}");
+    }
+}
+
+#[test]
 fn config_shows_the_services_named_and_what_they_need() {
     let text = shop_says("config cache");
     assert!(text.contains("\n  cache:\n") && !text.contains("\n  web:\n"), "{text}");
@@ -234,4 +248,142 @@ fn colour_only_where_it_is_asked_for() {
     let dir = folder(&[("compose.yaml", "services: 1\n")]);
     assert!(!ketch(dir.path(), "check").output().stderr.contains('\u{1b}'));
     assert!(ketch(dir.path(), "--ansi always check").output().stderr.contains('\u{1b}'));
+}
+
+/// What `explain` says to paths of a project that uses every way to compose one.
+fn explained(paths: &[&str]) -> String {
+    let dir = folder(&[
+        (
+            "compose.yaml",
+            "include: [{path: sub/compose.yaml, env_file: sub/vars.env}]\n\
+             services:\n  web:\n    extends: {file: base.yaml, service: base}\n    \
+             image: nginx:${TAG:-1}\n    env_file: [web.env]\n    \
+             environment: {LEVEL: \"${LEVEL}\"}\n    ports: [\"${PORT}:80\"]\n  tool: &tool {image: t, labels: {a: b}}\n  \
+             job:\n    <<: *tool\n    image: j\n",
+        ),
+        ("compose.override.yaml", "services:\n  web:\n    environment: [LEVEL=x]\n"),
+        (
+            "base.yaml",
+            "services:\n  base:\n    extends: root\n    image: base\n  root:\n    \
+             environment: {ROOT: \"${LEVEL}\"}\n",
+        ),
+        ("sub/compose.yaml", "services:\n  api:\n    image: api:${APIV}\n"),
+        ("sub/vars.env", "APIV=7\n"),
+        (".env", "LEVEL=debug\nPORT=8080\n"),
+        ("web.env", "A=1\nLEVEL=z\nB=${A}-${LEVEL}-${NO-}\n"),
+    ]);
+    let said = |path: &&str| {
+        let output = ketch(dir.path(), "explain").arguments(&[path]).output();
+        output.stdout + &output.stderr
+    };
+    paths.iter().map(said).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn explain_tells_every_way_that_a_value_went() {
+    insta::assert_snapshot!(explained(&[
+        "services.web.image",
+        "services.web.environment.LEVEL",
+        "services.web.environment.ROOT",
+        "services.web.ports[0].published",
+        "services.api.image",
+        "services.api.networks",
+        "services.web.environment.B",
+        "services.job.labels.a",
+    ]), @r##"
+    services.web.image = "nginx:1"
+
+      compose.yaml:5:12   image: nginx:${TAG:-1}
+        ${TAG} is not set, so the default in the expression counts
+      replaces "base", from base.yaml:4   image: base
+        comes in through `extends`, from compose.yaml:4   extends: {file: base.yaml, service: base}
+
+    services.web.environment.LEVEL = "x"
+
+      compose.override.yaml:3:19   environment: [LEVEL=x]
+      replaces "LEVEL=debug", from compose.yaml:7   environment: {LEVEL: "${LEVEL}"}
+        ${LEVEL} is "debug", from .env:1   LEVEL=debug
+      replaces "z", from web.env:2   LEVEL=z
+        comes in through `env_file`, from compose.yaml:6   env_file: [web.env]
+
+    services.web.environment.ROOT = "debug"
+
+      base.yaml:6:19   environment: {ROOT: "${LEVEL}"}
+        ${LEVEL} is "debug", from .env:1   LEVEL=debug
+        comes in through `extends`, from base.yaml:3   extends: root
+        comes in through `extends`, from compose.yaml:4   extends: {file: base.yaml, service: base}
+
+    services.web.ports.0.published = "8080"
+
+      compose.yaml:8:13   ports: ["${PORT}:80"]
+        ${PORT} is "8080", from .env:2   PORT=8080
+
+    services.api.image = "api:7"
+
+      sub/compose.yaml:3:12   image: api:${APIV}
+        ${APIV} is set, from sub/vars.env:1   APIV=7
+        comes in through `include`, from compose.yaml:1   include: [{path: sub/compose.yaml, env_file: sub/vars.env}]
+
+    services.api.networks =
+      default: null   # services without networks use the default one
+
+      is not written in any file: services without networks use the default one
+
+    services.web.environment.B = "1-debug-"
+
+      web.env:3:1   B=${A}-${LEVEL}-${NO-}
+        ${A} is set, from web.env:1   A=1
+        ${LEVEL} is "debug", from .env:1   LEVEL=debug
+        ${NO} is not set, so the default in the expression counts
+        comes in through `env_file`, from compose.yaml:6   env_file: [web.env]
+
+    services.job.labels.a = "b"
+
+      compose.yaml:9:38   tool: &tool {image: t, labels: {a: b}}
+        comes in through `<<`, from compose.yaml:11   <<: *tool
+    "##);
+}
+
+#[test]
+fn explain_leads_to_what_was_meant() {
+    insta::assert_snapshot!(explained(&[
+        "web.image", "services.wbe", "services.web.env_file", ".services.web.restart",
+    ]), @r##"
+    error: the project has no `web`
+    hint: write `services.web.image`
+
+    error: `services` has no `wbe`
+    hint: `services.web` exists
+
+    error: `services.web` has no `env_file`
+    hint: what it brings is in `environment`, and that says so
+
+    error: `services.web` has no `restart`
+    hint: it has `environment`, `image`, `ports`, `networks`
+    "##);
+}
+
+#[test]
+fn drives_stay_as_they_are_on_this_system() {
+    // Docker Compose heeds the variable where the system itself knows drives: on Windows only.
+    let text = format!("{WEB}    volumes: ['C:\\a:/b']\n");
+    let dir = folder(&[("compose.yaml", &text)]);
+    let run = ketch(dir.path(), "config").env("COMPOSE_CONVERT_WINDOWS_PATHS", "1").output();
+    assert!(run.stdout.contains("source: C:\\a\n"), "{run:?}");
+}
+
+#[test]
+fn standard_input_has_a_name() {
+    let said = ketch(folder(&[]).path(), "-f - config").stdin("# nothing\n").output().stderr;
+    assert!(said.contains("`<stdin>` defines nothing\n --> <stdin>:1:1\n"), "{said}");
+}
+
+#[test]
+fn explain_answers_without_warnings_and_names_files_as_seen_from_here() {
+    let web = "services:\n  web:\n    image: a:${NO}${NO}\n";
+    let dir = folder(&[("compose.yaml", web), ("sub/x", "")]);
+    let run = ketch(&dir.path().join("sub"), "-f ../compose.yaml explain services.web.image");
+    let expected = "services.web.image = \"a:\"\n\n  ../compose.yaml:3:12   image: a:${NO}${NO}\n    \
+                    ${NO} is not set, which leaves a blank\n";
+    assert_eq!(run.output(), said(0, expected, ""));
 }

@@ -9,14 +9,13 @@ use serde_json::Value;
 
 use crate::binary::{ketch, root, updating};
 
-/// The kinds of problems that stand in no file: flags, the environment, files that are not there
-/// or hold nothing. The last one is a service that the command line names.
+/// The kinds of problems that stand in no file: flags, the environment, files that are not there.
+/// The last one is a service that the command line names.
 const PLACELESS: &[&str] = &[
     "error[no-project-file]: ",
     "error[unreadable-file]: ",
     "error[project-name]: ",
     "error[environment-setting]: ",
-    "error[empty-project]: ",
     "error[undefined-service]: no such service: ",
 ];
 

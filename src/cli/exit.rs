@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::usage::UsageError;
 use crate::diagnostic::Severity;
 use crate::model::render::RenderError;
+use crate::project::source::reason;
 use crate::runtime::RuntimeError;
 use crate::ui::Screen;
 use crate::ui::diagnostics::Message;
@@ -167,10 +168,22 @@ fn with_causes(failure: &Failure) -> String {
     let mut text = failure.to_string();
     let mut cause = std::error::Error::source(failure);
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let words = match error.downcast_ref::<io::Error>() {
+            Some(error) if is_missing_folder(failure, error) => {
+                "there is no such folder".to_owned()
+            }
+            Some(error) => reason(error),
+            None => error.to_string(),
+        };
+        text = format!("{text}: {words}");
         cause = error.source();
     }
     text
+}
+
+/// A file that is written need not be there, but its folder must.
+fn is_missing_folder(failure: &Failure, error: &io::Error) -> bool {
+    matches!(failure, Failure::Write { .. }) && error.kind() == io::ErrorKind::NotFound
 }
 
 /// What the user can do about a failure.
@@ -182,8 +195,8 @@ fn hint(failure: &Failure) -> Option<String> {
         }
         Failure::NoSuchPath { hint, .. } => Some(hint.clone()),
         Failure::NoCurrentDirectory => Some("change to a directory that exists".to_owned()),
-        Failure::Write { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Some("the directory must exist".to_owned())
+        Failure::Write { source, .. } if is_missing_folder(failure, source) => {
+            Some("create the folder first".to_owned())
         }
         _ => None,
     }

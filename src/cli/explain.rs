@@ -11,9 +11,10 @@ use super::args::{ExplainArgs, ExplainFormat};
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
+use crate::diagnostic::Severity;
 use crate::diagnostic::{Span, closest};
 use crate::project::Node;
-use crate::project::node::Value;
+use crate::project::node::{Entry, Map, Trail, Value};
 use crate::ui::explain::Explanation;
 
 /// Explains one value.
@@ -21,13 +22,17 @@ pub(super) fn run(args: &ExplainArgs, session: &mut Session<'_>) -> Result<(), F
     let path = args.path.as_deref().filter(|path| !path.is_empty());
     let path = path.ok_or(UsageError::MissingPath)?;
     let request = session.request()?;
-    let (loaded, sources) = session.load(&request)?;
+    let (loaded, mut report) = session.inspect(&request)?;
+    // `ketch check` tells the warnings; here they would bury the answer.
+    report.diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    let (loaded, sources) = session.tell(loaded, report)?;
     let found = find(&loaded.tree, path)?;
     let variables =
         loaded.variables.iter().map(|(name, variable)| (name.as_str(), variable.value.as_str()));
     let explanation = Explanation {
         path: &found.path,
         node: found.node,
+        trail: found.trail,
         span: found.span,
         sources: &sources,
         variables: variables.collect(),
@@ -44,12 +49,24 @@ pub(super) fn run(args: &ExplainArgs, session: &mut Session<'_>) -> Result<(), F
 struct Found<'a> {
     path: String,
     node: &'a Node,
+    trail: &'a Trail,
     span: Span,
 }
 
-/// Follows a path through the tree.
+/// Follows a path through the tree; `.` is the whole of it, and `[0]` may stand for `.0`, as in
+/// messages.
 fn find<'a>(root: &'a Node, path: &str) -> Result<Found<'a>, Failure> {
-    let mut found = Found { path: String::new(), node: root, span: root.span };
+    let path = path.strip_prefix('.').unwrap_or(path);
+    follow(root, path).or_else(|failure| {
+        if !path.contains('[') {
+            return Err(failure);
+        }
+        follow(root, &path.replace('[', ".").replace(']', ""))
+    })
+}
+
+fn follow<'a>(root: &'a Node, path: &str) -> Result<Found<'a>, Failure> {
+    let mut found = Found { path: String::new(), node: root, trail: &root.trail, span: root.span };
     let mut rest = path;
     while !rest.is_empty() {
         let Some((key, child, after)) = step(found.node, rest) else {
@@ -58,6 +75,9 @@ fn find<'a>(root: &'a Node, path: &str) -> Result<Found<'a>, Failure> {
         let dot = if found.path.is_empty() { "" } else { "." };
         found.path = format!("{}{dot}{}", found.path, written(key, found.node));
         found.span = span(found.node, key, child);
+        // What was made of a short form has the history of the form.
+        let is_part = child.trail.is_empty() && child.span == found.node.span;
+        found.trail = if is_part { found.trail } else { &child.trail };
         found.node = child;
         rest = after;
     }
@@ -131,6 +151,9 @@ fn no_such_path(found: &Found<'_>, rest: &str) -> Failure {
         "" => written(key, found.node),
         path => format!("{path}.{}", written(key, found.node)),
     };
+    if let Some(hint) = elsewhere(found, segment, rest) {
+        return Failure::NoSuchPath { at, segment: segment.to_owned(), hint };
+    }
     let hint = match &found.node.value {
         Value::Map(map) => match closest(segment, map.keys().map(String::as_str)) {
             Some(key) => format!("`{}` exists", under(key)),
@@ -141,6 +164,35 @@ fn no_such_path(found: &Found<'_>, rest: &str) -> Failure {
         _ => format!("it is {}, and nothing lies below it", found.node.kind()),
     };
     Failure::NoSuchPath { at, segment: segment.to_owned(), hint }
+}
+
+/// Where that is which a path looks for in the wrong place.
+fn elsewhere(found: &Found<'_>, segment: &str, rest: &str) -> Option<String> {
+    let map = found.node.as_map()?;
+    if found.path.is_empty()
+        && let Some(kind) = holder(map, segment)
+    {
+        return Some(format!("write `{kind}.{rest}`"));
+    }
+    used_up(segment).map(str::to_owned)
+}
+
+/// What became of attributes that leave no trace under their own name.
+fn used_up(attribute: &str) -> Option<&'static str> {
+    Some(match attribute {
+        "extends" => "what it brings is in the other attributes, and they say so",
+        "include" => "what it brings is in `services` and so on, and that says so",
+        "env_file" => "what it brings is in `environment`, and that says so",
+        "label_file" => "what it brings is in `labels`, and that says so",
+        "version" => "it has no effect",
+        _ => return None,
+    })
+}
+
+/// The top-level attribute that has something of this name.
+fn holder<'m>(top: &'m Map, name: &str) -> Option<&'m str> {
+    let holds = |entry: &Entry| entry.node.get(name).is_some();
+    top.iter().find(|(_, entry)| holds(entry)).map(|(kind, _)| kind.as_str())
 }
 
 /// A few keys for a hint.

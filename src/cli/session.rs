@@ -17,7 +17,7 @@ use super::exit::Failure;
 use super::usage::UsageError;
 use crate::diagnostic::Sources;
 use crate::project::{self, Loaded, Report, Request, Source, Variable};
-use crate::ui::diagnostics::{Message, Warnings, draw};
+use crate::ui::diagnostics::{Message, Style, Warnings, draw};
 use crate::ui::{Colour, Screen};
 
 /// One command on one project.
@@ -123,7 +123,17 @@ impl<'a> Session<'a> {
     /// Loads, and tells what is wrong.
     pub(super) fn load(&mut self, request: &Request) -> Result<(Loaded, Sources), Failure> {
         let (loaded, report) = self.inspect(request)?;
-        self.screen.tell(&draw(&report.sources, &report.diagnostics, Warnings::Brief));
+        self.tell(loaded, report)
+    }
+
+    /// Tells what is wrong with what was loaded; fails if nothing was.
+    pub(super) fn tell(
+        &mut self,
+        loaded: Option<Loaded>,
+        report: Report,
+    ) -> Result<(Loaded, Sources), Failure> {
+        let style = Style { warnings: Warnings::Brief, width: self.screen.width() };
+        self.screen.tell(&draw(&report.sources, &report.diagnostics, style));
         Ok((loaded.ok_or(Failure::Project)?, report.sources))
     }
 

@@ -12,27 +12,29 @@ use super::node::{Map, Node, Value};
 use super::session::Session;
 use super::short::{self, MountKind, ShortError};
 
-/// Brings every attribute of a tree into its long form.
-pub(super) fn canonical(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) {
-    lengthen(session, node, cursor);
+/// Brings every attribute of a tree into its long form. False if this one cannot be read, which
+/// has been reported: it has to go.
+pub(super) fn canonical(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool {
+    if !lengthen(session, node, cursor) {
+        return false;
+    }
     match &mut node.value {
         Value::Map(map) if cursor.has_rules() => {
-            for (key, entry) in map {
-                canonical(session, &mut entry.node, &cursor.key(key));
-            }
+            map.retain(|key, entry| canonical(session, &mut entry.node, &cursor.key(key)));
         }
         Value::Seq(items) if cursor.has_rules() => {
-            for (index, item) in items.iter_mut().enumerate() {
-                canonical(session, item, &cursor.item(index));
-            }
-            // What could not be read was reported and is null now.
-            items.retain(|item| !item.is_null());
+            let mut index = 0;
+            items.retain_mut(|item| {
+                index += 1;
+                canonical(session, item, &cursor.item(index - 1)) && !item.is_null()
+            });
         }
         _ => {}
     }
+    true
 }
 
-fn lengthen(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) {
+fn lengthen(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool {
     let outcome = match cursor.attribute().long {
         Long::Same => Ok(()),
         Long::List => {
@@ -72,21 +74,48 @@ fn lengthen(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) {
         Long::Ssh => ssh(node, cursor),
         Long::External => external(session, node, cursor),
     };
-    if let Err(diagnostic) = outcome
-        && session.phases().interpolate
-    {
-        session.report_at(*diagnostic, node, cursor);
-        node.value = Value::Null;
+    match outcome {
+        Err(problems) if session.phases().interpolate => {
+            for Problem { diagnostic, item } in problems {
+                session.report_at(diagnostic, &item, cursor);
+            }
+            false
+        }
+        _ => true,
     }
 }
 
-type Outcome = Result<(), Box<Diagnostic>>;
+/// What is wrong with a value or an item of it.
+struct Problem {
+    diagnostic: Diagnostic,
+    item: Node,
+}
+
+/// Every problem; the value stays as it is then.
+type Outcome = Result<(), Vec<Problem>>;
+
+/// The problem of a value as a whole.
+fn whole(diagnostic: Diagnostic, node: &Node) -> Vec<Problem> {
+    vec![Problem { diagnostic, item: node.clone() }]
+}
+
+/// What was made of a list, if all of its items could be read.
+fn all_read<T>(made: T, problems: Vec<Problem>) -> Result<T, Vec<Problem>> {
+    if problems.is_empty() { Ok(made) } else { Err(problems) }
+}
 
 /// The diagnostic for a short form that cannot be read.
 pub(super) fn short_error(error: &ShortError, node: &Node, cursor: &Cursor<'_>) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(Code::InvalidValue, format!("`{cursor}`: {error}"))
         .at(node.span, "cannot be read");
-    diagnostic.hint.clone_from(&error.hint);
+    let text = node.as_str().unwrap_or_default();
+    let stray = ['"', '\'']
+        .into_iter()
+        .find(|quote| text.ends_with(*quote) && text.matches(*quote).count() == 1);
+    diagnostic.hint = match stray {
+        Some(quote) => Some(format!("a `{quote}` is missing in front, or one too many at the end")),
+        None => error.hint.clone(),
+    };
     diagnostic
 }
 
@@ -105,19 +134,20 @@ fn under(node: &mut Node, key: &str) {
 }
 
 fn key_values(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
-    let Value::Seq(items) = &mut node.value else { return Ok(()) };
+    let Value::Seq(items) = &node.value else { return Ok(()) };
     let mut map = Map::with_capacity(items.len());
-    for item in items.drain(..) {
-        let Some((key, value)) = item.as_str().and_then(|text| text.split_once('=')) else {
-            let message = format!("`{cursor}` takes `KEY=VALUE`, not {}", item.brief());
-            return Err(Box::new(
-                Diagnostic::error(Code::InvalidValue, message).at(item.span, "has no `=`"),
-            ));
-        };
-        let (key, value) = (key.to_owned(), value.to_owned());
-        map.insert(key, entry(Node { value: Value::Str(value), ..item }));
+    let mut problems = Vec::new();
+    for item in items {
+        if let Some((key, value)) = item.as_str().and_then(|text| text.split_once('=')) {
+            let node = Node { value: text(value), ..item.clone() };
+            map.insert(key.to_owned(), entry(node));
+            continue;
+        }
+        let message = format!("`{cursor}` takes `KEY=VALUE`, not {}", item.brief());
+        let diagnostic = Diagnostic::error(Code::InvalidValue, message).at(item.span, "has no `=`");
+        problems.push(Problem { diagnostic, item: item.clone() });
     }
-    node.value = Value::Map(map);
+    node.value = Value::Map(all_read(map, problems)?);
     Ok(())
 }
 
@@ -170,7 +200,7 @@ fn text(value: &str) -> Value {
 fn mount(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
     let Value::Str(written) = &node.value else { return Ok(()) };
     let mount =
-        short::volume(written).map_err(|error| Box::new(short_error(&error, node, cursor)))?;
+        short::volume(written).map_err(|error| whole(short_error(&error, node, cursor), node))?;
     let kind = match mount.kind {
         MountKind::Bind => "bind",
         MountKind::Volume => "volume",
@@ -212,7 +242,7 @@ fn options(attributes: Vec<(&str, Value)>, span: Span) -> Value {
 fn device(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
     let Value::Str(written) = &node.value else { return Ok(()) };
     let device =
-        short::device(written).map_err(|error| Box::new(short_error(&error, node, cursor)))?;
+        short::device(written).map_err(|error| whole(short_error(&error, node, cursor), node))?;
     long_form(
         node,
         vec![
@@ -228,6 +258,7 @@ fn device(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
 fn ports(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
     let Value::Seq(items) = &node.value else { return Ok(()) };
     let mut long = Vec::with_capacity(items.len());
+    let mut problems = Vec::new();
     for (index, item) in items.iter().enumerate() {
         if session.is_exhausted() {
             break;
@@ -237,15 +268,17 @@ fn ports(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> Out
             continue;
         }
         let written = item.scalar_text().unwrap_or_default();
-        let ports = short::ports(&written)
-            .map_err(|error| Box::new(short_error(&error, item, &cursor.item(index))))?;
-        // A port in its long form is a mapping of five.
-        if !session.afford((6 * ports.len(), 0), item.span) {
-            break;
+        match short::ports(&written) {
+            // A port in its long form is a mapping of five.
+            Ok(ports) if !session.afford((6 * ports.len(), 0), item.span) => break,
+            Ok(ports) => long.extend(ports.iter().map(|port| long_port(port, item))),
+            Err(error) => {
+                let diagnostic = short_error(&error, item, &cursor.item(index));
+                problems.push(Problem { diagnostic, item: item.clone() });
+            }
         }
-        long.extend(ports.iter().map(|port| long_port(port, item)));
     }
-    node.value = Value::Seq(long);
+    node.value = Value::Seq(all_read(long, problems)?);
     Ok(())
 }
 
@@ -267,6 +300,7 @@ fn long_port(port: &short::Port, item: &Node) -> Node {
 fn ssh(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
     let Value::Seq(items) = &node.value else { return Ok(()) };
     let mut map = Map::with_capacity(items.len());
+    let mut problems = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let written = item.as_str().unwrap_or_default();
         let (id, value) = match written.split_once('=') {
@@ -274,14 +308,15 @@ fn ssh(node: &mut Node, cursor: &Cursor<'_>) -> Outcome {
             None if written == "default" => (written, Value::Null),
             None => {
                 let message = format!("`{}` takes `default` or `ID=PATH`", cursor.item(index));
-                return Err(Box::new(
-                    Diagnostic::error(Code::InvalidValue, message).at(item.span, "has no path"),
-                ));
+                let diagnostic =
+                    Diagnostic::error(Code::InvalidValue, message).at(item.span, "has no path");
+                problems.push(Problem { diagnostic, item: item.clone() });
+                continue;
             }
         };
         map.insert(id.to_owned(), entry(Node { value, ..item.clone() }));
     }
-    node.value = Value::Map(map);
+    node.value = Value::Map(all_read(map, problems)?);
     Ok(())
 }
 
@@ -308,11 +343,12 @@ fn external(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> 
             Ok(())
         }
         Some(own) if own.node.as_str() == name.node.as_str() => Ok(()),
-        Some(own) => Err(Box::new(
+        Some(own) => Err(whole(
             Diagnostic::error(Code::Conflict, format!("`{cursor}` has two different names"))
                 .at(name.node.span, "one name")
                 .at(own.node.span, "another name")
                 .hint("keep only `name`"),
+            &own.node,
         )),
     }
 }

@@ -14,7 +14,7 @@ use super::cursor::Cursor;
 use super::extends::Extender;
 use super::locations::{self, Base};
 use super::node::{Map, Node, Value};
-use super::session::Session;
+use super::session::{STDIN, Session};
 use super::variables::Variables;
 use super::yaml::{self, Document, Reset};
 use super::{
@@ -47,7 +47,7 @@ pub(super) fn parse_file(
     path: &Path,
     from: Option<Span>,
 ) -> Option<Parsed> {
-    let read = if path == Path::new("-") { session.read_stdin() } else { session.read(path) };
+    let read = if path == Path::new(STDIN) { session.read_stdin() } else { session.read(path) };
     match read {
         Ok(file) => parse_text(session, path, file),
         Err(error) => {
@@ -59,9 +59,18 @@ pub(super) fn parse_file(
 
 fn parse_text(session: &mut Session<'_>, path: &Path, file: FileId) -> Option<Parsed> {
     let text: Arc<str> = session.text(file);
-    match yaml::parse(&text, file, &mut session.budget) {
+    let mut problems = Vec::new();
+    let documents = yaml::parse(&text, file, &mut session.budget, &mut problems);
+    for problem in problems {
+        session.report(problem);
+    }
+    match documents {
         Ok(documents) => Some(Parsed { path: path.to_owned(), documents }),
         Err(diagnostic) => {
+            // Whatever is read next would hit the same limit.
+            if diagnostic.code == Code::TooLarge {
+                session.exhaust();
+            }
             session.report(*diagnostic);
             None
         }

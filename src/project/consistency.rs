@@ -7,7 +7,7 @@ mod references;
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, closest};
 use crate::graph::Graph;
 
 use super::cursor::Cursor;
@@ -45,6 +45,7 @@ pub(super) fn check(session: &mut Session<'_>, tree: &mut Node, enabled: &BTreeS
             service.watch_targets(session);
             limits::check(session, &service);
         }
+        service.restart_policy(session);
         service.health_test(session);
         service.mounts(session);
         references::check(session, &model, &service);
@@ -82,7 +83,9 @@ impl Service<'_> {
     /// An image comes from somewhere, and from one place only.
     fn source(&self, session: &mut Session<'_>) {
         let Some(build) = self.get("build") else {
-            if self.text("image").is_none() && self.get("provider").is_none() {
+            if let (Some(image), None) = (self.get("image"), self.get("provider")) {
+                self.image(session, image);
+            } else if self.get("provider").is_none() {
                 let message = format!("service `{}` has neither `image` nor `build`", self.name);
                 let diagnostic = Diagnostic::error(Code::NoImage, message)
                     .at(self.entry.key, "nothing to run")
@@ -106,6 +109,15 @@ impl Service<'_> {
         self.platform(session, build);
     }
 
+    fn image(&self, session: &mut Session<'_>, image: &Node) {
+        if self.text("image").is_none() {
+            let message = format!("the `image` of service `{}` is blank", self.name);
+            let diagnostic =
+                Diagnostic::error(Code::NoImage, message).at(image.span, "nothing to run");
+            self.report(session, diagnostic.hint("name an image, or add `build: PATH`"), image);
+        }
+    }
+
     fn platform(&self, session: &mut Session<'_>, build: &Node) {
         let platforms = build.get("platforms").and_then(Node::as_seq).unwrap_or_default();
         let (Some(platform), false) = (self.get("platform"), platforms.is_empty()) else { return };
@@ -120,6 +132,29 @@ impl Service<'_> {
                 .at(platforms[0].span, "built for these");
             self.report(session, diagnostic, platform);
         }
+    }
+
+    /// Compose leaves it to the engine to refuse a policy, which is late.
+    fn restart_policy(&self, session: &mut Session<'_>) {
+        const POLICIES: [&str; 4] = ["no", "always", "on-failure", "unless-stopped"];
+        let (Some(written), Some(node)) = (self.text("restart"), self.get("restart")) else {
+            return;
+        };
+        let (policy, count) = written.split_once(':').unwrap_or((written, "0"));
+        if POLICIES.contains(&policy) && count.parse::<u32>().is_ok() {
+            return;
+        }
+        let message =
+            format!("`services.{}.restart` is not a restart policy: `{written}`", self.name);
+        let hint = match closest(policy, POLICIES) {
+            Some(policy) if policy != written => format!("did you mean `{policy}`?"),
+            _ => "the policies are `no`, `always`, `on-failure`, `on-failure:TIMES` and `unless-stopped`".to_owned(),
+        };
+        session.report(
+            Diagnostic::warning(Code::InvalidValue, message)
+                .at(node.span, "engines refuse this")
+                .hint(hint),
+        );
     }
 
     fn health_test(&self, session: &mut Session<'_>) {
@@ -241,6 +276,10 @@ fn circles(session: &mut Session<'_>, model: &Model<'_>) {
                 diagnostic = diagnostic.at(place.key, format!("`{}` needs `{}`", pair[0], pair[1]));
             }
         }
+        let diagnostic = diagnostic.hint(match circle.as_slice() {
+            [_] => "a service cannot wait for itself: remove this",
+            _ => "remove one of these, so that one service can start first",
+        });
         session.report(diagnostic);
     }
 }

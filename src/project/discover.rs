@@ -11,9 +11,8 @@ use super::compose::Parsed;
 use super::environment;
 use super::include::is_remote;
 use super::node::{Node, VariableSource};
-use super::session::Session;
+use super::session::{STDIN, Session};
 use super::short;
-use super::source::Kind;
 use super::template;
 use super::variables::Variables;
 
@@ -76,7 +75,7 @@ pub(super) fn discover(session: &mut Session<'_>) -> Option<Found> {
 
 /// A path as the command line or a variable has it.
 fn absolute(session: &Session<'_>, file: &str) -> PathBuf {
-    if file == "-" {
+    if file == STDIN {
         return PathBuf::from(file);
     }
     let path = session.request.cwd.join(file);
@@ -88,7 +87,7 @@ fn working_dir(session: &Session<'_>, files: &[PathBuf]) -> PathBuf {
     if let Some(dir) = session.request.project_directory.as_ref().filter(|dir| !dir.is_empty()) {
         return absolute(session, dir);
     }
-    let first = files.iter().find(|file| *file != Path::new("-"));
+    let first = files.iter().find(|file| *file != Path::new(STDIN));
     let folder = first.and_then(|file| file.parent());
     folder.map_or_else(|| session.request.cwd.clone(), Path::to_owned)
 }
@@ -103,7 +102,7 @@ fn read_env_files(session: &mut Session<'_>, dir: &Path, variables: &mut Variabl
         return Some(());
     }
     let file = dir.join(".env");
-    if matches!(session.source.kind(&file), Ok(Kind::File)) {
+    if environment::has_default(session, &file) {
         environment::project(session, &[file.to_string_lossy().into_owned()], variables);
     }
     Some(())
@@ -135,7 +134,7 @@ fn from_variable(session: &mut Session<'_>, variables: &Variables) -> Option<Vec
     let mut files = Vec::new();
     for name in list.split(separator.unwrap_or(":")) {
         let path = absolute(session, name);
-        if name != "-" && session.source.kind(&path).is_err() {
+        if name != STDIN && session.source.kind(&path).is_err() {
             let message = format!("`COMPOSE_FILE` names `{name}`, which does not exist");
             let mut diagnostic = Diagnostic::error(Code::Unreadable, message);
             if let VariableSource::File(span) = variables.origin("COMPOSE_FILE") {
@@ -230,6 +229,23 @@ pub(super) fn project_name(
         return None;
     }
     Some(name)
+}
+
+/// Whether a text in a file gives a project this name.
+pub(super) fn is_name(text: &str, name: &str) -> bool {
+    normal_name(text) == name
+}
+
+/// What gives the project its name if its files do not.
+pub(super) fn name_rule(session: &Session<'_>, found: &Found) -> &'static str {
+    let is_set = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+    if is_set(session.request.project_name.as_deref()) {
+        "`--project-name` gives it"
+    } else if is_set(found.variables.get("COMPOSE_PROJECT_NAME")) {
+        "`COMPOSE_PROJECT_NAME` gives it"
+    } else {
+        "the folder of the project gives it"
+    }
 }
 
 fn check_name(session: &mut Session<'_>, name: String, found: &Found) -> Option<String> {

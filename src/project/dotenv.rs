@@ -28,6 +28,15 @@ use super::template::{self, Outcome, TemplateError};
 /// How many bytes the values of variables may add to one file.
 pub const MAX_GROWTH: usize = 16 << 20;
 
+/// How many variables of one value are remembered: nobody reads more.
+const MAX_USES: usize = 8;
+
+/// How much of the user's text a hint repeats at most, in bytes.
+const QUOTED: usize = 60;
+
+/// How many problems of one file are told: each may take as long as the file is.
+const MAX_ERRORS: usize = 20;
+
 /// Looks up a variable.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -50,6 +59,8 @@ pub struct Assignment {
     pub value: String,
     /// Where `NAME=value` stands in the file.
     pub at: Range<usize>,
+    /// The first variables that the value uses, and what came of each.
+    pub uses: Vec<(String, Outcome)>,
 }
 
 /// A variable that has no value where a value uses it, of which Compose warns.
@@ -69,7 +80,22 @@ pub struct DotenvError {
     pub message: String,
     /// Where.
     pub at: Range<usize>,
+    /// What to write instead.
+    pub hint: Option<String>,
 }
+
+impl DotenvError {
+    fn new(message: impl Into<String>, at: Range<usize>) -> Self {
+        Self { message: message.into(), at, hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// What helps whoever wrote a name that is none.
+const ASSIGNMENT: &str = "write `NAME=value`, with no blank in the name; a comment begins with `#`";
 
 /// Reads a file in the dialect of `.env`.
 ///
@@ -82,11 +108,31 @@ pub struct DotenvError {
 /// If a name or a quote is malformed, or a value cannot be expanded.
 pub fn parse(text: &str, known: Lookup<'_>, earlier: Lookup<'_>) -> Result<Parsed, DotenvError> {
     let parsed = Parsed::default();
-    let mut parser = Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0 };
+    let mut parser =
+        Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0, uses: Vec::new() };
     while parser.find_statement() {
         parser.statement()?;
     }
     Ok(parser.parsed)
+}
+
+/// Reads a file in the dialect of `.env` as [`parse`] does, but goes on behind a line that cannot
+/// be read: what the others assign, and every problem.
+pub fn parse_all(text: &str, known: Lookup<'_>, earlier: Lookup<'_>) -> (Parsed, Vec<DotenvError>) {
+    let parsed = Parsed::default();
+    let mut parser =
+        Parser { text, at: after_mark(text), known, earlier, parsed, growth: 0, uses: Vec::new() };
+    let mut errors = Vec::new();
+    while errors.len() < MAX_ERRORS && parser.find_statement() {
+        if let Err(error) = parser.statement() {
+            parser.at = parser.at.max(error.at.end);
+            if !text[..parser.at].ends_with('\n') {
+                parser.skip_line();
+            }
+            errors.push(error);
+        }
+    }
+    (parser.parsed, errors)
 }
 
 /// Reads a file in the raw dialect: no quotes, no variables, no comments behind values.
@@ -112,7 +158,7 @@ pub fn parse_raw(text: &str, known: Lookup<'_>) -> Result<Parsed, DotenvError> {
         let at = start..start + statement.len();
         let (name, value) = raw_assignment(statement, &at)?;
         if let Some(value) = value.or_else(|| known(name)) {
-            parsed.assignments.insert(name.to_owned(), Assignment { value, at });
+            parsed.assignments.insert(name.to_owned(), Assignment { value, at, uses: Vec::new() });
         }
     }
     Ok(parsed)
@@ -128,12 +174,12 @@ fn raw_assignment<'t>(
         None => (line, None),
     };
     if name.is_empty() {
-        let message = "no variable name before `=`".to_owned();
-        return Err(DotenvError { message, at: at.clone() });
+        return Err(DotenvError::new("no variable name before `=`", at.clone()).hint(ASSIGNMENT));
     }
     if name.contains([' ', '\t']) {
         let message = format!("variable name `{name}` contains white space");
-        return Err(DotenvError { message, at: at.start..at.start + name.len() });
+        let at = at.start..at.start + name.len();
+        return Err(DotenvError::new(message, at).hint(ASSIGNMENT));
     }
     Ok((name, value))
 }
@@ -151,6 +197,8 @@ struct Parser<'a> {
     earlier: Lookup<'a>,
     parsed: Parsed,
     growth: usize,
+    /// What the value that was expanded last uses.
+    uses: Vec<(String, Outcome)>,
 }
 
 /// A name, and whether its value follows.
@@ -209,7 +257,8 @@ impl<'a> Parser<'a> {
     }
 
     fn assign(&mut self, name: &str, value: String, at: Range<usize>) {
-        self.parsed.assignments.insert(name.to_owned(), Assignment { value, at });
+        let uses = std::mem::take(&mut self.uses);
+        self.parsed.assignments.insert(name.to_owned(), Assignment { value, at, uses });
     }
 
     /// Reads a name and what separates it from its value.
@@ -230,15 +279,40 @@ impl<'a> Parser<'a> {
                 let found = &rest[..offset + char.len_utf8()];
                 let message = format!("unexpected character in variable name `{found}`");
                 let at = start + offset;
-                return Err(DotenvError { message, at: at..at + char.len_utf8() });
+                let error = DotenvError::new(message, at..at + char.len_utf8());
+                return Err(error.hint(self.name_hint(start)));
             }
         }
         if name.text.contains(' ') {
             let message = format!("variable name `{}` contains a space", name.text);
-            return Err(DotenvError { message, at: start..start + name.text.len() });
+            let error = DotenvError::new(message, start..start + name.text.len());
+            return Err(error.hint(ASSIGNMENT));
         }
         self.skip_blanks();
         Ok(name)
+    }
+
+    /// How to write a name, or what was before it if that was meant to go on.
+    fn name_hint(&self, start: usize) -> String {
+        let before = &self.text[..start];
+        let last = self.parsed.assignments.last();
+        if let Some((name, last)) = last
+            && last.at.end == before.trim_end().len()
+            && self.text[last.at.clone()].contains('\n')
+        {
+            return format!("the value of `{name}` goes up to here: close its quote where it ends");
+        }
+        let line = &before[before.rfind('\n').map_or(0, |end| end + 1)..];
+        let hint = match line.trim_end().chars().next_back() {
+            Some('"') => {
+                "the value ends at the `\"` before; write `\\\"` for one that belongs to it"
+            }
+            Some('\'') => {
+                "the value ends at the `'` before; write `\\'` for one that belongs to it"
+            }
+            _ => "a name has letters, digits, `_`, `.` and `-`; a comment begins with `#`",
+        };
+        hint.to_owned()
     }
 
     fn skip_export(&mut self) -> Result<(), DotenvError> {
@@ -248,8 +322,9 @@ impl<'a> Parser<'a> {
             self.at = self.text.len() - behind.len();
             self.skip_blanks();
             if self.rest().is_empty() {
-                let message = "`export` without a variable".to_owned();
-                return Err(DotenvError { message, at: start..start + "export".len() });
+                let at = start..start + "export".len();
+                let error = DotenvError::new("`export` without a variable", at);
+                return Err(error.hint("write `export NAME=value`"));
             }
         }
         Ok(())
@@ -287,8 +362,12 @@ impl<'a> Parser<'a> {
         }
         let open = self.at;
         let message = format!("unterminated quoted value: no closing `{quote}`");
-        let end = open + self.skip_line().len();
-        Err(DotenvError { message, at: open..end })
+        let line = self.skip_line().trim_end();
+        let error = DotenvError::new(message, open..open + line.len());
+        Err(error.hint(match line.len() {
+            0..QUOTED => format!("close it: `{line}{quote}`"),
+            _ => format!("put `{quote}` where it ends"),
+        }))
     }
 
     /// Replaces the variables of a value, which comes from `place` in the file.
@@ -304,20 +383,29 @@ impl<'a> Parser<'a> {
             growth.set(growth.get().saturating_add(value.len()));
             Some(value)
         };
-        let expanded = template::expand(value, &lookup).map_err(|error| DotenvError {
-            at: match &error {
-                TemplateError::Invalid { at } | TemplateError::Required { at, .. } => {
-                    locate(at.clone())
-                }
-                TemplateError::TooLarge => place.clone(),
-            },
-            message: error.to_string(),
-        })?;
+        let failed = |error: TemplateError| match &error {
+            TemplateError::Invalid { at } => {
+                let fault = template::fault(value, at.start);
+                let message = format!("`${{` in the value {}", fault.message);
+                DotenvError::new(message, locate(fault.at)).hint(fault.hint)
+            }
+            TemplateError::Required { at, variable, .. } => {
+                DotenvError::new(error.to_string(), locate(at.clone()))
+                    .hint(format!("set `{variable}` in the lines above or in the environment"))
+            }
+            TemplateError::TooDeep { at } => {
+                DotenvError::new(error.to_string(), locate(at.clone()))
+            }
+            TemplateError::TooLarge => DotenvError::new(error.to_string(), place.clone()),
+        };
+        let expanded = template::expand(value, &lookup).map_err(failed)?;
         self.growth = growth.get();
         if self.growth > MAX_GROWTH {
-            let message = "variables make the file more than 16 MiB longer".to_owned();
-            return Err(DotenvError { message, at: place });
+            let message = "variables make the file more than 16 MiB longer";
+            return Err(DotenvError::new(message, place));
         }
+        let first = expanded.uses.iter().take(MAX_USES);
+        self.uses = first.map(|one| (one.name.clone(), one.outcome)).collect();
         let unset = expanded.uses.into_iter().filter(|one| one.outcome == Outcome::Unset);
         let unset = unset.map(|one| Unset { name: one.name, at: locate(one.at) });
         self.parsed.unset.extend(unset);
@@ -511,15 +599,49 @@ mod tests {
             ("A=1\nB=\"é\nC=2", "\"é", "unterminated quoted value: no closing `\"`"),
             ("A='", "'", "unterminated quoted value: no closing `'`"),
             ("export ", "export", "`export` without a variable"),
-            ("A=x${B\n", "${", "invalid interpolation format"),
-            ("A=\"\\n${B\"", "\\n${B", "invalid interpolation format"),
-            ("A=${NO:?why}", "${NO:?why}", "required variable NO is missing a value: why"),
+            ("A=x${B\n", "${B", "`${` in the value is never closed: there is no `}` on its line"),
+            (
+                "A=\"\\n${B\"",
+                "\\n${B",
+                "`${` in the value is never closed: there is no `}` on its line",
+            ),
+            ("A=${NO:?why}", "${NO:?why}", "required variable `NO` is missing a value: why"),
         ] {
             let error = parse(text, &known, &earlier).unwrap_err();
             assert_eq!((&text[error.at], error.message.as_str()), (place, message), "{text:?}");
         }
         let error = parse_raw("A=1\n  X Y=2", &known).unwrap_err();
         assert_eq!(error.at, 6..9);
+    }
+
+    #[test]
+    fn errors_say_what_to_write() {
+        let hint = |text: &&str| parse(text, &known, &earlier).unwrap_err().hint.unwrap();
+        let hints: Vec<String> = [
+            "A B=1\n",
+            "A?=1\n",
+            "A=\"a\"b\"\n",
+            "A='a'b'\n",
+            "A=\"a\nB=\"b\"\n",
+            "B=\"c  \r\n",
+            "export ",
+            "A=${B\n",
+            "A=${NO:?}",
+        ]
+        .iter()
+        .map(hint)
+        .collect();
+        insta::assert_snapshot!(hints.join("\n"), @r##"
+        write `NAME=value`, with no blank in the name; a comment begins with `#`
+        a name has letters, digits, `_`, `.` and `-`; a comment begins with `#`
+        the value ends at the `"` before; write `\"` for one that belongs to it
+        the value ends at the `'` before; write `\'` for one that belongs to it
+        the value of `A` goes up to here: close its quote where it ends
+        close it: `"c"`
+        write `export NAME=value`
+        write `${B}`; for a plain dollar sign write `$$`
+        set `NO` in the lines above or in the environment
+        "##);
     }
 
     #[test]

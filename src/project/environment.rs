@@ -1,6 +1,7 @@
 //! Env files and label files, and what their variables end up in.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -9,12 +10,13 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 use super::Variable;
 use super::compose::Scope;
 use super::cursor::Cursor;
-use super::dotenv::{self, Parsed};
-use super::merge::entry;
-use super::node::{Entry, Map, Node, Value, VariableSource};
+use super::dotenv::{self, DotenvError, Parsed};
+use super::merge::{self, entry};
+use super::node::{Entry, Map, Node, Step, Trail, Value, VariableSource};
 use super::normalize::from_environment;
 use super::session::Session;
 use super::source::Kind;
+use super::template::Outcome;
 use super::variables::Variables;
 
 /// How an env file is written.
@@ -27,6 +29,10 @@ pub(super) enum Dialect {
 /// What the values of an env file may refer to.
 struct Lookup<'l> {
     first: &'l dyn Fn(&str) -> Option<String>,
+    /// Where those come from.
+    origin: &'l dyn Fn(&str) -> VariableSource,
+    /// How the variables get into a service, if they do.
+    through: Trail,
 }
 
 /// Reads one env file on top of those before it.
@@ -36,26 +42,56 @@ fn read(
     dialect: Dialect,
     lookup: &Lookup<'_>,
     assigned: &mut Map,
-) -> Result<(), Box<Diagnostic>> {
-    let problem = |message: String| Box::new(Diagnostic::error(Code::EnvFile, message));
-    let file = session.read(path).map_err(|error| {
-        problem(format!("cannot read env file `{}`: {}", session.display(path), error.reason()))
-    })?;
+) -> Result<(), Vec<Diagnostic>> {
+    let problem = |message: String| Diagnostic::error(Code::EnvFile, message);
+    let file =
+        session.read(path).map_err(|error| {
+            let reason = error.reason();
+            vec![error.show(problem(format!(
+                "cannot read env file `{}`: {reason}",
+                session.display(path)
+            )))]
+        })?;
     let text = session.text(file);
     let lines = text.bytes().filter(|byte| *byte == b'\n').count();
-    if !session.afford((lines, text.len()), Span::new(file, 0, 0)) {
-        return Err(problem("the env files are larger than Ketch reads".to_owned()));
+    if !session.budget.spend_many(lines, text.len()) {
+        session.exhaust();
+        let message = "the env files hold more than Ketch reads".to_owned();
+        return Err(vec![problem(message).at(Span::new(file, 0, 0), "the limit is reached here")]);
     }
-    let parsed = parse(session, (file, dialect), lookup, assigned)?;
+    let (parsed, errors) = parse(session, (file, dialect), lookup, assigned);
     for unset in &parsed.unset {
         session.unset(&unset.name, Span::new(file, unset.at.start, unset.at.end));
     }
     assigned.reserve(parsed.assignments.len());
     for (name, assignment) in &parsed.assignments {
         let span = Span::new(file, assignment.at.start, assignment.at.end);
-        assigned.insert(name.clone(), entry(Node::string(&assignment.value, span)));
+        let mut node = Node::string(&assignment.value, span);
+        let in_file = |name: &str| {
+            let above = parsed.assignments.get(name).map(|other| &other.at);
+            let above = above.map(|at| Span::new(file, at.start, at.end));
+            above.or_else(|| assigned.get(name).map(|entry| entry.node.span))
+        };
+        for (name, outcome) in &assignment.uses {
+            let from = match outcome {
+                Outcome::Unset => VariableSource::Unset,
+                Outcome::Default => VariableSource::DefaultValue,
+                Outcome::Set => match in_file(name) {
+                    Some(span) if (lookup.first)(name).is_none() => VariableSource::File(span),
+                    _ => (lookup.origin)(name),
+                },
+            };
+            node.trail.push_variable(name, from);
+        }
+        node.trail.append(&lookup.through);
+        assigned.insert(name.clone(), entry(node));
     }
-    Ok(())
+    let problem = |error: DotenvError| {
+        let span = Span::new(file, error.at.start, error.at.end);
+        let problem = Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line");
+        Diagnostic { hint: error.hint, ..problem }
+    };
+    if errors.is_empty() { Ok(()) } else { Err(errors.into_iter().map(problem).collect()) }
 }
 
 /// Parses an env file: once, if nothing that it says depends on who reads it.
@@ -64,9 +100,9 @@ fn parse(
     (file, dialect): (FileId, Dialect),
     lookup: &Lookup<'_>,
     assigned: &Map,
-) -> Result<Rc<Parsed>, Box<Diagnostic>> {
+) -> (Rc<Parsed>, Vec<DotenvError>) {
     if let Some(parsed) = session.env_files.get(&(file, dialect)) {
-        return Ok(parsed.clone());
+        return (parsed.clone(), Vec::new());
     }
     let text = session.text(file);
     let depends = Cell::new(false);
@@ -75,18 +111,18 @@ fn parse(
         (lookup.first)(name)
     };
     let earlier = |name: &str| assigned.get(name).and_then(text_of);
-    let parsed = match dialect {
-        Dialect::Dotenv => dotenv::parse(&text, &known, &earlier),
-        Dialect::Raw => dotenv::parse_raw(&text, &known),
+    let (parsed, errors) = match dialect {
+        Dialect::Dotenv => dotenv::parse_all(&text, &known, &earlier),
+        Dialect::Raw => match dotenv::parse_raw(&text, &known) {
+            Ok(parsed) => (parsed, Vec::new()),
+            Err(error) => (Parsed::default(), vec![error]),
+        },
     };
-    let parsed = parsed.map(Rc::new).map_err(|error| {
-        let span = Span::new(file, error.at.start, error.at.end);
-        Box::new(Diagnostic::error(Code::EnvFile, error.message).at(span, "in this line"))
-    })?;
-    if !depends.get() {
+    let parsed = Rc::new(parsed);
+    if !depends.get() && errors.is_empty() {
         session.env_files.insert((file, dialect), parsed.clone());
     }
-    Ok(parsed)
+    (parsed, errors)
 }
 
 /// The text of an entry, to keep.
@@ -99,10 +135,17 @@ pub(super) fn project(session: &mut Session<'_>, files: &[String], variables: &m
     let mut assigned = Map::new();
     for file in files {
         let known = variables.clone();
-        let lookup = Lookup { first: &|name: &str| known.lookup(name) };
+        let lookup = Lookup {
+            first: &|name: &str| known.lookup(name),
+            origin: &|name: &str| known.origin(name),
+            through: Trail::default(),
+        };
         let path = session.request.cwd.join(file);
-        if let Err(diagnostic) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
-            session.report(*diagnostic);
+        if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
+            session.lacks_variables = true;
+            for problem in problems {
+                session.report(problem);
+            }
         }
     }
     add_all(variables, assigned);
@@ -118,6 +161,15 @@ fn add_all(variables: &mut Variables, assigned: Map) {
     }
 }
 
+/// Whether there is a `.env` to read. A folder of that name is none; anything else that cannot be
+/// read is reported rather than passed over.
+pub(super) fn has_default(session: &Session<'_>, file: &Path) -> bool {
+    match session.source.kind(file) {
+        Ok(kind) => kind != Kind::Directory,
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
 /// The variables of an included project: those of the including one, and of its own env files.
 pub(super) fn include(
     session: &mut Session<'_>,
@@ -126,7 +178,7 @@ pub(super) fn include(
     scope: &Scope,
 ) -> Option<Variables> {
     let default = dir.join(".env");
-    let has_default = matches!(session.source.kind(&default), Ok(Kind::File));
+    let has_default = matches!(session.source.kind(&default), Ok(Kind::File | Kind::Other));
     let paths = if !env_files.is_empty() {
         env_files
             .iter()
@@ -140,9 +192,15 @@ pub(super) fn include(
     let mut variables = scope.variables.clone();
     let mut assigned = Map::new();
     for (path, span) in paths {
-        let lookup = Lookup { first: &|name: &str| scope.variables.lookup(name) };
-        if let Err(diagnostic) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
-            session.report(named(*diagnostic, span));
+        let lookup = Lookup {
+            first: &|name: &str| scope.variables.lookup(name),
+            origin: &|name: &str| scope.variables.origin(name),
+            through: Trail::default(),
+        };
+        if let Err(problems) = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned) {
+            for problem in problems {
+                session.report(named(problem, span));
+            }
             return None;
         }
     }
@@ -188,6 +246,10 @@ pub(super) fn service(
 ) {
     let own = environment_of(session, service, variables);
     let known = |name: &str| variables.lookup(name).or_else(|| own.get(name).and_then(text_of));
+    let origin = |name: &str| match own.get(name) {
+        Some(entry) if variables.get(name).is_none() => VariableSource::File(entry.node.span),
+        _ => variables.origin(name),
+    };
     let mut assigned = Map::new();
     let files = service.as_map_mut().and_then(|map| map.shift_remove("env_file"));
     let files =
@@ -195,16 +257,19 @@ pub(super) fn service(
             |files| if let Value::Seq(items) = files.node.value { Some(items) } else { None },
         );
     for file in files.unwrap_or_default() {
-        if let Err(diagnostic) = env_file(session, &file, &Lookup { first: &known }, &mut assigned)
-        {
-            session.report_at(*diagnostic, &file, cursor);
+        let span = file.get("path").map_or(file.span, |path| path.span);
+        let through = Trail::from(Step::File { attribute: "env_file", span });
+        let lookup = Lookup { first: &known, origin: &origin, through };
+        let outcome = env_file(session, &file, &lookup, &mut assigned);
+        for problem in outcome.err().into_iter().flatten() {
+            session.report_at(problem, &file, cursor);
         }
     }
     let Some(map) = service.as_map_mut() else { return };
     if own.is_empty() && assigned.is_empty() {
         return;
     }
-    assigned.extend(own);
+    overlay(&mut assigned, own);
     let span = first_key(&assigned);
     map.insert("environment".to_owned(), entry(Node::map(assigned, span)));
 }
@@ -212,6 +277,16 @@ pub(super) fn service(
 /// The place of a mapping that stands nowhere as a whole. It must not be empty.
 fn first_key(map: &Map) -> Span {
     map.values().next().map(|entry| entry.key).expect("there is at least one variable")
+}
+
+/// Puts what a service says itself over what its files say.
+fn overlay(files: &mut Map, own: Map) {
+    for (name, mut entry) in own {
+        if let Some(earlier) = files.get(&name) {
+            entry.node = merge::replace(&earlier.node, entry.node);
+        }
+        files.insert(name, entry);
+    }
 }
 
 /// The service's own variables; those without a value take the project's.
@@ -236,7 +311,7 @@ fn env_file(
     file: &Node,
     lookup: &Lookup<'_>,
     assigned: &mut Map,
-) -> Result<(), Box<Diagnostic>> {
+) -> Result<(), Vec<Diagnostic>> {
     let path = file.get("path");
     let written = path.and_then(Node::as_str).unwrap_or_default();
     let span = path.map_or(file.span, |node| node.span);
@@ -251,20 +326,20 @@ fn env_file(
         Some("raw") => Dialect::Raw,
         Some(other) => {
             let format = file.get("format").map_or(span, |node| node.span);
-            return Err(Box::new(
+            return Err(vec![
                 Diagnostic::error(Code::EnvFile, format!("env files have no format `{other}`"))
                     .at(format, "unknown format")
                     .hint("leave `format` out, or use `raw`"),
-            ));
+            ]);
         }
     };
-    read(session, &place, dialect, lookup, assigned).map_err(|diagnostic| {
-        let diagnostic = named(*diagnostic, Some(span));
-        Box::new(if session.source.kind(&place).is_err() {
-            diagnostic.hint("create it, or add `required: false`")
-        } else {
-            diagnostic
-        })
+    read(session, &place, dialect, lookup, assigned).map_err(|problems| {
+        let is_missing = session.source.kind(&place).is_err();
+        let named = |problem| match named(problem, Some(span)) {
+            problem if is_missing => problem.hint("create it, or add `required: false`"),
+            problem => problem,
+        };
+        problems.into_iter().map(named).collect()
     })
 }
 
@@ -276,12 +351,13 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     for file in files {
         let path = session.request.cwd.join(file.as_str().unwrap_or_default());
         let none = |_: &str| None;
-        let outcome =
-            read(session, &path, Dialect::Dotenv, &Lookup { first: &none }, &mut assigned);
-        if let Err(mut diagnostic) = outcome {
-            diagnostic.code = Code::LabelFile;
-            diagnostic.message = diagnostic.message.replace("env file", "label file");
-            session.report_at(named(*diagnostic, Some(file.span)), &file, cursor);
+        let through = Trail::from(Step::File { attribute: "label_file", span: file.span });
+        let lookup = Lookup { first: &none, origin: &|_: &str| VariableSource::Unset, through };
+        let outcome = read(session, &path, Dialect::Dotenv, &lookup, &mut assigned);
+        for mut problem in outcome.err().into_iter().flatten() {
+            problem.code = Code::LabelFile;
+            problem.message = problem.message.replace("env file", "label file");
+            session.report_at(named(problem, Some(file.span)), &file, cursor);
         }
     }
     if assigned.is_empty() {
@@ -292,7 +368,7 @@ pub(super) fn labels(session: &mut Session<'_>, service: &mut Node, cursor: &Cur
     if let Some(Entry { node: Node { value: Value::Map(own), .. }, .. }) =
         map.shift_remove("labels")
     {
-        assigned.extend(own);
+        overlay(&mut assigned, own);
     }
     map.insert("labels".to_owned(), entry(Node::map(assigned, span)));
 }

@@ -55,6 +55,7 @@ impl<'s> Extender<'s> {
         document: &mut Node,
         resets: &[Reset],
     ) {
+        refuse_other_than_mapping(session, document);
         let Some(services) = compose::take_services(document) else { return };
         let own = self.file.to_string_lossy().into_owned();
         let extending = |(_, entry): &(&String, &Entry)| entry.node.get("extends").is_some();
@@ -131,16 +132,13 @@ impl<'s> Extender<'s> {
             Some(from) => self.open(session, from)?,
         };
         let link = Link { file: target.clone(), service: name.to_owned(), span: extends.span };
-        if chain.iter().any(|step| step.file == link.file && step.service == link.service) {
-            report_circle(session, chain, &link);
+        let same = |step: &Link| step.file == link.file && step.service == link.service;
+        if let Some(start) = chain.iter().position(same) {
+            report_circle(session, &chain[start..], &link);
             return None;
         }
         if chain.len() >= MAX_CHAIN {
-            let message =
-                format!("services extend each other more than {MAX_CHAIN} times in a row");
-            session.report(
-                Diagnostic::error(Code::TooLarge, message).at(extends.span, "one too many"),
-            );
+            report_long_chain(session, extends.span);
             return None;
         }
         let services = &self.bases.get(&target)?.services;
@@ -177,7 +175,7 @@ impl<'s> Extender<'s> {
         }
         let extends = service.get("extends").map_or(service.span, |node| node.span);
         for attribute in base.as_map_mut().into_iter().flat_map(|map| map.values_mut()) {
-            attribute.node.note(Step::Extended { span: extends });
+            attribute.node.record(&Step::Extended { span: extends });
         }
         let top = Cursor::top();
         let services = top.key("services");
@@ -260,26 +258,65 @@ fn reference(
     None
 }
 
+/// Each document by itself must have a mapping of services, or none, whatever is merged later.
+fn refuse_other_than_mapping(session: &mut Session<'_>, document: &mut Node) {
+    let Some(Entry { key, node }) = document.as_map().and_then(|top| top.get("services")) else {
+        return;
+    };
+    if node.as_map().is_some() {
+        return;
+    }
+    let message = format!("`services` must be a mapping, not {}", node.kind());
+    let (place, hint) = match &node.value {
+        Value::Null => (*key, "add services below it, or remove the line"),
+        Value::Seq(_) => (node.span, "leave out the `- ` in front of the names of services"),
+        _ => (node.span, "write the name of a service below it, and indent its attributes"),
+    };
+    let label = if node.is_null() {
+        "nothing follows".to_owned()
+    } else {
+        format!("this is {}", node.kind())
+    };
+    session.report(Diagnostic::error(Code::WrongType, message).at(place, label).hint(hint));
+    if let Some(top) = document.as_map_mut() {
+        top.shift_remove("services");
+    }
+}
+
 fn remove_extends(service: &mut Node) {
     if let Some(map) = service.as_map_mut() {
         map.shift_remove("extends");
     }
 }
 
-fn report_circle(session: &mut Session<'_>, chain: &[Link], last: &Link) {
-    let names: Vec<String> =
-        chain.iter().chain([last]).map(|link| format!("`{}`", link.service)).collect();
-    let message = format!("services extend each other in a circle: {}", names.join(" extends "));
-    let mut diagnostic =
-        Diagnostic::error(Code::ExtendsCycle, message).at(last.span, "the circle closes here");
-    for link in chain {
-        if link.span != last.span {
-            diagnostic = diagnostic.at(link.span, format!("`{}` extends here", link.service));
-        }
+/// Says once that a chain is too long: its rest may well be too long again.
+fn report_long_chain(session: &mut Session<'_>, span: Span) {
+    let message = format!("services extend each other more than {MAX_CHAIN} times in a row");
+    if !session.report.diagnostics.iter().any(|known| known.message == message) {
+        session.report(Diagnostic::error(Code::TooLarge, message).at(span, "one too many"));
     }
+}
+
+/// Shows every place on the way round; `again` is the service that the circle comes back to.
+fn report_circle(session: &mut Session<'_>, circle: &[Link], again: &Link) {
+    let one_file = circle.iter().all(|link| link.span.file == again.span.file);
+    let name = |link: &Link| match &session.report.sources.get(link.span.file).name {
+        _ if one_file => format!("`{}`", link.service),
+        file => format!("`{}` of `{file}`", link.service),
+    };
+    let names: Vec<String> = circle.iter().chain([again]).map(name).collect();
+    let message = format!("services extend each other in a circle: {}", names.join(" extends "));
+    let next = circle.iter().skip(1).chain([again]);
+    let diagnostic = circle.iter().zip(next).fold(
+        Diagnostic::error(Code::ExtendsCycle, message),
+        |diagnostic, (link, next)| {
+            diagnostic.at(link.span, format!("`{}` extends `{}`", link.service, next.service))
+        },
+    );
     // Every service of a circle finds it; one report is enough.
     let known = session.report.diagnostics.iter().any(|known| {
-        known.code == Code::ExtendsCycle && known.labels.iter().any(|label| label.span == last.span)
+        known.code == Code::ExtendsCycle
+            && known.labels.iter().any(|label| label.span == again.span)
     });
     if !known {
         session.report(diagnostic);

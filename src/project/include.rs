@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, closest};
 
 use super::compose::{self, Parsed, Scope};
 use super::environment;
@@ -13,6 +13,9 @@ use super::locations::{Base, relative};
 use super::node::{Entry, Map, Node, Step, Value};
 use super::session::Session;
 use super::source::Kind;
+
+/// As how many values an entry counts against the size of the project.
+const ENTRY: usize = 20;
 
 /// How deep files may include each other.
 const MAX_CHAIN: usize = 64;
@@ -38,8 +41,14 @@ pub(super) fn include(session: &mut Session<'_>, document: &mut Node, scope: &Sc
         return;
     };
     for entry in &entries {
-        if let Some(imported) = load(session, entry, scope) {
-            import(session, document, imported, entry);
+        // Files that include others twice are many soon, however little they hold.
+        if session.is_exhausted() || !session.afford((ENTRY, 0), entry.span) {
+            return;
+        }
+        match load(session, entry, scope) {
+            Some(imported) => import(session, document, imported, entry),
+            // What refers to the resources in it is not wrong as well.
+            None => session.incomplete = true,
         }
     }
 }
@@ -79,7 +88,10 @@ fn read_entry(session: &mut Session<'_>, entry: &Node) -> Option<Included> {
                 format!("unknown attribute `{key}` in `include`"),
             )
             .at(entry.key, "not part of the Compose specification")
-            .hint("known are `path`, `project_directory` and `env_file`"),
+            .hint(match closest(key, known) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "known are `path`, `project_directory` and `env_file`".to_owned(),
+            }),
         );
         return None;
     }
@@ -171,7 +183,10 @@ fn import(session: &mut Session<'_>, document: &mut Node, imported: Node, from: 
                     report_conflict(session, &format!("{kind}.{name}"), (&own, &resource), from);
                 }
                 None => {
-                    resource.node.note(Step::Included { span: from.span });
+                    if !session.afford((resource.node.size().0, 0), from.span) {
+                        return;
+                    }
+                    resource.node.record(&Step::Included { span: from.span });
                     target.insert(name, resource);
                 }
             }

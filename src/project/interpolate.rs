@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 
 use super::attribute::Cast;
 use super::cursor::Cursor;
-use super::node::{Node, Step, Value, VariableSource};
+use super::node::{Node, Value, VariableSource};
 use super::session::Session;
 use super::template::{self, Outcome, TemplateError};
 use super::variables::Variables;
@@ -64,7 +64,6 @@ impl Interpolation<'_, '_> {
     /// Puts the expanded text in, and notes where its variables come from.
     fn apply(&mut self, node: &mut Node, expanded: template::Expanded) -> bool {
         let Value::Str(text) = &node.value else { return true };
-        node.trail.reserve_exact(expanded.uses.len());
         for used in &expanded.uses {
             let from = match used.outcome {
                 Outcome::Set => self.variables.origin(&used.name),
@@ -75,15 +74,9 @@ impl Interpolation<'_, '_> {
                     VariableSource::Unset
                 }
             };
-            node.trail.push(Step::Variable { name: used.name.clone(), from });
+            node.trail.push_variable(&used.name, from);
         }
-        if !self.session.budget.spend(expanded.text.len()) {
-            let diagnostic = Diagnostic::error(
-                Code::TooLarge,
-                "the values of variables are larger than Ketch reads",
-            )
-            .at(node.span, "the limit is reached here");
-            self.session.report(diagnostic);
+        if !self.session.afford((1, expanded.text.len()), node.span) {
             return false;
         }
         node.value = Value::Str(expanded.text);
@@ -93,13 +86,17 @@ impl Interpolation<'_, '_> {
     fn fail(&mut self, node: &Node, cursor: &Cursor<'_>, error: &TemplateError) {
         let text = node.as_str().unwrap_or_default();
         let diagnostic = match error {
-            TemplateError::Invalid { at } => Diagnostic::error(
-                Code::Interpolation,
-                format!("invalid `${{…}}` expression in `{cursor}`"),
-            )
-            .at(self.place(node, text, at), "cannot be read as a variable")
-            .hint("write `$$` for a dollar sign"),
+            TemplateError::Invalid { at } => {
+                let fault = template::fault(text, at.start);
+                let message = format!("`${{` in `{cursor}` {}", fault.message);
+                Diagnostic::error(Code::Interpolation, message)
+                    .at(self.place(node, text, &fault.at), fault.label)
+                    .hint(fault.hint)
+            }
             TemplateError::Required { variable, reason, at } => {
+                if self.session.lacks_variables {
+                    return self.session.taint(cursor);
+                }
                 let mut message = format!("required variable `{variable}` is missing a value");
                 if !reason.is_empty() {
                     message = format!("{message}: {reason}");
@@ -107,6 +104,10 @@ impl Interpolation<'_, '_> {
                 Diagnostic::error(Code::RequiredVariable, message)
                     .at(self.place(node, text, at), "required here")
                     .hint(format!("set `{variable}` in the environment or in an env file"))
+            }
+            TemplateError::TooDeep { at } => {
+                Diagnostic::error(Code::TooLarge, format!("`{cursor}`: {error}"))
+                    .at(self.place(node, text, at), "one too many")
             }
             TemplateError::TooLarge => Diagnostic::error(
                 Code::TooLarge,
@@ -137,7 +138,7 @@ impl Interpolation<'_, '_> {
         let (value, wanted) = match cast {
             Cast::Text => return true,
             Cast::Int => (text.parse().ok().map(Value::Int), "a whole number"),
-            Cast::Float => (text.parse().ok().map(Value::Float), "a number"),
+            Cast::Float => (float(text).map(Value::Float), "a number"),
             Cast::Bool => match self.boolean(node, text) {
                 Some(value) => (Some(Value::Bool(value)), ""),
                 None => (None, "`true` or `false`"),
@@ -147,9 +148,13 @@ impl Interpolation<'_, '_> {
             node.value = value;
             return true;
         }
-        let message = format!("`{cursor}` must be {wanted}, not {}", node.brief());
-        let diagnostic =
-            Diagnostic::error(Code::WrongType, message).at(node.span, format!("is not {wanted}"));
+        let diagnostic = if cast == Cast::Float && is_number(text) {
+            let message = format!("`{cursor}` is larger than the largest possible number");
+            Diagnostic::error(Code::InvalidValue, message).at(node.span, "does not fit")
+        } else {
+            let message = format!("`{cursor}` must be {wanted}, not {}", node.brief());
+            Diagnostic::error(Code::WrongType, message).at(node.span, format!("is not {wanted}"))
+        };
         self.session.report_at(diagnostic, node, cursor);
         false
     }
@@ -157,6 +162,21 @@ impl Interpolation<'_, '_> {
     fn boolean(&mut self, node: &Node, text: &str) -> Option<bool> {
         boolean(self.session, node.span, text)
     }
+}
+
+/// Text as a number; one that is too large is none.
+fn float(text: &str) -> Option<f64> {
+    let value: f64 = text.parse().ok()?;
+    (value.is_finite() || !has_digits(text)).then_some(value)
+}
+
+/// Whether a text that is not taken as a number is one nevertheless.
+fn is_number(text: &str) -> bool {
+    has_digits(text) && text.parse::<f64>().is_ok()
+}
+
+fn has_digits(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit())
 }
 
 /// Text as a boolean: those of YAML 1.1, with a warning.

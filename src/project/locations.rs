@@ -59,9 +59,10 @@ fn children(session: &mut Session<'_>, node: &mut Node, base: &Base, cursor: &Cu
     }
 }
 
-fn change(node: &mut Node, mut resolve: impl FnMut(&str) -> String) {
-    if let Value::Str(path) = &mut node.value {
-        *path = resolve(path);
+/// A folder may be called `77`, which YAML takes for a number.
+fn change(node: &mut Node, resolve: impl FnOnce(&str) -> String) {
+    if let Some(path) = node.scalar_text() {
+        node.value = Value::Str(resolve(&path));
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Span};
 
 use super::attribute::Type;
 use super::cursor::Cursor;
@@ -26,11 +26,17 @@ use deserialize::Finished;
 struct Misfit {
     message: String,
     hint: Option<&'static str>,
+    /// Where, if it is only a part of the value.
+    part: Option<Span>,
 }
 
 impl Misfit {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, part: None }
+    }
+
+    fn at(self, part: Span) -> Self {
+        Self { part: Some(part), ..self }
     }
 
     fn hint(self, hint: &'static str) -> Self {
@@ -39,6 +45,15 @@ impl Misfit {
 }
 
 type Fit = Result<Value, Misfit>;
+
+/// What becomes of a value with parts that may not fit, each by itself.
+type Fits = Result<Value, Vec<Misfit>>;
+
+impl From<Misfit> for Vec<Misfit> {
+    fn from(misfit: Misfit) -> Self {
+        vec![misfit]
+    }
+}
 
 /// Brings every value of a tree into its final form.
 pub(super) fn finish(session: &mut Session<'_>, tree: &mut Node) {
@@ -50,12 +65,14 @@ fn node(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool
     match fit(session, node, cursor) {
         Ok(None) => {}
         Ok(Some(value)) => node.value = value,
-        Err(misfit) => {
-            let mut diagnostic =
-                Diagnostic::error(Code::InvalidValue, format!("`{cursor}` {}", misfit.message))
-                    .at(node.span, "does not fit");
-            diagnostic.hint = misfit.hint.map(str::to_owned);
-            session.report_at(diagnostic, node, cursor);
+        Err(misfits) => {
+            for misfit in misfits {
+                let message = format!("`{cursor}` {}", misfit.message);
+                let mut diagnostic = Diagnostic::error(Code::InvalidValue, message)
+                    .at(misfit.part.unwrap_or(node.span), "does not fit");
+                diagnostic.hint = misfit.hint.map(str::to_owned);
+                session.report_at(diagnostic, node, cursor);
+            }
             return false;
         }
     }
@@ -88,12 +105,12 @@ fn fit(
     session: &mut Session<'_>,
     node: &mut Node,
     cursor: &Cursor<'_>,
-) -> Result<Option<Value>, Misfit> {
+) -> Result<Option<Value>, Vec<Misfit>> {
     let value = match cursor.attribute().kind {
         Type::Checked | Type::Keyed | Type::Nullable => return Ok(None),
         _ if node.is_null() => return Ok(None),
         Type::Bool => scalars::boolean(session, node)?,
-        Type::Int => scalars::int(node)?,
+        Type::Int => scalars::wrapped_int(session, node)?,
         Type::Unsigned(limit) => scalars::unsigned(node, limit)?,
         Type::Float => scalars::float(node)?,
         Type::Text => scalars::text(node)?,
@@ -101,7 +118,7 @@ fn fit(
         Type::Bytes => scalars::bytes(session, node)?,
         Type::FileMode => scalars::file_mode(node)?,
         Type::DeviceCount => scalars::device_count(node)?,
-        Type::Command => scalars::command(node)?,
+        Type::Command => scalars::command(session, node)?,
         Type::HealthTest => scalars::health_test(node),
         Type::Strings => scalars::strings(node),
         Type::Numbers => scalars::numbers(node),

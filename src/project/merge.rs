@@ -81,7 +81,7 @@ fn mappings(session: &mut Session<'_>, mut base: Map, over: Map, cursor: &Cursor
 pub(super) fn replace(base: &Node, mut over: Node) -> Node {
     let mut trail = base.trail.clone();
     trail.push(Step::Replaced { span: base.span, was: base.brief() });
-    trail.append(&mut over.trail);
+    trail.append(&over.trail);
     over.trail = trail;
     over
 }

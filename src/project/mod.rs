@@ -50,6 +50,7 @@ mod shape;
 pub mod short;
 pub mod source;
 pub mod template;
+mod trail;
 mod unique;
 mod value;
 mod variables;
@@ -173,6 +174,7 @@ pub fn load(source: &dyn Source, request: &Request) -> (Option<Loaded>, Report) 
     let mut session = Session::new(source, request);
     let loaded = run(&mut session);
     session.report_unset();
+    session.report_repetitions();
     // In the order of the files, whatever phase found them.
     session.report.diagnostics.sort_by_key(Diagnostic::span);
     let loaded = loaded.filter(|_| !session.has_errors());
@@ -185,8 +187,11 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     for path in &found.files {
         files.push(compose::parse_file(session, path, None));
     }
-    let files: Vec<_> = files.into_iter().collect::<Option<_>>()?;
+    // What the others hold is checked, as far as it does not depend on the missing ones.
+    session.incomplete |= files.iter().any(Option::is_none);
+    let files: Vec<_> = files.into_iter().flatten().collect();
     let name = discover::project_name(session, &found, &files)?;
+    let name_rule = discover::name_rule(session, &found);
     found.variables.set("COMPOSE_PROJECT_NAME", &name, VariableSource::Ketch);
     let base = Base { prefix: found.dir.to_string_lossy().into_owned(), dir: found.dir.clone() };
     let scope = Scope { base, variables: found.variables.clone(), chain: Vec::new() };
@@ -198,11 +203,7 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
         report_empty(session, &found);
     }
     if session.phases().normalize {
-        let named = merge::entry(Node::string(&name, tree.span));
-        if let Some(top) = tree.as_map_mut() {
-            let entry = top.entry("name".to_owned()).or_insert(named);
-            entry.node.value = node::Value::Str(name.clone());
-        }
+        put_name(&mut tree, &name, name_rule);
         let variables = session.phases().interpolate.then_some(&found.variables);
         normalize::normalize(session, &mut tree, &name, variables);
     }
@@ -211,6 +212,19 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     } else {
         let project = Project { name, ..Project::default() };
         Some(Loaded { project, tree, variables: found.variables.into_map() })
+    }
+}
+
+/// Puts the project's name into the tree. Unless the files give it, `rule` says where it is from.
+fn put_name(tree: &mut Node, name: &str, rule: &'static str) {
+    let implied = Node::string(name, tree.span).with(node::Step::Default { rule });
+    let Some(top) = tree.as_map_mut() else { return };
+    let written = top.get_mut("name").map(|entry| &mut entry.node);
+    match written
+        .filter(|node| node.scalar_text().is_some_and(|text| discover::is_name(&text, name)))
+    {
+        Some(node) => node.value = node::Value::Str(name.to_owned()),
+        None => drop(top.insert("name".to_owned(), merge::entry(implied))),
     }
 }
 
@@ -223,7 +237,7 @@ fn finish(
 ) -> Option<Loaded> {
     lower::finish(session, &mut tree);
     let mut enabled = select::enabled(&tree, &found.profiles);
-    if session.phases().check_consistency {
+    if session.phases().check_consistency && !session.incomplete {
         consistency::check(session, &mut tree, &enabled);
     }
     let request = session.request;
@@ -312,8 +326,10 @@ fn report_empty(session: &mut Session<'_>, found: &Found) {
     }
     let names: Vec<String> =
         found.files.iter().map(|file| format!("`{}`", session.display(file))).collect();
-    session.report(
-        Diagnostic::error(Code::EmptyProject, format!("{} defines nothing", names.join(", ")))
-            .hint("begin with `services:`"),
+    let places = found.files.iter().filter_map(|file| session.first_line(file));
+    let diagnostic = places.fold(
+        Diagnostic::error(Code::EmptyProject, format!("{} defines nothing", names.join(", "))),
+        |diagnostic, place| diagnostic.at(place, "no service, and nothing else"),
     );
+    session.report(diagnostic.hint("begin with `services:`"));
 }

@@ -9,11 +9,10 @@
 //! - [`Node::trail`] tells what happened to it on the way, oldest step first; it is empty for a
 //!   value that stands in one file and is used as it is.
 
-use std::fmt::Write as _;
-
 use crate::diagnostic::Span;
 
 pub use super::map::Map;
+pub use super::trail::Trail;
 
 /// A value and where it came from.
 #[derive(Clone, Debug)]
@@ -23,7 +22,7 @@ pub struct Node {
     /// Where it stands.
     pub span: Span,
     /// How it got here.
-    pub trail: Vec<Step>,
+    pub trail: Trail,
 }
 
 /// What a node holds.
@@ -78,9 +77,21 @@ pub enum Step {
         /// Where `extends` stands.
         span: Span,
     },
+    /// It came in through `<<`.
+    Merged {
+        /// Where `<<` stands.
+        span: Span,
+    },
     /// It came in through `include`.
     Included {
         /// Where the entry of `include` stands.
+        span: Span,
+    },
+    /// It came in with a file that an attribute names.
+    File {
+        /// The attribute, `env_file` or `label_file`.
+        attribute: &'static str,
+        /// Where the file is named.
         span: Span,
     },
     /// It was not written anywhere: Compose's rules add it.
@@ -108,7 +119,7 @@ pub enum VariableSource {
 impl Node {
     /// A node without a history.
     pub fn new(value: Value, span: Span) -> Self {
-        Self { value, span, trail: Vec::new() }
+        Self { value, span, trail: Trail::default() }
     }
 
     /// A text node.
@@ -128,10 +139,25 @@ impl Node {
         self
     }
 
-    /// Adds a step to the trail. Most trails have one: no room is kept for more.
+    /// Adds a step to the trail.
     pub fn note(&mut self, step: Step) {
-        self.trail.reserve_exact(1);
         self.trail.push(step);
+    }
+
+    /// Adds a step to the trail of this node and of all that is in it.
+    pub fn record(&mut self, step: &Step) {
+        self.record_all(&Trail::from(step.clone()));
+    }
+
+    fn record_all(&mut self, steps: &Trail) {
+        if !self.trail.is_long() {
+            self.trail.append(steps);
+        }
+        match &mut self.value {
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.record_all(steps)),
+            Value::Map(map) => map.values_mut().for_each(|entry| entry.node.record_all(steps)),
+            _ => {}
+        }
     }
 
     /// The mapping, if it is one.
@@ -181,9 +207,10 @@ impl Node {
         }
     }
 
-    /// How much there is in it: nodes with their history, and bytes of text.
+    /// How much there is in it: nodes, each with the latest step of its history, which alone is its
+    /// own, and bytes of text.
     pub fn size(&self) -> (usize, usize) {
-        let mut size = (1 + self.trail.len(), self.as_str().map_or(0, str::len));
+        let mut size = (1 + usize::from(!self.trail.is_empty()), self.as_str().map_or(0, str::len));
         let mut add = |(nodes, bytes): (usize, usize)| {
             size.0 += nodes;
             size.1 += bytes;
@@ -202,19 +229,16 @@ impl Node {
     /// A few words that show the value in a message.
     pub fn brief(&self) -> String {
         const LIMIT: usize = 40;
-        let text = match &self.value {
+        match &self.value {
             Value::Null => "null".to_owned(),
             Value::Seq(items) => format!("a list of {}", items.len()),
             Value::Map(map) => format!("a mapping of {}", map.len()),
-            Value::Str(text) => format!("{text:?}"),
+            Value::Str(text) => match text.char_indices().nth(LIMIT) {
+                Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+                None => format!("{text:?}"),
+            },
             _ => self.scalar_text().unwrap_or_default(),
-        };
-        if text.chars().count() <= LIMIT {
-            return text;
         }
-        let mut short: String = text.chars().take(LIMIT).collect();
-        let _ = write!(short, "…");
-        short
     }
 
     /// The type in the words of a message.

@@ -67,8 +67,8 @@ fn resources<'t>(
     kind: &str,
     span: crate::diagnostic::Span,
 ) -> Option<&'t mut Map> {
-    let node =
-        &mut tree.as_map_mut()?.entry(kind.to_owned()).or_insert_with(|| entry(nothing(span))).node;
+    let made = || entry(nothing(span).with(Step::Default { rule: "a service needs one" }));
+    let node = &mut tree.as_map_mut()?.entry(kind.to_owned()).or_insert_with(made).node;
     if node.is_null() {
         node.value = Value::Map(Map::new());
     }

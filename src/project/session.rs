@@ -1,8 +1,8 @@
 //! What one load shares between its phases: the source, what was read, and what was found wrong.
 
-use std::collections::hash_map::DefaultHasher;
+use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{Hash as _, Hasher as _};
+use std::hash::{Hash, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,9 +14,14 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 use super::cursor::Cursor;
 use super::dotenv::Parsed;
 use super::environment::Dialect;
-use super::node::{Node, Step};
+use super::locations::relative;
+use super::node::{Node, Step, VariableSource};
+use super::source::reason;
 use super::yaml::Budget;
 use super::{Phases, Report, Request, Source};
+
+/// How standard input is called on the command line.
+pub(super) const STDIN: &str = "-";
 
 /// How many problems are listed.
 const MAX_PROBLEMS: usize = 1_000;
@@ -27,9 +32,19 @@ pub(super) struct Session<'a> {
     pub(super) request: &'a Request,
     pub(super) report: Report,
     pub(super) budget: Budget,
+    /// There is too much, of values or of problems: the load goes no further.
     exhausted: bool,
+    /// Whether a part of the project could not be read: what is missing may be defined there.
+    pub(super) incomplete: bool,
+    /// Whether variables could not be read: what is not set may be set there.
+    pub(super) lacks_variables: bool,
+    /// Names that stand at the top although nothing there is called so: whatever they were meant to
+    /// define is not reported as missing.
+    pub(super) misplaced: BTreeSet<String>,
     /// Hashes of what was reported already.
     reported: HashSet<u64>,
+    /// Problems by their place and their kind: which one it is, and how often it came again.
+    alike: foldhash::HashMap<u64, (usize, usize)>,
     /// Files that were read already.
     files: foldhash::HashMap<PathBuf, FileId>,
     /// Env files that were parsed already and mean the same wherever they are used.
@@ -45,25 +60,26 @@ pub(super) struct Session<'a> {
 pub(super) enum ReadError {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("is not UTF-8 text (byte {at})")]
-    Encoding { at: usize, file: FileId },
+    #[error("it is not {encoding} text (byte {at})")]
+    Encoding { encoding: &'static str, at: usize, file: FileId },
 }
 
 impl ReadError {
-    /// What the operating system says, without its error number.
+    /// Why, in a few words.
     pub(super) fn reason(&self) -> String {
         match self {
-            Self::Io(error) => match error.kind() {
-                io::ErrorKind::NotFound => "there is no such file".to_owned(),
-                io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                _ => {
-                    // "too many levels of symbolic links" and the like say enough.
-                    let text = error.to_string();
-                    text.split(" (os error").next().unwrap_or_default().to_lowercase()
-                }
-            },
+            Self::Io(error) => reason(error),
             Self::Encoding { .. } => self.to_string(),
+        }
+    }
+
+    /// Adds the place in the file, if there is one.
+    pub(super) fn show(&self, diagnostic: Diagnostic) -> Diagnostic {
+        match self {
+            Self::Encoding { at, file, .. } => {
+                diagnostic.at(Span::new(*file, *at, *at), "the first byte that is not text")
+            }
+            Self::Io(_) => diagnostic,
         }
     }
 }
@@ -76,7 +92,11 @@ impl<'a> Session<'a> {
             report: Report::default(),
             budget: Budget::default(),
             exhausted: false,
+            incomplete: false,
+            lacks_variables: false,
+            misplaced: BTreeSet::new(),
             reported: HashSet::new(),
+            alike: foldhash::HashMap::default(),
             files: foldhash::HashMap::default(),
             env_files: foldhash::HashMap::default(),
             tainted: BTreeSet::new(),
@@ -102,9 +122,14 @@ impl<'a> Session<'a> {
         enough
     }
 
-    /// Whether the budget is used up: the load goes no further then.
+    /// Whether there is too much: the load goes no further then.
     pub(super) fn is_exhausted(&self) -> bool {
         self.exhausted
+    }
+
+    /// Makes the load go no further, for a reason that is reported.
+    pub(super) fn exhaust(&mut self) {
+        self.exhausted = true;
     }
 
     /// Reports, once, that the project is larger than the budget.
@@ -124,38 +149,61 @@ impl<'a> Session<'a> {
         if self.report.diagnostics.len() == MAX_PROBLEMS {
             let message = format!("more than {MAX_PROBLEMS} problems; the others are not listed");
             self.report.diagnostics.push(Diagnostic::error(Code::TooLarge, message));
+            self.exhausted = true;
             return;
         }
-        let mut hasher = DefaultHasher::new();
-        diagnostic.hash(&mut hasher);
-        if self.reported.insert(hasher.finish()) {
-            self.report.diagnostics.push(diagnostic);
+        if !self.reported.insert(hash(&diagnostic)) {
+            return;
+        }
+        let index = self.report.diagnostics.len();
+        if let Some(span) = diagnostic.span() {
+            let kind = (diagnostic.code, span, without_service(&diagnostic.message));
+            match self.alike.entry(hash(&kind)) {
+                Entry::Occupied(mut first) => {
+                    first.get_mut().1 += 1;
+                    return;
+                }
+                Entry::Vacant(first) => drop(first.insert((index, 0))),
+            }
+        }
+        self.report.diagnostics.push(diagnostic);
+    }
+
+    /// Adds to each problem how often it came again: what an anchor or an env file brings into many
+    /// services is one mistake.
+    pub(super) fn report_repetitions(&mut self) {
+        for (index, times) in std::mem::take(&mut self.alike).into_values() {
+            if let (1.., Some(problem)) = (times, self.report.diagnostics.get_mut(index)) {
+                let places = if times == 1 { "place" } else { "places" };
+                problem.notes.push(format!("the same goes for {times} other {places}"));
+            }
         }
     }
 
     /// Reports a problem with a value: adds how it got there, and remembers the service.
     pub(super) fn report_at(&mut self, diagnostic: Diagnostic, node: &Node, cursor: &Cursor<'_>) {
         self.taint(cursor);
+        if self.lacks_variables && is_blanked(node) {
+            return;
+        }
         let diagnostic = Self::with_trail(diagnostic, node);
         self.report(diagnostic);
     }
 
     /// Adds the history of a value to a diagnostic about it.
     fn with_trail(diagnostic: Diagnostic, node: &Node) -> Diagnostic {
-        node.trail.iter().fold(diagnostic, |diagnostic, step| match step {
+        node.trail.steps().into_iter().fold(diagnostic, |diagnostic, step| match step {
             Step::Replaced { span, was } => diagnostic.at(*span, format!("replaces {was}")),
             Step::Extended { span } => diagnostic.at(*span, "inherited through this"),
+            Step::Merged { span } => diagnostic.at(*span, "merged in here"),
             Step::Included { span } => diagnostic.at(*span, "included here"),
+            Step::File { span, .. } => diagnostic.at(*span, "read through this"),
             Step::Variable { name, from } => match from {
-                super::node::VariableSource::File(span) => {
-                    diagnostic.at(*span, format!("`{name}` is set here"))
-                }
-                super::node::VariableSource::Process => {
+                VariableSource::File(span) => diagnostic.at(*span, format!("`{name}` is set here")),
+                VariableSource::Process => {
                     diagnostic.note(format!("`{name}` comes from the environment"))
                 }
-                super::node::VariableSource::Unset => {
-                    diagnostic.note(format!("`{name}` is not set"))
-                }
+                VariableSource::Unset => diagnostic.note(format!("`{name}` is not set")),
                 _ => diagnostic,
             },
             Step::Default { rule } => diagnostic.note(format!("the value is implied: {rule}")),
@@ -179,6 +227,9 @@ impl<'a> Session<'a> {
 
     /// Says once for each variable that it is not set.
     pub(super) fn report_unset(&mut self) {
+        if self.lacks_variables {
+            return;
+        }
         for (name, places) in std::mem::take(&mut self.unset) {
             let message = format!("the variable `{name}` is not set; a blank string is used");
             let mut diagnostic =
@@ -203,18 +254,28 @@ impl<'a> Session<'a> {
         Ok(file)
     }
 
+    /// The first line of a file that was read.
+    pub(super) fn first_line(&self, path: &Path) -> Option<Span> {
+        let file = *self.files.get(path)?;
+        let text = &self.report.sources.get(file).text;
+        Some(Span::new(file, 0, text.lines().next().map_or(0, str::len)))
+    }
+
     /// Reads standard input and keeps it for messages.
     pub(super) fn read_stdin(&mut self) -> Result<FileId, ReadError> {
+        let path = Path::new(STDIN);
         let bytes = self.source.read_stdin()?;
-        self.keep("<stdin>".to_owned(), bytes)
+        let file = self.keep(self.display(path), bytes)?;
+        self.files.entry(path.to_owned()).or_insert(file);
+        Ok(file)
     }
 
     fn keep(&mut self, name: String, bytes: Vec<u8>) -> Result<FileId, ReadError> {
         match decode(bytes) {
             Ok(text) => Ok(self.report.sources.add(name, text)),
-            Err((text, at)) => {
+            Err((text, encoding, at)) => {
                 let file = self.report.sources.add(name, text);
-                Err(ReadError::Encoding { at, file })
+                Err(ReadError::Encoding { encoding, at, file })
             }
         }
     }
@@ -226,7 +287,12 @@ impl<'a> Session<'a> {
 
     /// How a path is called in messages.
     pub(super) fn display(&self, path: &Path) -> String {
-        path.strip_prefix(&self.request.cwd).unwrap_or(path).display().to_string()
+        if path == Path::new(STDIN) {
+            return "<stdin>".to_owned();
+        }
+        let whole = path.display().to_string();
+        let way = relative(&self.request.cwd, path);
+        if path.is_absolute() && way.len() < whole.len() { way } else { whole }
     }
 
     /// Reports a file that cannot be read. `from` is where it is named.
@@ -237,10 +303,7 @@ impl<'a> Session<'a> {
             _ => Code::Unreadable,
         };
         let mut diagnostic = Diagnostic::error(code, message);
-        if let ReadError::Encoding { at, file } = error {
-            diagnostic =
-                diagnostic.at(Span::new(*file, *at, *at), "the first byte that is not text");
-        }
+        diagnostic = error.show(diagnostic);
         if let Some(span) = from {
             diagnostic = diagnostic.at(span, "named here");
         }
@@ -248,13 +311,46 @@ impl<'a> Session<'a> {
     }
 }
 
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A message about a value in any service: what is before the name of the service, and behind it.
+fn without_service(message: &str) -> (&str, &str) {
+    const SERVICES: &str = "`services.";
+    let Some(start) = message.find(SERVICES).map(|start| start + SERVICES.len()) else {
+        return (message, "");
+    };
+    let rest = &message[start..];
+    (&message[..start], &rest[rest.find(['.', '`']).unwrap_or(rest.len())..])
+}
+
+/// Whether a variable that is not set left its mark on a value.
+fn is_blanked(node: &Node) -> bool {
+    let unset = |step: &Step| matches!(step, Step::Variable { from: VariableSource::Unset, .. });
+    node.trail.steps().into_iter().any(unset)
+}
+
 /// Bytes to text: UTF-8, or UTF-16 with a byte order mark. On failure, the text as far as it can
-/// be shown, and the offset of the first bad byte.
-fn decode(bytes: Vec<u8>) -> Result<String, (String, usize)> {
+/// be shown, what it seemed to be, and the offset in it at which it stops being that.
+fn decode(bytes: Vec<u8>) -> Result<String, (String, &'static str, usize)> {
+    let cut_off = |text: String| {
+        let end = text.len();
+        Err((text, "UTF-16", end))
+    };
     let utf16 = |decode: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> =
-            bytes[2..].chunks_exact(2).map(|pair| decode([pair[0], pair[1]])).collect();
-        String::from_utf16(&units).map_err(|_| (String::from_utf16_lossy(&units), 0))
+        let (pairs, rest) = bytes[2..].as_chunks();
+        let units = pairs.iter().map(|pair| decode(*pair));
+        let mut text = String::with_capacity(bytes.len());
+        for character in char::decode_utf16(units) {
+            match character {
+                Ok(character) => text.push(character),
+                Err(_) => return cut_off(text),
+            }
+        }
+        if rest.is_empty() { Ok(text) } else { cut_off(text) }
     };
     match bytes.as_slice() {
         [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
@@ -263,7 +359,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, (String, usize)> {
             Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
-                Err((String::from_utf8_lossy(error.as_bytes()).into_owned(), at))
+                Err((String::from_utf8_lossy(error.as_bytes()).into_owned(), "UTF-8", at))
             }
         },
     }

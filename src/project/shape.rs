@@ -5,16 +5,17 @@
 //!
 //! The schema itself is generated from the types in `model`; see [`rules`] for what is understood.
 
+mod remedy;
 mod rules;
 
 use std::collections::HashSet;
 
 use crate::diagnostic::{Code, Diagnostic, closest};
 
-use super::attribute::Type;
 use super::cursor::Cursor;
 use super::node::{Entry, Map, Node, Value};
 use super::session::Session;
+use remedy::Unknown;
 use rules::Rule;
 
 /// Checks a whole project file.
@@ -36,7 +37,15 @@ impl Checker<'_, '_> {
         let fits = self.value(node, rule, cursor);
         match &mut node.value {
             Value::Map(map) => {
-                map.retain(|key, entry| self.entry(key, entry, rule, &cursor.key(key)));
+                let mut before: Option<String> = None;
+                map.retain(|key, entry| {
+                    let entry_of = (key.as_str(), before.as_deref());
+                    let stays = self.entry(entry_of, entry, rule, &cursor.key(key));
+                    if stays && cursor.depth() < 2 {
+                        before = Some(key.clone());
+                    }
+                    stays
+                });
                 let missing = rule.required.iter().find(|name| !map.contains_key(*name));
                 self.required(node, missing, cursor)
             }
@@ -53,7 +62,7 @@ impl Checker<'_, '_> {
         let message = format!("`{cursor}` must be {wanted}, not {}", node.kind());
         let mut diagnostic = Diagnostic::error(Code::WrongType, message)
             .at(node.span, format!("this is {}", node.kind()));
-        diagnostic.hint = remedy(node, &wanted, cursor);
+        diagnostic.hint = remedy::wrong_type(node, &wanted, cursor);
         self.session.report_at(diagnostic, node, cursor);
     }
 
@@ -74,17 +83,25 @@ impl Checker<'_, '_> {
         false
     }
 
-    /// Reports what is wrong with an entry of a mapping. False if it has to go.
+    /// Reports what is wrong with an entry of a mapping, which follows the entry `before`. False if
+    /// it has to go.
     fn entry(
         &mut self,
-        key: &str,
+        (key, before): (&str, Option<&str>),
         entry: &mut Entry,
         rule: &'static Rule,
         cursor: &Cursor<'_>,
     ) -> bool {
+        if cursor.depth() == 2
+            && remedy::in_services(cursor)
+            && remedy::is_misplaced(key, &entry.node)
+        {
+            self.misplaced(key, entry, (cursor, before));
+            return false;
+        }
         let Some(known) = rule.property(key) else {
             if !rule.open {
-                self.unknown(key, entry, rule, cursor);
+                self.unknown((key, entry, before), rule, cursor);
             }
             return rule.open;
         };
@@ -97,6 +114,23 @@ impl Checker<'_, '_> {
             entry.node = Node::map(Map::new(), entry.node.span);
         }
         stays
+    }
+
+    /// An attribute of services where services are named.
+    fn misplaced(
+        &mut self,
+        key: &str,
+        entry: &Entry,
+        (cursor, before): (&Cursor<'_>, Option<&str>),
+    ) {
+        let message = format!("`{key}` stands where services are named, but it is an attribute");
+        let diagnostic = Diagnostic::error(Code::WrongType, message)
+            .at(entry.key, "not a service")
+            .hint(match before {
+                Some(service) => format!("indent it deeper, as part of service `{service}`"),
+                None => "indent it deeper, below the name of a service".to_owned(),
+            });
+        self.session.report_at(diagnostic, &entry.node, cursor);
     }
 
     fn required(&mut self, node: &Node, missing: Option<&String>, cursor: &Cursor<'_>) -> bool {
@@ -135,9 +169,17 @@ impl Checker<'_, '_> {
         });
     }
 
-    fn unknown(&mut self, key: &str, entry: &Entry, rule: &Rule, cursor: &Cursor<'_>) {
+    fn unknown(
+        &mut self,
+        (key, entry, before): (&str, &Entry, Option<&str>),
+        rule: &Rule,
+        cursor: &Cursor<'_>,
+    ) {
         let (node, place) = (&entry.node, entry.key);
         let parent = cursor.parent_text();
+        if parent.is_empty() {
+            self.session.misplaced.insert(key.to_owned());
+        }
         let diagnostic = if rule.is_named() {
             Diagnostic::error(
                 Code::InvalidName,
@@ -152,7 +194,7 @@ impl Checker<'_, '_> {
             };
             let diagnostic = Diagnostic::error(Code::UnknownAttribute, message)
                 .at(place, "not part of the Compose specification");
-            match suggestion(key, rule, &parent) {
+            match remedy::unknown(rule, &Unknown { key, node, parent: &parent, before }) {
                 Some(hint) => diagnostic.hint(hint),
                 None => diagnostic,
             }
@@ -161,54 +203,20 @@ impl Checker<'_, '_> {
     }
 }
 
-/// What may have been meant by an unknown attribute.
-fn suggestion(key: &str, rule: &Rule, parent: &str) -> Option<String> {
-    if let Some(known) = closest(key, rule.names()) {
-        return Some(format!("did you mean `{known}`?"));
-    }
-    if parent.is_empty() && Rule::service().property(key).is_some() {
-        return Some(format!("`{key}` is an attribute of services: put it below one of them"));
-    }
-    if parent.starts_with("services.") && Rule::top().property(key).is_some() {
-        return Some(format!("`{key}` is a top-level attribute: is it indented too far?"));
-    }
-    (rule.names().len() < 12).then(|| {
-        let names: Vec<String> = rule.names().iter().map(|name| format!("`{name}`")).collect();
-        format!("known are {}; extensions begin with `x-`", names.join(", "))
-    })
-}
-
-/// What to do about a value of the wrong type.
-fn remedy(node: &Node, wanted: &str, cursor: &Cursor<'_>) -> Option<String> {
-    let text = node.scalar_text();
-    if let (Type::Duration, Some(text)) = (cursor.attribute().kind, &text) {
-        return Some(format!("write it with a unit: `{text}s`"));
-    }
-    match (&node.value, text) {
-        (Value::Str(_), _) if wanted.contains("a list") => {
-            Some("begin the line with `- `, or write `[…]`".to_owned())
-        }
-        (Value::Str(_), _) => None,
-        (_, Some(text)) if wanted.contains("a string") => {
-            Some(format!("put quotes around it: \"{text}\""))
-        }
-        (Value::Seq(_), _) if wanted.contains("a mapping") => {
-            Some("leave out the `- ` in front".to_owned())
-        }
-        (Value::Null, _) => Some("give it a value, or remove it".to_owned()),
-        _ => None,
-    }
-}
-
 /// What is wrong with a text, and what to do.
 fn text_problem(text: &str, rule: &Rule) -> Option<(String, Option<String>)> {
     if let Some(allowed) =
         rule.allowed.as_ref().filter(|allowed| !allowed.iter().any(|a| a == text))
     {
-        let names: Vec<String> = allowed.iter().map(|value| format!("`{value}`")).collect();
-        let hint = closest(text, allowed.iter().map(String::as_str));
+        let mut names: Vec<String> = allowed.iter().map(|value| format!("`{value}`")).collect();
+        let last = names.split_off(names.len().saturating_sub(2)).join(" or ");
+        names.push(last);
+        // `healthy` is short for `service_healthy`.
+        let whole = allowed.iter().map(String::as_str);
+        let mut long = whole.clone().filter(|value| value.split('_').any(|part| part == text));
+        let hint = closest(text, whole).or(long.next().filter(|_| long.next().is_none()));
         return Some((
-            format!("must be {}, not {text:?}", names.join(" or ")),
+            format!("must be {}, not {text:?}", names.join(", ")),
             hint.map(|value| format!("did you mean `{value}`?")),
         ));
     }

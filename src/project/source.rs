@@ -63,10 +63,10 @@ impl Source for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match self.kind(path)? {
             // The documented way to say "no env file".
-            Kind::Other if path == Path::new("/dev/null") => Ok(Vec::new()),
+            Kind::Other if path.canonicalize()? == Path::new("/dev/null") => Ok(Vec::new()),
             Kind::File => limited(File::open(path)?),
             Kind::Directory => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-            Kind::Other => Err(io::Error::other("is a pipe, socket or device")),
+            Kind::Other => Err(io::Error::other("it is a pipe, socket or device")),
         }
     }
 
@@ -90,6 +90,23 @@ impl Source for Disk {
     }
 }
 
+/// What the operating system says, in words and without its error number.
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => {
+            // "Too many levels of symbolic links" and the like say enough.
+            let text = error.to_string();
+            let words = text.split(" (os error").next().unwrap_or_default();
+            let mut rest = words.chars();
+            let first = rest.next().into_iter().flat_map(char::to_lowercase);
+            first.collect::<String>() + rest.as_str()
+        }
+    }
+}
+
 /// Reads all there is, or fails as soon as it is too much.
 fn limited(reader: impl io::Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -98,7 +115,7 @@ fn limited(reader: impl io::Read) -> io::Result<Vec<u8>> {
         let limit = MAX_FILE >> 20;
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            format!("is larger than {limit} MiB"),
+            format!("it is larger than {limit} MiB"),
         ));
     }
     Ok(bytes)
@@ -151,5 +168,31 @@ impl Source for Memory {
 
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
         self.kind(path).map(|_| path.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::{Disk, Source as _, limited, reason};
+
+    #[test]
+    fn reasons_are_whole_sentences_without_numbers() {
+        let refused = [
+            reason(&Disk.read(Path::new("/dev/zero")).unwrap_err()),
+            reason(&limited(io::repeat(b'#')).unwrap_err()),
+            reason(&Disk.read(Path::new("/")).unwrap_err()),
+            reason(&Disk.read(Path::new("/nothing/here")).unwrap_err()),
+            reason(&io::Error::from_raw_os_error(40)),
+        ];
+        insta::assert_snapshot!(refused.join("\n"), @"
+        it is a pipe, socket or device
+        it is larger than 16 MiB
+        it is a directory
+        there is no such file
+        too many levels of symbolic links
+        ");
     }
 }

@@ -19,12 +19,14 @@
 //!
 //! Not here: type casts, paths, and how a warning reads.
 
+mod fault;
 mod scan;
 
 use std::ops::Range;
 
 use thiserror::Error;
 
+pub use fault::{Fault, fault};
 use scan::{Kind, Operation, Scanner, Token};
 
 /// How many bytes the values of variables may add to one text.
@@ -75,13 +77,19 @@ pub enum TemplateError {
         at: Range<usize>,
     },
     /// `${NAME:?reason}` and there is no value.
-    #[error("required variable {variable} is missing a value{}{reason}", separator(.reason))]
+    #[error("required variable `{variable}` is missing a value{}{reason}", separator(.reason))]
     Required {
         /// The variable.
         variable: String,
         /// The reason that the text gives, expanded; may be empty.
         reason: String,
         /// The expression.
+        at: Range<usize>,
+    },
+    /// More than [`MAX_DEPTH`] expressions stand inside each other.
+    #[error("variables are nested deeper than {MAX_DEPTH} levels")]
+    TooDeep {
+        /// The first expression that is too deep.
         at: Range<usize>,
     },
     /// Variables add more than [`MAX_GROWTH`] bytes.
@@ -174,7 +182,7 @@ impl Expansion<'_> {
     fn operation(&mut self, operation: &Operation) -> Result<(), TemplateError> {
         let Operation { name, operator, argument, at, .. } = operation;
         if self.depth == MAX_DEPTH {
-            return Err(TemplateError::Invalid { at: at.clone() });
+            return Err(TemplateError::TooDeep { at: at.clone() });
         }
         let mark = self.out.text.len();
         self.depth += 1;
@@ -310,10 +318,10 @@ mod tests {
             ("${A:-x}}", "x}"),
             ("${A:-x} and ${B-y} and $FOO}", "x and y and first}"),
             ("${A-x:?y}", "x:?y"),
-            ("${A:?}", "error: required variable A is missing a value"),
-            ("${A:?say ${B:-q}}", "error: required variable A is missing a value: say q"),
-            ("${BAR:?blank}", "error: required variable BAR is missing a value: blank"),
-            ("${A?b} ${", "error: required variable A is missing a value: b"),
+            ("${A:?}", "error: required variable `A` is missing a value"),
+            ("${A:?say ${B:-q}}", "error: required variable `A` is missing a value: say q"),
+            ("${BAR:?blank}", "error: required variable `BAR` is missing a value: blank"),
+            ("${A?b} ${", "error: required variable `A` is missing a value: b"),
             ("${FOO:-${}}", "error: invalid interpolation format"),
             ("${", "error: invalid interpolation format"),
             ("${}", "error: invalid interpolation format"),
@@ -361,7 +369,7 @@ mod tests {
         ] {
             let found = match run(template).unwrap_err() {
                 TemplateError::Invalid { at } | TemplateError::Required { at, .. } => at,
-                TemplateError::TooLarge => unreachable!("{template}"),
+                error => unreachable!("{template}: {error}"),
             };
             assert_eq!(found, at, "{template}");
         }
@@ -410,7 +418,7 @@ mod tests {
     fn a_hundred_levels_are_allowed() {
         let nested = |depth: usize| format!("{}x{}", "${A:-".repeat(depth), "}".repeat(depth));
         assert_eq!(text(&nested(100)), "x");
-        assert_eq!(text(&nested(101)), "error: invalid interpolation format");
+        assert_eq!(text(&nested(101)), "error: variables are nested deeper than 100 levels");
         assert!(variables(&nested(1000)).len() > 100);
     }
 
@@ -461,7 +469,7 @@ mod tests {
                 Err(TemplateError::Invalid { at } | TemplateError::Required { at, .. }) => {
                     assert!(text[at].starts_with("${"));
                 }
-                Err(TemplateError::TooLarge) => unreachable!(),
+                Err(error) => unreachable!("{error}"),
             }
             variables(&text);
         }

@@ -76,12 +76,13 @@ enum Problem {
 impl Problem {
     fn diagnostic(self, item: &Node, cursor: &Cursor<'_>) -> Diagnostic {
         match self {
-            Self::Type(wanted) => Diagnostic::error(
-                Code::WrongType,
-                format!("`{cursor}` must be {wanted}, not {}", item.kind()),
-            )
-            .at(item.span, format!("this is {}", item.kind()))
-            .hint("write `KEY=VALUE`, or leave out the `- ` to have a mapping"),
+            Self::Type(wanted) => {
+                let message = format!("`{cursor}` must be {wanted}, not {}", item.kind());
+                let mut diagnostic = Diagnostic::error(Code::WrongType, message)
+                    .at(item.span, format!("this is {}", item.kind()));
+                diagnostic.hint = item_remedy(item);
+                diagnostic
+            }
             Self::Missing(key) => {
                 Diagnostic::error(Code::MissingAttribute, format!("`{cursor}` has no `{key}`"))
                     .at(item.span, format!("`{key}` is missing"))
@@ -89,6 +90,16 @@ impl Problem {
             Self::Short(error) => super::canonical::short_error(&error, item, cursor),
         }
     }
+}
+
+/// What to write in place of an item that is no text.
+fn item_remedy(item: &Node) -> Option<String> {
+    if let Some(text) = item.scalar_text() {
+        return Some(format!("put quotes around it: \"{text}\""));
+    }
+    let (key, entry) = item.as_map()?.first()?;
+    let value = entry.node.scalar_text()?;
+    Some(format!("write `- {key}={value}`, or leave out the `- ` in front of every line"))
 }
 
 /// What tells an item apart.

@@ -19,10 +19,10 @@ use annotate_snippets::{
     Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
 };
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 
-use super::text::{count, cut, place, printable};
-use crate::diagnostic::{Diagnostic, FileId, Label, Severity, Sources};
+use super::text::{count, cut, place, printable, printable_in_place};
+use crate::diagnostic::{Diagnostic, FileId, Label, Severity, Sources, Span};
 
 /// How many problems are drawn.
 pub const LIMIT: usize = 50;
@@ -38,7 +38,16 @@ const EXCERPT: usize = 2 << 20;
 const MESSAGE: usize = 600;
 
 /// As annotate-snippets draws it.
-const ARROW: Style = AnsiColor::BrightBlue.on_default().bold();
+const ARROW: anstyle::Style = AnsiColor::BrightBlue.on_default().bold();
+
+/// How problems are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// How much of a warning is drawn.
+    pub warnings: Warnings,
+    /// The width of the terminal: longer source lines are cut around what they show.
+    pub width: usize,
+}
 
 /// How much of a warning is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +77,7 @@ impl<'a> Message<'a> {
 
     /// Draws it, with a line break at the end.
     pub fn draw(&self) -> String {
-        let title = level(self.severity).primary_title(cut(self.text, MESSAGE));
+        let title = level(self.severity).primary_title(line(self.text));
         let mut groups = vec![Group::with_title(title)];
         groups.extend(self.hint.map(hint));
         apart(&groups)
@@ -76,7 +85,7 @@ impl<'a> Message<'a> {
 }
 
 /// Draws all problems and a last line that counts them; nothing if there is none.
-pub fn draw(sources: &Sources, diagnostics: &[Diagnostic], style: Warnings) -> String {
+pub fn draw(sources: &Sources, diagnostics: &[Diagnostic], style: Style) -> String {
     let (errors, warnings): (Vec<_>, Vec<_>) =
         diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
     let shown_errors = errors.len().min(LIMIT);
@@ -97,40 +106,45 @@ pub fn draw(sources: &Sources, diagnostics: &[Diagnostic], style: Warnings) -> S
 }
 
 /// Draws one problem.
-fn draw_one(sources: &Sources, diagnostic: &Diagnostic, style: Warnings) -> String {
+fn draw_one(sources: &Sources, diagnostic: &Diagnostic, style: Style) -> String {
     let title = level(diagnostic.severity)
-        .primary_title(cut(&diagnostic.message, MESSAGE))
+        .primary_title(line(&diagnostic.message))
         .id(diagnostic.code.name());
     let mut groups = vec![Group::with_title(title)];
     groups.extend(diagnostic.notes.iter().map(|note| {
-        let title = Level::NOTE.primary_title(cut(note, MESSAGE));
+        let title = Level::NOTE.primary_title(line(note));
         Group::with_title(title)
     }));
     groups.extend(diagnostic.hint.as_deref().map(hint));
     let Some(label) = diagnostic.labels.first() else { return apart(&groups) };
-    if diagnostic.severity == Severity::Warning && style == Warnings::Brief {
+    if diagnostic.severity == Severity::Warning && style.warnings == Warnings::Brief {
         let place = place(sources, label.span);
         let (title, rest) = groups.split_at(1);
         return format!("{} {ARROW}-->{ARROW:#} {place}\n{}", apart(title), apart(rest));
     }
-    let excerpts =
-        by_file(&diagnostic.labels).into_iter().map(|(file, marks)| excerpt(sources, file, &marks));
+    let labels: Vec<Label> =
+        diagnostic.labels.iter().map(|label| narrowed(sources, label, style.width)).collect();
+    let excerpts = by_file(&labels).into_iter().map(|(file, marks)| excerpt(sources, file, &marks));
     groups[0] = excerpts.fold(groups[0].clone(), Group::element);
-    together(&groups)
+    rendered(&Renderer::styled().term_width(style.width), &groups)
 }
 
-/// Draws pieces with a bar between source lines and what follows them.
-fn together(groups: &[Group<'_>]) -> String {
-    Renderer::styled().render(groups) + "\n"
+fn rendered(renderer: &Renderer, groups: &[Group<'_>]) -> String {
+    renderer.render(groups) + "\n"
 }
 
 /// Draws pieces without source lines; the bar would lead from nowhere.
 fn apart(groups: &[Group<'_>]) -> String {
-    groups.chunks(1).map(together).collect()
+    groups.chunks(1).map(|group| rendered(&Renderer::styled(), group)).collect()
 }
 
 fn hint(text: &str) -> Group<'_> {
-    Group::with_title(Level::HELP.with_name("hint").primary_title(cut(text, MESSAGE)))
+    Group::with_title(Level::HELP.with_name("hint").primary_title(line(text)))
+}
+
+/// A text of a message: cut, and safe to print.
+fn line(text: &str) -> String {
+    printable(&cut(text, MESSAGE)).into_owned()
 }
 
 fn level(severity: Severity) -> Level<'static> {
@@ -174,7 +188,8 @@ fn excerpt<'a>(sources: &'a Sources, file: FileId, marks: &[Mark<'a>]) -> Elemen
     }
     let line = text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
     let annotations = marks.iter().map(|(kind, label)| annotation(text, start, *kind, label));
-    Snippet::source(&text[start..end])
+    // annotate-snippets does the same for the control characters of ASCII.
+    Snippet::source(printable_in_place(&text[start..end]))
         .path(printable(&source.name))
         .line_start(line)
         .annotations(annotations)
@@ -194,6 +209,20 @@ fn annotation<'a>(
         return annotation;
     }
     annotation.label(printable(&label.text))
+}
+
+/// A label that covers no more than fits beside the margins of a terminal.
+fn narrowed(sources: &Sources, label: &Label, width: usize) -> Label {
+    const MARGINS: usize = 24;
+    let room = width.saturating_sub(MARGINS).max(8);
+    let covered = sources.text(label.span);
+    let end = covered.char_indices().nth(room).filter(|_| !covered.trim_end().contains('\n'));
+    let mut label = label.clone();
+    if let Some((end, _)) = end {
+        let start = label.span.start as usize;
+        label.span = Span::new(label.span.file, start, start + end);
+    }
+    label
 }
 
 /// The position of a label alone.
@@ -243,8 +272,10 @@ mod tests {
     use insta::assert_snapshot;
     use proptest::prelude::{any, proptest};
 
-    use super::{Warnings, draw};
+    use super::{Style, Warnings, draw};
     use crate::diagnostic::{Code, Diagnostic, FileId, Sources, Span};
+
+    const FULL: Style = Style { warnings: Warnings::Full, width: 140 };
 
     fn one(name: &str, text: &str) -> (Sources, FileId) {
         let mut sources = Sources::default();
@@ -258,7 +289,7 @@ mod tests {
     }
 
     fn drawn(sources: &Sources, diagnostics: &[Diagnostic]) -> String {
-        strip_str(&draw(sources, diagnostics, Warnings::Full)).to_string()
+        strip_str(&draw(sources, diagnostics, FULL)).to_string()
     }
 
     #[test]
@@ -310,6 +341,24 @@ mod tests {
         note: or neither
         hint: write `ports: ["80"]`
         "#);
+    }
+
+    #[test]
+    fn long_lines_are_cut_to_the_terminal() {
+        let text = format!("a: [{}]\n", "one, ".repeat(40));
+        let (sources, file) = one("a.yaml", &text);
+        let problem = Diagnostic::error(Code::WrongType, "a list")
+            .at(Span::new(file, 3, text.len() - 1), "this is a list");
+        let style = Style { warnings: Warnings::Full, width: 60 };
+        let drawn = strip_str(&draw(&sources, &[problem], style)).to_string();
+        assert_snapshot!(drawn, @"
+        error[wrong-type]: a list
+         --> a.yaml:1:4
+          |
+        1 | a: [one, one, one, one, one, one, one, one, one, one,...
+          |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ this is a list
+        ");
+        assert!(drawn.lines().all(|line| line.chars().count() <= 60));
     }
 
     #[test]
@@ -388,7 +437,7 @@ mod tests {
                 .at(span(&sources, file, "version"), "")
                 .hint("remove it"),
         ];
-        let text = draw(&sources, &problems, Warnings::Brief);
+        let text = draw(&sources, &problems, Style { warnings: Warnings::Brief, ..FULL });
         assert_snapshot!(strip_str(&text).to_string(), @"
         warning[obsolete-version]: the attribute `version` is obsolete
          --> a.yaml:1:1
@@ -402,7 +451,7 @@ mod tests {
 
         error: 1 problem and 1 warning in 1 file
         ");
-        assert_eq!(draw(&sources, &[], Warnings::Full), "");
+        assert_eq!(draw(&sources, &[], FULL), "");
     }
 
     #[test]
@@ -430,7 +479,7 @@ mod tests {
         error[invalid-name]: bad name `␛[2J`
          --> a␛]0;x␇.yaml:1:9
           |
-        1 | a: ␛[31mred�
+        1 | a: ␛[31mred�¤
           |         ^^^ la␛bel
           |
         note: no␛te

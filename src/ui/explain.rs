@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //!
-//! - The trail appears as the loader recorded it, oldest step first.
+//! - Programs get the trail as the loader recorded it, oldest step first; people read it from the
+//!   value backwards: each value that was replaced, and below it what had made it.
 //! - A collection is shown as YAML that could be loaded again; the places are comments in it.
 //!
 //! # Not here
@@ -21,7 +22,7 @@ use serde_json::{Value as Json, json};
 use super::report;
 use super::text::{place, printable, source_line};
 use crate::diagnostic::{FileId, Sources, Span};
-use crate::project::node::{Node, Step, Value, VariableSource};
+use crate::project::node::{Node, Step, Trail, Value, VariableSource};
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -34,6 +35,8 @@ pub struct Explanation<'a> {
     pub path: &'a str,
     /// The value.
     pub node: &'a Node,
+    /// How it came about: its own trail, or that of the short form that it is a part of.
+    pub trail: &'a Trail,
     /// Where it stands: a list or mapping where its key does.
     pub span: Span,
     /// The files.
@@ -53,24 +56,56 @@ impl Explanation<'_> {
             }
             None => text.push_str(&self.collection()),
         }
-        let line = source_line(self.sources, self.span);
-        let place = place(self.sources, self.span);
-        let _ = writeln!(text, "\n  {PLACE}{place}{PLACE:#}   {line}");
-        for step in &self.node.trail {
-            let _ = writeln!(text, "    {}", self.sentence(step));
+        text.push('\n');
+        if !self.is_implied() {
+            let line = source_line(self.sources, self.span);
+            let place = place(self.sources, self.span);
+            let _ = writeln!(text, "  {PLACE}{place}{PLACE:#}   {line}");
+        }
+        for (replaced, steps) in self.history() {
+            if let Some(replaced) = replaced {
+                let _ = writeln!(text, "  {}", self.sentence(replaced));
+            }
+            for step in steps {
+                let indent = if self.is_implied() { 2 } else { 4 };
+                let _ = writeln!(text, "{:indent$}{}", "", self.sentence(step));
+            }
         }
         text
+    }
+
+    /// Whether the value stands in no file.
+    fn is_implied(&self) -> bool {
+        matches!(self.trail.last(), Some(Step::Default { .. }))
+    }
+
+    /// The steps that made the value, then each value that was replaced and the steps that had
+    /// made that one, the latest first.
+    fn history(&self) -> Vec<(Option<&Step>, Vec<&Step>)> {
+        let mut history = vec![(None, Vec::new())];
+        for step in self.trail.steps() {
+            match (step, history.last_mut()) {
+                (Step::Replaced { .. }, Some((replaced, _))) => {
+                    *replaced = Some(step);
+                    history.push((None, Vec::new()));
+                }
+                (_, Some((_, steps))) => steps.push(step),
+                (_, None) => {}
+            }
+        }
+        history.reverse();
+        history
     }
 
     /// For programs.
     pub fn json(&self) -> String {
         let value = serde_json::to_value(serde_yaml::Value::from(self.node)).unwrap_or_default();
-        let trail: Vec<Json> = self.node.trail.iter().map(|step| self.step(step)).collect();
+        let trail: Vec<Json> = self.trail.steps().into_iter().map(|step| self.step(step)).collect();
         report::pretty(&json!({
             "version": 1,
             "path": self.path,
             "value": value,
-            "at": self.at(self.span),
+            "at": (!self.is_implied()).then(|| self.at(self.span)),
             "trail": trail,
         }))
     }
@@ -81,7 +116,11 @@ impl Explanation<'_> {
             Step::Replaced { span, was } => (format!("replaces {was}"), Some(*span)),
             Step::Variable { name, from } => self.variable(name, from),
             Step::Extended { span } => ("comes in through `extends`".to_owned(), Some(*span)),
+            Step::Merged { span } => ("comes in through `<<`".to_owned(), Some(*span)),
             Step::Included { span } => ("comes in through `include`".to_owned(), Some(*span)),
+            Step::File { attribute, span } => {
+                (format!("comes in through `{attribute}`"), Some(*span))
+            }
             Step::Default { rule } => (format!("is not written in any file: {rule}"), None),
         };
         let text = printable(&text).into_owned();
@@ -117,7 +156,11 @@ impl Explanation<'_> {
             }
             Step::Variable { name, from } => self.variable_step(name, from),
             Step::Extended { span } => json!({ "step": "extended", "at": self.at(*span) }),
+            Step::Merged { span } => json!({ "step": "merged", "at": self.at(*span) }),
             Step::Included { span } => json!({ "step": "included", "at": self.at(*span) }),
+            Step::File { attribute, span } => {
+                json!({ "step": "file", "attribute": attribute, "at": self.at(*span) })
+            }
             Step::Default { rule } => json!({ "step": "default", "rule": rule }),
         }
     }
@@ -233,7 +276,7 @@ struct Lines(HashMap<FileId, Vec<usize>>);
 impl Lines {
     /// Where a value comes from, in a few words.
     fn origin(&mut self, sources: &Sources, node: &Node) -> String {
-        let default = node.trail.iter().find_map(|step| match step {
+        let default = node.trail.steps().into_iter().find_map(|step| match step {
             Step::Default { rule } => Some((*rule).to_owned()),
             _ => None,
         });
@@ -287,18 +330,20 @@ mod tests {
 
         fn explain<'a>(&'a self, path: &'a str, node: &'a Node) -> Explanation<'a> {
             let variables = BTreeMap::from([("TAG", "1.4")]);
-            Explanation { path, node, span: node.span, sources: &self.sources, variables }
+            let trail = &node.trail;
+            Explanation { path, node, trail, span: node.span, sources: &self.sources, variables }
         }
     }
 
     fn image(files: &Files) -> Node {
         let was = "\"shop/web:latest\"".to_owned();
         Node::string("shop/web:1.4", files.span(files.dev, "shop/web:${TAG}"))
+            .with(Step::Included { span: files.span(files.base, "web") })
+            .with(Step::Replaced { span: files.span(files.base, "shop/web:latest"), was })
             .with(Step::Variable {
                 name: "TAG".to_owned(),
                 from: VariableSource::File(files.span(files.env, "1.4")),
             })
-            .with(Step::Replaced { span: files.span(files.base, "shop/web:latest"), was })
     }
 
     fn human(explanation: &Explanation<'_>) -> String {
@@ -315,7 +360,8 @@ mod tests {
 
           compose.dev.yaml:3:12   image: shop/web:${TAG}
             ${TAG} is "1.4", from .env:2   TAG=1.4
-            replaces "shop/web:latest", from compose.yaml:3   image: shop/web:latest
+          replaces "shop/web:latest", from compose.yaml:3   image: shop/web:latest
+            comes in through `include`, from compose.yaml:2   web:
         "#);
         assert_snapshot!(explanation.json(), @r#"
         {
@@ -330,15 +376,12 @@ mod tests {
           },
           "trail": [
             {
-              "step": "variable",
-              "name": "TAG",
-              "value": "1.4",
-              "from": "file",
+              "step": "included",
               "at": {
-                "file": ".env",
+                "file": "compose.yaml",
                 "line": 2,
-                "column": 5,
-                "source": "TAG=1.4"
+                "column": 3,
+                "source": "web:"
               }
             },
             {
@@ -349,6 +392,18 @@ mod tests {
                 "line": 3,
                 "column": 12,
                 "source": "image: shop/web:latest"
+              }
+            },
+            {
+              "step": "variable",
+              "name": "TAG",
+              "value": "1.4",
+              "from": "file",
+              "at": {
+                "file": ".env",
+                "line": 2,
+                "column": 5,
+                "source": "TAG=1.4"
               }
             }
           ]
@@ -367,19 +422,22 @@ mod tests {
             .with(variable(VariableSource::Unset))
             .with(variable(VariableSource::DefaultValue))
             .with(Step::Extended { span })
+            .with(Step::Merged { span })
             .with(Step::Included { span })
+            .with(Step::File { attribute: "env_file", span })
             .with(Step::Default { rule: "every service has a network" });
         assert_snapshot!(human(&files.explain("a", &node)), @r#"
         a = null
 
-          compose.yaml:2:3   web:
-            ${TAG} is "1.4", from the environment
-            ${TAG} is "1.4", set by Ketch
-            ${TAG} is not set, which leaves a blank
-            ${TAG} is not set, so the default in the expression counts
-            comes in through `extends`, from compose.yaml:2   web:
-            comes in through `include`, from compose.yaml:2   web:
-            is not written in any file: every service has a network
+          ${TAG} is "1.4", from the environment
+          ${TAG} is "1.4", set by Ketch
+          ${TAG} is not set, which leaves a blank
+          ${TAG} is not set, so the default in the expression counts
+          comes in through `extends`, from compose.yaml:2   web:
+          comes in through `<<`, from compose.yaml:2   web:
+          comes in through `include`, from compose.yaml:2   web:
+          comes in through `env_file`, from compose.yaml:2   web:
+          is not written in any file: every service has a network
         "#);
     }
 

@@ -133,6 +133,17 @@ impl Screen {
         self.colour
     }
 
+    /// The width of the terminal that errors go to; that of a wide one where it is none.
+    pub fn width(&self) -> usize {
+        const WIDE: usize = 140;
+        const NARROWEST: usize = 40;
+        let size = match self.captured {
+            Some(_) => None,
+            None => terminal_size::terminal_size_of(io::stderr()),
+        };
+        size.map_or(WIDE, |(width, _)| usize::from(width.0).max(NARROWEST))
+    }
+
     /// Writes data to standard output, byte for byte.
     ///
     /// # Errors

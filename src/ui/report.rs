@@ -174,7 +174,11 @@ pub fn github(sources: &Sources, diagnostics: &[Diagnostic]) -> String {
             let file = property(place.file);
             let _ = write!(text, "file={file},line={},col={},", place.line, place.column);
         }
-        let message = whole_message(diagnostic);
+        let mut message = whole_message(diagnostic);
+        // There is one place for each command, so the others go into its words.
+        for label in diagnostic.labels.iter().skip(1).filter(|label| !label.text.is_empty()) {
+            let _ = write!(message, "\nsee {}: {}", sources.place(label.span), label.text);
+        }
         let (code, message) = (diagnostic.code.name(), escaped(&message));
         let _ = writeln!(text, "title={code}::{message}");
     }

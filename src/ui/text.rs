@@ -31,9 +31,10 @@ fn sign(character: char) -> char {
         // The block "Control Pictures" has a picture for each.
         '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(character)).unwrap_or('\u{fffd}'),
         '\x7f' => '\u{2421}',
-        // C1 controls, and what switches the writing direction or hides text.
-        '\u{80}'..='\u{9f}'
-        | '\u{200b}'
+        // C1 controls, by a sign that takes as many bytes.
+        '\u{80}'..='\u{9f}' => '\u{a4}',
+        // What switches the writing direction or hides text.
+        '\u{200b}'
         | '\u{200e}'
         | '\u{200f}'
         | '\u{2028}'..='\u{202e}'
@@ -41,6 +42,15 @@ fn sign(character: char) -> char {
         | '\u{feff}' => '\u{fffd}',
         _ => character,
     }
+}
+
+/// [`printable`] but for ASCII, so that every character stays at its byte.
+pub fn printable_in_place(text: &str) -> Cow<'_, str> {
+    let sign = |character: char| if character.is_ascii() { character } else { sign(character) };
+    if text.chars().all(|character| sign(character) == character) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(sign).collect())
 }
 
 /// Cuts a text that is longer than `limit` characters.
@@ -105,13 +115,17 @@ pub fn source_line(sources: &Sources, span: Span) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, cut, fit, printable, source_line, width};
+    use super::{count, cut, fit, printable, printable_in_place, source_line, width};
     use crate::diagnostic::{Sources, Span};
 
     #[test]
     fn control_characters_become_signs() {
-        assert_eq!(printable("a\x1b[31m\tb\x7f\u{9b}\u{202e}"), "a␛[31m b␡\u{fffd}\u{fffd}");
+        assert_eq!(printable("a\x1b[31m\tb\x7f\u{9b}\u{202e}"), "a␛[31m b␡\u{a4}\u{fffd}");
         assert_eq!(printable("日本語"), "日本語");
+        let hidden: String = ('\u{80}'..='\u{ffff}').collect();
+        let shown = printable_in_place(&hidden);
+        assert!(hidden.char_indices().map(|(at, _)| at).eq(shown.char_indices().map(|(at, _)| at)));
+        assert!(!shown.contains(['\u{85}', '\u{9b}', '\u{202e}', '\u{2066}']));
     }
 
     #[test]

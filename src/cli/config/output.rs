@@ -9,23 +9,35 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::cli::exit::Failure;
 
 /// Writes `content` to `path`.
 pub(super) fn write(path: &Path, content: &str) -> Result<(), Failure> {
-    let written = match path.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
-        Ok((metadata, real)) if metadata.is_file() => {
-            replace(&real, content, Some(metadata.permissions()))
-        }
-        Ok((_, real)) => OpenOptions::new()
-            .write(true)
-            .open(&real)
-            .and_then(|mut file| file.write_all(content.as_bytes())),
+    let written = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => path
+            .canonicalize()
+            .and_then(|real| replace(&real, content, Some(metadata.permissions()))),
+        // Not by its real path: that of a pipe behind `/dev/stdout` exists in no directory.
+        Ok(_) => open(path).and_then(|mut file| file.write_all(content.as_bytes())),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        // A link to what does not exist yet.
+        Err(_) if path.is_symlink() => fs::write(path, content),
         Err(_) => replace(path, content, None),
     };
     written.map_err(|source| Failure::Write { path: path.to_owned(), source })
+}
+
+/// Opens what is not a regular file. A pipe that nobody reads is an error, not a wait.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 /// Puts a new file in the place of whatever has this name.
@@ -90,6 +102,25 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o640);
         assert_eq!(names(directory.path()), ["a", "b"]);
+    }
+
+    #[test]
+    fn links_to_what_is_no_file_stay() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name| directory.path().join(name);
+        let (read, mut pipe) = std::io::pipe().expect("a pipe");
+        let fd = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe));
+        symlink(fd, path("pipe")).expect("linked");
+        symlink("new", path("dangling")).expect("linked");
+        symlink("loop", path("loop")).expect("linked");
+        write(&path("pipe"), "through ").expect("written");
+        write(&path("dangling"), "x").expect("written");
+        write(&path("loop"), "x").expect_err("a loop");
+        std::io::Write::write_all(&mut pipe, b"it").expect("open still");
+        drop(pipe);
+        assert_eq!(std::io::read_to_string(read).expect("text"), "through it");
+        assert!(["pipe", "dangling", "loop"].into_iter().all(|name| path(name).is_symlink()));
+        assert_eq!(names(directory.path()), ["dangling", "loop", "new", "pipe"]);
     }
 
     #[test]

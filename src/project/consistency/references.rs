@@ -47,7 +47,8 @@ fn resource(
 ) {
     let Reference { kind, name, span } = reference;
     let known = defined(model, kind);
-    if known.is_some_and(|known| known.contains_key(*name)) {
+    let is_known = known.is_some_and(|known| known.contains_key(*name));
+    if is_known || session.misplaced.contains(*name) {
         return;
     }
     let one = kind.trim_end_matches('s');
@@ -72,7 +73,15 @@ fn sources(
 ) {
     for item in list.and_then(Node::as_seq).unwrap_or_default() {
         let source = item.get("source");
-        let name = source.and_then(Node::as_str).unwrap_or_default();
+        let Some(name) = source.and_then(Node::as_str).filter(|name| !name.is_empty()) else {
+            let one = kind.trim_end_matches('s');
+            let message = format!("service `{}` uses a {one} without a name", service.name);
+            let diagnostic = Diagnostic::error(Code::UndefinedResource, message)
+                .at(source.map_or(item.span, |node| node.span), "no name")
+                .hint(format!("add `source:` with the name of a {one}"));
+            service.report(session, diagnostic, item);
+            continue;
+        };
         let span = source.map_or(item.span, |node| node.span);
         resource(session, model, service, &Reference { kind, name, span });
     }
@@ -105,12 +114,13 @@ fn dependencies(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
                     disabled(service.name, name, &other.node).at(entry.key, "not enabled");
                 service.report(session, diagnostic, service.node());
             }
+            None if session.misplaced.contains(name) => {}
             None => {
                 let message =
                     format!("service `{}` depends on `{name}`, which is not defined", service.name);
                 let diagnostic = Diagnostic::error(Code::UndefinedService, message)
                     .at(entry.key, "no such service");
-                service.report(session, similar(model, name, diagnostic), service.node());
+                service.report(session, similar(model, service, name, diagnostic), service.node());
             }
         }
     }
@@ -127,8 +137,15 @@ fn disabled(from: &str, name: &str, service: &Node) -> Diagnostic {
     ))
 }
 
-fn similar(model: &Model<'_>, name: &str, diagnostic: Diagnostic) -> Diagnostic {
-    match closest(name, model.services.keys().map(String::as_str)) {
+/// Adds which other service may have been meant.
+fn similar(
+    model: &Model<'_>,
+    service: &Service<'_>,
+    name: &str,
+    diagnostic: Diagnostic,
+) -> Diagnostic {
+    let others = model.services.keys().map(String::as_str);
+    match closest(name, others.filter(|other| *other != service.name)) {
         Some(similar) => {
             diagnostic.hint(format!("a service with a similar name exists: `{similar}`"))
         }
@@ -161,7 +178,7 @@ fn network_mode(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
         );
         let diagnostic =
             Diagnostic::error(Code::UndefinedService, message).at(node.span, "no such service");
-        service.report(session, similar(model, name, diagnostic), node);
+        service.report(session, similar(model, service, name, diagnostic), node);
     }
 }
 
@@ -184,6 +201,6 @@ fn contexts(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>,
         );
         let diagnostic =
             Diagnostic::error(Code::UndefinedService, message).at(entry.node.span, problem);
-        service.report(session, similar(model, name, diagnostic), &entry.node);
+        service.report(session, similar(model, service, name, diagnostic), &entry.node);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::project::node::{Entry, Map, Node, Value};
 
-use super::{Fit, Misfit, text_at, text_entry};
+use super::{Fits, Misfit, text_at, text_entry};
 
 /// Splits a `KEY=VALUE` item.
 fn pair(item: &Node) -> (String, Option<String>) {
@@ -25,23 +25,29 @@ fn texts(map: &mut Map, absent: &Value) -> Value {
 }
 
 /// Variables: a key alone has no value.
-pub(super) fn environment(node: &mut Node) -> Fit {
+pub(super) fn environment(node: &mut Node) -> Fits {
     let items = match &mut node.value {
         Value::Map(map) => return Ok(texts(map, &Value::Null)),
         Value::Seq(items) => items,
         _ => return Ok(Value::Map(Map::new())),
     };
     let mut map = Map::with_capacity(items.len());
+    let mut misfits = Vec::new();
     for item in items.iter() {
         let (key, value) = pair(item);
         if key.ends_with(char::is_whitespace) {
-            return Err(Misfit::new(format!("has a variable `{key}` with a blank at its end"))
-                .hint("remove the blank before `=`"));
+            let misfit = Misfit::new(format!("has a variable `{key}` with a blank at its end"));
+            misfits.push(misfit.at(item.span).hint("remove the blank before `=`"));
         }
         let value = value.map_or(Value::Null, Value::Str);
         map.insert(key, Entry { key: item.span, node: Node { value, ..item.clone() } });
     }
-    Ok(Value::Map(map))
+    all_fit(map, misfits)
+}
+
+/// A mapping, if all of its parts fit.
+fn all_fit(map: Map, misfits: Vec<Misfit>) -> Fits {
+    if misfits.is_empty() { Ok(Value::Map(map)) } else { Err(misfits) }
 }
 
 /// Key to text; a key alone is blank.
@@ -75,8 +81,9 @@ pub(super) fn multi_mapping(node: &Node) -> Value {
 }
 
 /// Host to addresses: `host=ip`, `host:ip`, or a mapping.
-pub(super) fn hosts(node: &Node) -> Fit {
+pub(super) fn hosts(node: &Node) -> Fits {
     let mut map = Map::new();
+    let mut misfits = Vec::new();
     match &node.value {
         Value::Map(hosts) => {
             for (host, entry) in hosts {
@@ -84,29 +91,32 @@ pub(super) fn hosts(node: &Node) -> Fit {
                     Value::Seq(items) => items.clone(),
                     _ => vec![text_at(entry.node.scalar_text().unwrap_or_default(), &entry.node)],
                 };
-                add_host(&mut map, host, addresses, &entry.node)?;
+                misfits.extend(add_host(&mut map, host, addresses, &entry.node).err());
             }
         }
         Value::Seq(items) => {
             for item in items {
-                let text = item.scalar_text().unwrap_or_default();
-                let Some((host, address)) = text.split_once('=').or_else(|| text.split_once(':'))
-                else {
-                    return Err(Misfit::new(format!("has a host without an address: {text:?}"))
-                        .hint("write `host=address`"));
-                };
-                let addresses = address.split(',').map(|address| text_at(address, item)).collect();
-                add_host(&mut map, host, addresses, item)?;
+                misfits.extend(listed_host(&mut map, item).err());
             }
         }
         _ => {}
     }
-    Ok(Value::Map(map))
+    all_fit(map, misfits)
+}
+
+fn listed_host(map: &mut Map, item: &Node) -> Result<(), Misfit> {
+    let text = item.scalar_text().unwrap_or_default();
+    let Some((host, address)) = text.split_once('=').or_else(|| text.split_once(':')) else {
+        let misfit = Misfit::new(format!("has a host without an address: {text:?}"));
+        return Err(misfit.at(item.span).hint("write `host=address`"));
+    };
+    let addresses = address.split(',').map(|address| text_at(address, item)).collect();
+    add_host(map, host, addresses, item)
 }
 
 fn add_host(map: &mut Map, host: &str, addresses: Vec<Node>, near: &Node) -> Result<(), Misfit> {
     if host.is_empty() || host.contains([':', '=']) {
-        return Err(Misfit::new(format!("has a bad host name: {host:?}")));
+        return Err(Misfit::new(format!("has a bad host name: {host:?}")).at(near.span));
     }
     let plain = addresses.into_iter().map(|address| {
         let text = address.scalar_text().unwrap_or_default();
@@ -124,29 +134,26 @@ fn add_host(map: &mut Map, host: &str, addresses: Vec<Node>, near: &Node) -> Res
 }
 
 /// One limit for both, or a soft and a hard one.
-pub(super) fn ulimit(node: &Node) -> Fit {
-    let limit = |node: &Node| match node.value {
-        Value::Int(limit) => i64::try_from(limit).ok(),
-        _ => None,
+pub(super) fn ulimit(node: &Node) -> Fits {
+    let limit = |node: &Node| match super::scalars::int(node) {
+        Ok(Value::Int(limit)) if matches!(node.value, Value::Int(_)) => Ok(limit),
+        Ok(_) => Err(super::scalars::unexpected("a whole number", node).at(node.span)),
+        Err(misfit) => Err(misfit.at(node.span).hint("-1 means no limit")),
     };
-    let number = |limit: i64| super::entry(Node::new(Value::Int(limit.into()), node.span));
+    let number = |limit: i128| super::entry(Node::new(Value::Int(limit), node.span));
     let mut map = Map::new();
     let Some(limits) = node.as_map() else {
-        let single = limit(node).ok_or_else(|| not_a_limit(node))?;
-        map.insert("single".to_owned(), number(single));
+        map.insert("single".to_owned(), number(limit(node)?));
         return Ok(Value::Map(map));
     };
-    for (key, entry) in limits {
-        if !key.starts_with("x-") {
-            let value = limit(&entry.node).ok_or_else(|| not_a_limit(&entry.node))?;
-            map.insert(key.clone(), number(value));
+    let mut misfits = Vec::new();
+    for (key, entry) in limits.iter().filter(|(key, _)| !key.starts_with("x-")) {
+        match limit(&entry.node) {
+            Ok(limit) => drop(map.insert(key.clone(), number(limit))),
+            Err(misfit) => misfits.push(misfit),
         }
     }
-    Ok(Value::Map(map))
-}
-
-fn not_a_limit(node: &Node) -> Misfit {
-    Misfit::new(format!("must be a whole number, not {}", node.brief())).hint("-1 means no limit")
+    all_fit(map, misfits)
 }
 
 /// Keys by id, sorted.

@@ -8,7 +8,7 @@ use crate::project::{interpolate, words};
 
 use super::{Fit, Misfit, text_at};
 
-fn unexpected(wanted: &str, node: &Node) -> Misfit {
+pub(super) fn unexpected(wanted: &str, node: &Node) -> Misfit {
     Misfit::new(format!("must be {wanted}, not {}", node.brief()))
 }
 
@@ -22,6 +22,23 @@ pub(super) fn boolean(session: &mut Session<'_>, node: &Node) -> Fit {
     }
 }
 
+/// As in Compose, the upper half of the unsigned 64-bit numbers stands for the negative ones:
+/// 18446744073709551615 is -1, "no limit".
+pub(super) fn wrapped_int(session: &mut Session<'_>, node: &Node) -> Fit {
+    let unsigned = match node.value {
+        Value::Int(number) => u64::try_from(number).ok().map(u64::cast_signed),
+        _ => None,
+    };
+    let Some(negative) = unsigned.filter(|number| *number < 0) else { return int(node) };
+    let message = format!("a number this large is read as {negative}");
+    session.report(
+        Diagnostic::warning(Code::InvalidValue, message)
+            .at(node.span, "more than a signed number holds")
+            .hint(format!("write `{negative}` if that is meant")),
+    );
+    Ok(Value::Int(negative.into()))
+}
+
 /// Fractions are cut off, as Compose cuts them.
 pub(super) fn int(node: &Node) -> Fit {
     let number = match &node.value {
@@ -30,7 +47,30 @@ pub(super) fn int(node: &Node) -> Fit {
         Value::Str(text) => text.parse().ok(),
         _ => None,
     };
-    number.map(|number| Value::Int(number.into())).ok_or_else(|| unexpected("a whole number", node))
+    number.map(|number| Value::Int(number.into())).ok_or_else(|| {
+        too_large(node, i64::MAX.into()).unwrap_or_else(|| unexpected("a whole number", node))
+    })
+}
+
+/// The misfit of a whole number that is beyond what its type holds.
+fn too_large(node: &Node, limit: i128) -> Option<Misfit> {
+    let negative = match &node.value {
+        Value::Int(number) => *number < 0,
+        Value::Float(number) if number.fract() == 0.0 => *number < 0.0,
+        Value::Str(text) => {
+            let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            text.starts_with('-')
+        }
+        _ => return None,
+    };
+    Some(Misfit::new(if negative {
+        format!("is too small: the smallest number it takes is {}", -limit - 1)
+    } else {
+        format!("is too large: the largest number it takes is {limit}")
+    }))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
@@ -39,14 +79,21 @@ fn whole(number: f64) -> Option<i64> {
 }
 
 pub(super) fn unsigned(node: &Node, limit: u64) -> Fit {
+    let limit = i128::from(limit);
     let number = match &node.value {
         Value::Int(number) => Some(*number),
         Value::Float(number) => whole(*number).map(i128::from),
         _ => None,
     };
     match number {
-        Some(number) if (0..=i128::from(limit)).contains(&number) => Ok(Value::Int(number)),
-        Some(_) => Err(unexpected(&format!("between 0 and {limit}"), node)),
+        Some(number) if (0..=limit).contains(&number) => Ok(Value::Int(number)),
+        Some(number) if number < 0 => Err(unexpected("0 or more", node)),
+        Some(_) => {
+            Err(Misfit::new(format!("is too large: the largest number it takes is {limit}")))
+        }
+        None if matches!(node.value, Value::Float(_)) => {
+            Err(too_large(node, limit).unwrap_or_else(|| unexpected("a whole number", node)))
+        }
         None => Err(unexpected("a whole number", node).hint("write it without quotes")),
     }
 }
@@ -84,15 +131,17 @@ pub(super) fn bytes(session: &mut Session<'_>, node: &Node) -> Fit {
     match &node.value {
         Value::Int(number) => i64::try_from(*number)
             .map(|number| Value::Int(number.into()))
-            .map_err(|_| unexpected("a size", node)),
+            .map_err(|_| Misfit::new("is larger than the largest possible size, 8 EiB")),
         Value::Str(text) => match Bytes::parse(text) {
             Ok(bytes) => Ok(Value::Int(bytes.0.into())),
             Err(error) => Err(Misfit::new(format!("is not valid: {error}"))
                 .hint("write a number with a unit: `512m`, `2g`")),
         },
-        _ => {
+        value => {
+            let huge = matches!(value, Value::Float(number) if number.fract() == 0.0);
+            let what = if huge { "a size this large" } else { "a fraction of a byte" };
             session.report(
-                Diagnostic::warning(Code::InvalidValue, "a fraction of a byte is ignored")
+                Diagnostic::warning(Code::InvalidValue, format!("{what} is ignored"))
                     .at(node.span, "has no effect")
                     .hint("put it in quotes with a unit: `\"1.5g\"`"),
             );
@@ -123,12 +172,20 @@ pub(super) fn device_count(node: &Node) -> Fit {
     count.map(|count| Value::Int(count.into())).ok_or_else(|| unexpected("a number or `all`", node))
 }
 
-pub(super) fn command(node: &Node) -> Fit {
+pub(super) fn command(session: &mut Session<'_>, node: &Node) -> Fit {
     let Value::Str(text) = &node.value else { return Ok(node.value.clone()) };
+    // Every word becomes a value.
+    if !session.afford((text.split_ascii_whitespace().count(), 0), node.span) {
+        return Ok(Value::Seq(Vec::new()));
+    }
     match words::split(text) {
         Ok(words) => Ok(Value::Seq(words.into_iter().map(|word| text_at(word, node)).collect())),
-        Err(error) => Err(Misfit::new(format!("is not valid: {error}"))
-            .hint("write the command as a list: `[\"sh\", \"-c\", \"…\"]`")),
+        Err(error) => Err(Misfit::new(format!("is not valid: {error}")).hint(match error {
+            words::WordsError::Unclosed { .. } => {
+                "close it, or write the command as a list: `[\"sh\", \"-c\", \"…\"]`"
+            }
+            _ => "write the command as a list: `[\"sh\", \"-c\", \"…\"]`",
+        })),
     }
 }
 

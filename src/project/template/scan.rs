@@ -169,7 +169,7 @@ impl<'t> Scanner<'t> {
 }
 
 /// The length of the variable name that a text begins with, in bytes.
-fn name_length(text: &str) -> usize {
+pub(super) fn name_length(text: &str) -> usize {
     let mut rest = text.char_indices();
     match rest.next() {
         Some((_, first)) if is_name(first) && !first.is_ascii_digit() => {}

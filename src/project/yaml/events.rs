@@ -3,13 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use granit_parser::{
-    ErrorKind, Event, Parser, ScalarStyle, ScanError, Span as YamlSpan, StrInput, Tag,
-};
+use granit_parser::{Event, Parser, ScalarStyle, Span as YamlSpan, StrInput, Tag};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
-use super::{Budget, too_large};
+use super::{Budget, fault, too_large};
 
 /// A document before resolution. Nodes refer to each other by index.
 #[derive(Debug, Default)]
@@ -151,29 +149,15 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> Result<Option<(Event<'a>, YamlSpan)>, Box<Diagnostic>> {
-        self.parser.next_event().transpose().map_err(|error| self.syntax(&error))
+        self.parser
+            .next_event()
+            .transpose()
+            .map_err(|error| fault::diagnose(self.text, self.file, &error))
     }
 
     fn span(&self, span: YamlSpan) -> Span {
         let range = span.byte_range().unwrap_or(0..0);
         Span::new(self.file, range.start.min(self.text.len()), range.end.min(self.text.len()))
-    }
-
-    fn syntax(&self, error: &ScanError) -> Box<Diagnostic> {
-        let at = error.marker().byte_offset().unwrap_or(0).min(self.text.len());
-        let width =
-            self.text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-        let message = error.info();
-        let code = match error.kind() {
-            ErrorKind::UnknownAnchor => Code::Alias,
-            _ => Code::Syntax,
-        };
-        let diagnostic = Diagnostic::error(code, format!("not valid YAML: {message}"))
-            .at(Span::new(self.file, at, at + width), "here");
-        Box::new(match remedy(&message) {
-            Some(hint) => diagnostic.hint(hint),
-            None => diagnostic,
-        })
     }
 }
 
@@ -205,20 +189,4 @@ fn incompatible(span: Span) -> Box<Diagnostic> {
             .at(span, "another version is asked for")
             .hint("remove the `%YAML` line"),
     )
-}
-
-/// What usually helps, by the words of the parser.
-fn remedy(message: &str) -> Option<&'static str> {
-    let lower = message.to_lowercase();
-    if lower.contains("tab") {
-        Some("indent with spaces: YAML does not allow tabs there")
-    } else if lower.contains("anchor") {
-        Some("an alias `*name` needs an anchor `&name` before it in the same document")
-    } else if lower.contains("mapping values") {
-        Some("put quotes around a value that holds `: `")
-    } else if lower.contains("comment") {
-        Some("put a blank before `#`")
-    } else {
-        None
-    }
 }

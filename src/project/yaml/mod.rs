@@ -14,12 +14,16 @@
 
 mod events;
 mod expand;
+mod fault;
+mod lines;
+mod open;
 mod scalar;
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
 use super::node::Node;
 
+pub(super) use fault::{in_quotes, with_colon};
 pub(super) use scalar::rfc3339;
 
 /// How deep collections may be nested, aliases included.
@@ -83,21 +87,23 @@ impl Budget {
     }
 }
 
-/// Reads all documents of a file.
+/// Reads all documents of a file. What is YAML, but not YAML that Compose takes, is put into
+/// `problems` and left out.
 ///
 /// # Errors
 ///
-/// The first thing that is not YAML, or not YAML that Compose takes. Boxed: diagnostics are large.
+/// The first thing that is not YAML. Boxed: diagnostics are large.
 pub(super) fn parse(
     text: &str,
     file: FileId,
     budget: &mut Budget,
+    problems: &mut Vec<Diagnostic>,
 ) -> Result<Vec<Document>, Box<Diagnostic>> {
     check_characters(text, file)?;
     let mut documents = Vec::new();
     let mut reader = events::Reader::new(text, file);
     while let Some(raw) = reader.next_document(budget)? {
-        documents.push(expand::document(&raw, file, budget)?);
+        documents.push(expand::document(&raw, file, budget, problems)?);
     }
     Ok(documents)
 }
@@ -120,12 +126,17 @@ fn check_characters(text: &str, file: FileId) -> Result<(), Box<Diagnostic>> {
     }
 }
 
-/// The error for a project that is larger than the budget.
+/// The error for collections in collections without end. The parser's own limit is the same.
+fn too_nested(span: Span) -> Box<Diagnostic> {
+    let message = format!("nested deeper than {MAX_DEPTH} levels");
+    Box::new(Diagnostic::error(Code::TooLarge, message).at(span, "one level too many"))
+}
+
+/// The error for a file that is larger than the budget.
 fn too_large(span: Span) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(Code::TooLarge, "the file expands to more than Ketch reads")
-            .at(span, "the limit is reached here")
-            .hint("look for anchors that refer to each other many times over"),
+        Diagnostic::error(Code::TooLarge, "the file holds more than Ketch reads")
+            .at(span, "the limit is reached here"),
     )
 }
 

@@ -7,7 +7,12 @@ use crate::project::node::Value;
 fn parse_text(text: &str) -> Result<Vec<Document>, Box<Diagnostic>> {
     let mut sources = Sources::default();
     let file = sources.add("compose.yaml", text);
-    parse(text, file, &mut Budget::default())
+    let mut problems = Vec::new();
+    let documents = parse(text, file, &mut Budget::default(), &mut problems)?;
+    match problems.into_iter().next() {
+        Some(problem) => Err(Box::new(problem)),
+        None => Ok(documents),
+    }
 }
 
 fn only(text: &str) -> Node {
@@ -92,7 +97,19 @@ fn an_alias_bomb_ends_in_an_error() {
         let line = format!("a{level}: &a{level} [{items}]\n");
         text.push_str(&line);
     }
-    assert_eq!(parse_text(&text).unwrap_err().code, Code::TooLarge);
+    let error = parse_text(&text).unwrap_err();
+    assert_eq!(error.code, Code::TooLarge);
+    // It points at the alias that expands to too much, and at the end of its chain.
+    let start = |label: usize| error.labels[label].span.start as usize;
+    assert_eq!(text[..start(0)].lines().count(), 6);
+    assert!(text[start(1)..].starts_with('x'));
+    assert!(error.hint.is_some());
+}
+
+#[test]
+fn a_long_file_without_aliases_is_not_blamed_on_them() {
+    let error = parse_text(&"- x\n".repeat(600_000)).unwrap_err();
+    assert_eq!((error.code, error.hint), (Code::TooLarge, None));
 }
 
 #[test]
