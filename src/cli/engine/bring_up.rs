@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::model::observed::Observed;
 use crate::plan::images::{self, ImageFlags};
 use crate::plan::{ChangedVolumes, Desired, Op, Plan, Up, api_socket, needs, reconcile, refusals};
-use crate::ui::diagnostics::{Warnings, draw};
+use crate::ui::diagnostics::{Style, Warnings, draw};
 
 /// Whether the user is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +202,11 @@ impl Engine<'_, '_> {
             })
             .collect();
         self.progress.finish();
-        self.session.screen.tell(&draw(sources, &diagnostics, Warnings::Full));
+        self.session.screen.tell(&draw(
+            sources,
+            &diagnostics,
+            Style { warnings: Warnings::Full, width: self.session.screen.width() },
+        ));
         Err(Failure::Project)
     }
 }

@@ -11,7 +11,7 @@ use crate::diagnostic::{Sources, closest};
 use crate::model::Project;
 use crate::plan::{Origin, Orphans, Up, api_socket, labels};
 use crate::project::{Node, Variable};
-use crate::ui::diagnostics::{Warnings, draw};
+use crate::ui::diagnostics::{Style, Warnings, draw};
 
 /// Whether services that the named ones depend on come along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,11 @@ impl Target {
         if loaded.is_some() || name.is_none() {
             // Said again only where it matters: these commands do not run what the file says.
             if loaded.is_none() {
-                let text = draw(&report.sources, &report.diagnostics, Warnings::Brief);
+                let text = draw(
+                    &report.sources,
+                    &report.diagnostics,
+                    Style { warnings: Warnings::Brief, width: engine.session.screen.width() },
+                );
                 engine.session.screen.tell(&text);
             }
             let loaded = loaded.ok_or(Failure::Project)?;
