@@ -48,7 +48,7 @@ async fn plan_up(args: &PlanArgs, session: &mut Session<'_>) -> Result<(Target, 
     let orphans = target.orphans(session, args.remove_orphans)?;
     let recreate = if args.force_recreate { Recreate::Force } else { Recreate::Diverged };
     let mut engine = Engine::connect(session).await?;
-    let up = Up { orphans, recreate, ..target.up(&args.services) };
+    let up = Up { recreate, orphans, ..target.up(&args.services) };
     let images = engine.forecast_images(&up, &ImageFlags::default()).await?;
     let containers = engine.plan_up(&target, &up).await?;
     let plan = images.then(containers);
