@@ -4,7 +4,6 @@ use clap::Args;
 
 /// Which engine, and how it is reached.
 #[derive(Clone, Debug, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
 pub(in crate::cli) struct EngineArgs {
     /// Address of the engine, such as `ssh://me@box`
     #[arg(short = 'H', long, value_name = "ADDRESS")]

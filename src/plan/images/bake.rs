@@ -41,8 +41,8 @@ struct Target {
     cache_from: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cache_to: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    target: String,
+    #[serde(rename = "target", skip_serializing_if = "String::is_empty")]
+    stage: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     secret: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,7 +119,7 @@ fn target(project: &Project, spec: &BuildSpec, names: &BTreeMap<&str, String>) -
         tags: others.iter().chain(own).cloned().collect(),
         cache_from: build.cache_from.clone(),
         cache_to: build.cache_to.clone(),
-        target: build.target.clone(),
+        stage: build.target.clone(),
         secret: secrets(project, build),
         ssh: build.ssh.iter().map(|key| format!("{}={}", key.id, key.path)).collect(),
         output: output(spec, platforms.len()),
@@ -243,6 +243,7 @@ z: {build: {context: /z, dockerfile_inline: 'FROM ${X}'}}
 ";
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a whole file is expected")]
     fn a_bake_file_has_a_target_for_each_image() {
         let secrets = "{s: {file: /s}, e: {environment: FOO}}";
         let project = Project {

@@ -22,6 +22,7 @@ mod ignore;
 use std::path::{Path, PathBuf};
 
 use super::Docker;
+use super::connect::Proxies;
 use crate::model::spec::BuildSpec;
 use crate::runtime::{OnProgress, Progress, Result, RuntimeError};
 
@@ -72,7 +73,7 @@ impl Docker {
             Builder::Classic(why) => {
                 classic::refuse(build, why)?;
                 progress(line("", &format!("using the engine's classic builder: {why}")));
-                self.build_classic(build, progress).await
+                self.build_classic(&with_proxies(build, &self.proxies), progress).await
             }
         }
     }
@@ -105,6 +106,16 @@ impl Docker {
         let directories = own.into_iter().chain(EVERYBODYS.map(PathBuf::from));
         directories.map(|directory| directory.join(name)).find(|path| path.is_file())
     }
+}
+
+/// The same build with the proxies that the `docker` program is set up with; `docker-buildx` adds
+/// them itself. What the file says wins.
+fn with_proxies(build: &BuildSpec, proxies: &Proxies) -> BuildSpec {
+    let mut build = build.clone();
+    for (name, value) in proxies {
+        build.build.args.entry(name.clone()).or_insert_with(|| Some(value.clone()));
+    }
+    build
 }
 
 fn check_contexts(build: &BuildSpec) -> Result<()> {

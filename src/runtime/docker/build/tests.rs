@@ -234,3 +234,14 @@ fn a_context_that_is_a_service_has_to_be_resolved() {
         "`additional_contexts.base` of service `web` is `service:db`, which has no image"
     );
 }
+
+#[test]
+fn proxies_are_arguments_unless_the_file_has_them() {
+    let mut spec = BuildSpec::default();
+    spec.build.args.insert("http_proxy".into(), Some("own".into()));
+    let pair = |name: &str| (name.to_owned(), "proxy".to_owned());
+    let proxies = [pair("http_proxy"), pair("no_proxy")].into();
+    let args = with_proxies(&spec, &proxies).build.args;
+    assert_eq!(args["http_proxy"].as_deref(), Some("own"));
+    assert_eq!(args["no_proxy"].as_deref(), Some("proxy"));
+}
