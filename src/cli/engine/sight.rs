@@ -44,7 +44,7 @@ impl Sight {
                 let text = draw(
                     &report.sources,
                     &report.diagnostics,
-                    Style { warnings: Warnings::Brief, width: self.session.screen.width() },
+                    Style { warnings: Warnings::Brief, width: session.screen.width() },
                 );
                 session.screen.tell(&text);
                 Err(Failure::Project)
