@@ -149,6 +149,20 @@ impl Node {
         self.record_all(&Trail::from(step.clone()));
     }
 
+    /// Gives a trail to this node and to all that is in it, where there is none. All share it:
+    /// merges in merges must stay cheap.
+    pub fn begin_trails(&mut self, trail: &Trail) {
+        if !self.trail.is_empty() {
+            return;
+        }
+        self.trail = trail.clone();
+        match &mut self.value {
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.begin_trails(trail)),
+            Value::Map(map) => map.values_mut().for_each(|entry| entry.node.begin_trails(trail)),
+            _ => {}
+        }
+    }
+
     fn record_all(&mut self, steps: &Trail) {
         if !self.trail.is_long() {
             self.trail.append(steps);

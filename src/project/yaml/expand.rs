@@ -1,7 +1,7 @@
 //! Raw tree to [`Node`]s: resolves scalars, aliases, merge keys, `!reset` and `!override`.
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
-use crate::project::node::{Entry, Map, Node, Step, Value};
+use crate::project::node::{Entry, Map, Node, Step, Trail, Value};
 
 use super::events::{Raw, RawKind, RawNode, Style};
 use super::{Budget, Document, MAX_DEPTH, Reset, scalar, too_large, too_nested};
@@ -210,11 +210,12 @@ impl<'a> Expander<'a> {
             Value::Seq(items) => items,
             value => vec![Node { value, span: place, ..node }],
         };
+        let came = Trail::from(Step::Merged { span: key });
         for source in sources {
             if let Value::Map(source) = source.value {
                 for (name, mut entry) in source {
                     map.entry(name).or_insert_with(|| {
-                        entry.node.record(&Step::Merged { span: key });
+                        entry.node.begin_trails(&came);
                         entry
                     });
                 }
