@@ -182,7 +182,8 @@ fn run_ketch(files: &Memory, arguments: &str) -> (u8, Captured) {
         cwd: Some("/p".into()),
     };
     let mut screen = Screen::captured();
-    let code = cli::run_on(&process, files, &mut screen);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let code = runtime.block_on(cli::run_on(&process, files, &mut screen));
     (code, screen.take())
 }
 

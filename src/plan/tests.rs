@@ -230,6 +230,28 @@ networks: {default: {}}
 }
 
 #[test]
+fn a_stopped_container_that_was_taken_out_of_a_network_is_replaced() {
+    let yaml = "
+services: {a: {image: x, networks: [one, two]}}
+networks: {one: {}, two: {}}
+";
+    let mut observed = settled(&project(yaml));
+    let container = at(&mut observed, "shop-a-1");
+    container.networks.retain(|attachment| attachment.network == "shop_one");
+    container.state = State::Exited;
+    check_up(
+        yaml,
+        &observed,
+        "\
+1 create container 000000000000_shop-a-1 (not attached to network shop_two)
+2 remove container shop-a-1 after 1 (replacement)
+3 rename container 000000000000_shop-a-1 to shop-a-1 after 2 (replacement)
+4 start container shop-a-1 after 3 (not running)
+",
+    );
+}
+
+#[test]
 fn a_volume_that_changed_is_made_anew_only_with_consent() {
     let yaml = "
 services: {a: {image: x, network_mode: none, volumes: ['data:/data']}}

@@ -38,8 +38,8 @@ pub(super) struct Attached<'e, 's, 'a> {
     /// Services that are stopped at the end.
     targets: BTreeSet<String>,
     watched: Watched,
-    /// Names of containers that have ended and that the runtime starts again.
-    coming_back: BTreeSet<String>,
+    /// When containers ended that have not started since, in nanoseconds since 1970.
+    ended: BTreeMap<String, i64>,
     seconds: Option<i32>,
     logs: Logs,
     sources: BTreeMap<String, SourceId>,
@@ -92,7 +92,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             shown: shown(args, target)?,
             targets: target.up(&args.services).targets,
             watched: Watched::new(ends_with, args.exit_code_from.clone()),
-            coming_back: BTreeSet::new(),
+            ended: BTreeMap::new(),
             seconds: args.timeout,
             logs,
             sources: BTreeMap::new(),
@@ -130,7 +130,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                     return Err(Failure::Interrupted);
                 }
                 Some(piece) = pieces.recv() => {
-                    write_all(&mut self.logs, &self.sources, piece, &mut pieces)?;
+                    write_all(&mut self.logs, &self.sources, &piece, &mut pieces)?;
                 }
                 Some(event) = events.next() => {
                     let verdict = self.take(&event?, &sender).await?;
@@ -204,7 +204,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 biased;
                 converged = &mut run => break converged?,
                 Some(piece) = pieces.recv() => {
-                    let shown = || write_all(logs, sources, piece, pieces);
+                    let shown = || write_all(logs, sources, &piece, pieces);
                     engine.progress.step_aside(shown)?;
                 }
             }
@@ -226,6 +226,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         match event.action.as_str() {
             "die" if self.watched.is_alive(&name) => {
                 let code = attribute("exitCode").parse().unwrap_or(0);
+                self.ended.insert(name.clone(), event.time);
                 self.died(&name, &service, code).await
             }
             "start" if self.shown.contains(&service) && !self.sources.contains_key(&name) => {
@@ -238,18 +239,16 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 }
                 Ok(Verdict::GoOn)
             }
-            "start" if self.sources.contains_key(&name) && self.is_back(&name) => {
-                self.watched.started(&name);
-                follow(&self.engine.runtime, &name, event.time, sender);
+            "start" => {
+                // Its first words may be older than the news of its start.
+                if let Some(ended) = self.ended.remove(&name) {
+                    self.watched.started(&name);
+                    follow(&self.engine.runtime, &name, ended, sender);
+                }
                 Ok(Verdict::GoOn)
             }
             _ => Ok(Verdict::GoOn),
         }
-    }
-
-    /// Whether a container that was started had ended before.
-    fn is_back(&mut self, name: &str) -> bool {
-        self.coming_back.remove(name) || !self.watched.is_alive(name)
     }
 
     async fn died(&mut self, name: &str, service: &str, code: i64) -> Result<Verdict, Failure> {
@@ -262,11 +261,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             (false, Some(source)) => self.logs.status(source, &text)?,
             _ => {}
         }
-        if comes_back {
-            self.coming_back.insert(name.to_owned());
-            return Ok(Verdict::GoOn);
-        }
-        Ok(self.watched.ended(name, service, code))
+        Ok(if comes_back { Verdict::GoOn } else { self.watched.ended(name, service, code) })
     }
 
     /// Stops the other containers after one has ended.
@@ -317,7 +312,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 biased;
                 done = &mut run => return done.map(|_| ()),
                 Some(piece) = pieces.recv() => {
-                    let shown = || write_all(logs, sources, piece, pieces);
+                    let shown = || write_all(logs, sources, &piece, pieces);
                     engine.progress.step_aside(shown)?;
                 }
             }
@@ -342,10 +337,10 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
 fn write_all(
     logs: &mut Logs,
     sources: &BTreeMap<String, SourceId>,
-    first: Piece,
+    first: &Piece,
     pieces: &mut Receiver<Piece>,
 ) -> Result<(), Failure> {
-    write(logs, sources, &first)?;
+    write(logs, sources, first)?;
     // No more than can wait at once: something else may have happened.
     for _ in 0..CHUNKS {
         let Ok(piece) = pieces.try_recv() else { break };
