@@ -3,10 +3,8 @@
 //! Data flows one way:
 //!
 //! ```text
-//! files ──> project::load ──> Project ──> (plan ──> scheduler ──> runtime ──> events) ──> ui
+//! files ──> project::load ──> Project ──> plan ──> scheduler ──> runtime ──> events ──> ui
 //! ```
-//!
-//! What stands in brackets is not here yet. What is:
 //!
 //! | module | what it does | may use |
 //! |---|---|---|
@@ -14,8 +12,11 @@
 //! | [`graph`] | names and what they depend on | nothing else of ours |
 //! | [`diagnostic`] | errors that are ready to be drawn, and the texts that they point into | nothing else of ours |
 //! | [`project`] | text to [`model::Project`], with every mistake at its place | `model`, `graph`, `diagnostic` |
+//! | [`plan`] | what is asked for and what is observed to steps, each with its cause; pure | `model`, `graph`, `diagnostic` |
+//! | [`event`] | the words between scheduler and UI | `model`, `plan` |
+//! | [`runtime`] | the only way to containers: the Docker Engine, and a world in memory for tests | `model` |
 //! | [`scheduler`] | runs a plan: what may start when, shutdown, where the time went | `model`, `graph`, `plan`, `event`, `runtime` |
-//! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, and the nodes of `project` |
+//! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, `event`, `plan`, and the nodes of `project` |
 //! | [`cli`] | the command line: one file for each command | everything; nothing uses it |
 //!
 //! # Invariants

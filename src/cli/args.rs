@@ -31,7 +31,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     name = "ketch",
-    about = "Reads and checks Compose projects; running them comes next",
+    about = "Runs Compose projects",
     disable_version_flag = true
 )]
 pub(super) struct Cli {
