@@ -29,11 +29,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(
-    name = "ketch",
-    about = "Runs Compose projects",
-    disable_version_flag = true
-)]
+#[command(name = "ketch", about = "Runs Compose projects", disable_version_flag = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: GlobalArgs,

@@ -10,7 +10,7 @@ use crate::cli::session::{Session, is_true};
 use crate::diagnostic::{Sources, closest};
 use crate::model::Project;
 use crate::plan::{Origin, Orphans, Up, api_socket, labels};
-use crate::project::{Node, Variable};
+use crate::project::{Loaded, Node, Request, Variable};
 use crate::ui::diagnostics::{Style, Warnings, draw};
 
 /// Whether services that the named ones depend on come along.
@@ -46,53 +46,47 @@ impl Target {
         let mut request = session.request()?;
         request.services = services.to_vec();
         let (loaded, sources) = session.load(&request)?;
-        let underscore = session.joins_with_underscore(&loaded.variables);
-        let ignore = loaded.variables.get("COMPOSE_IGNORE_ORPHANS");
-        let mut project = loaded.project;
-        default_platform(session, &mut project);
-        api_socket::share(&mut project);
-        Ok(Self {
-            project,
-            files: Some((sources, loaded.tree)),
-            separator: if underscore { '_' } else { '-' },
-            ignore_orphans: ignore.is_some_and(|variable| is_true(&variable.value)),
-            variables: loaded.variables,
-        })
+        Ok(Self::of(session, &request, loaded, sources))
     }
 
     /// Loads the whole project; where there are no files but a name, reads it from labels.
     pub(in crate::cli) async fn find(engine: &mut Engine<'_, '_>) -> Result<Self, Failure> {
         let request = engine.session.request()?;
-        let name = engine.session.given_name();
         let (loaded, report) = engine.session.inspect(&request)?;
-        if loaded.is_some() || name.is_none() {
-            // Said again only where it matters: these commands do not run what the file says.
-            if loaded.is_none() {
-                let text = draw(
-                    &report.sources,
-                    &report.diagnostics,
-                    Style { warnings: Warnings::Brief, width: engine.session.screen.width() },
-                );
-                engine.session.screen.tell(&text);
+        match (loaded, engine.session.given_name()) {
+            (Some(loaded), _) => Ok(Self::of(engine.session, &request, loaded, report.sources)),
+            (None, Some(name)) => Self::from_labels(engine, &name).await,
+            (None, None) => {
+                let width = engine.session.screen.width();
+                let style = Style { warnings: Warnings::Brief, width };
+                engine.session.screen.tell(&draw(&report.sources, &report.diagnostics, style));
+                Err(Failure::Project)
             }
-            let loaded = loaded.ok_or(Failure::Project)?;
-            let underscore = engine.session.joins_with_underscore(&loaded.variables);
-            let mut project = loaded.project;
-            default_platform(engine.session, &mut project);
-            api_socket::share(&mut project);
-            return Ok(Self {
-                project,
-                files: Some((report.sources, loaded.tree)),
-                separator: if underscore { '_' } else { '-' },
-                ignore_orphans: false,
-                variables: loaded.variables,
-            });
         }
-        let name = name.unwrap_or_default();
-        let observed = engine.runtime.observe(Some(&name)).await?;
-        let project = labels::project(&name, &observed);
-        Ok(Self {
+    }
+
+    /// A project that was loaded from files.
+    fn of(session: &Session<'_>, request: &Request, loaded: Loaded, sources: Sources) -> Self {
+        let underscore = session.joins_with_underscore(&loaded.variables);
+        let ignore = loaded.variables.get("COMPOSE_IGNORE_ORPHANS");
+        let mut project = loaded.project;
+        project.env_files = request.env_files.iter().map(|file| request.cwd.join(file)).collect();
+        default_platform(session, &mut project);
+        api_socket::share(&mut project);
+        Self {
             project,
+            files: Some((sources, loaded.tree)),
+            separator: if underscore { '_' } else { '-' },
+            ignore_orphans: ignore.is_some_and(|variable| is_true(&variable.value)),
+            variables: loaded.variables,
+        }
+    }
+
+    /// A project that is known by its containers only.
+    async fn from_labels(engine: &Engine<'_, '_>, name: &str) -> Result<Self, Failure> {
+        let observed = engine.runtime.observe(Some(name)).await?;
+        Ok(Self {
+            project: labels::project(name, &observed),
             files: None,
             separator: '-',
             ignore_orphans: false,
