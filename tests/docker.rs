@@ -95,6 +95,7 @@ impl World {
         ContainerSpec {
             name: self.name(service),
             service_name: service.to_owned(),
+            shares_with: definition.depends_on.keys().map(|other| self.name(other)).collect(),
             service: Arc::new(definition),
             image: IMAGE.to_owned(),
             labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
