@@ -112,17 +112,17 @@ impl State {
                 None
             }
             Event::Noted { kind, name, message } => {
-                Some(self.note(format!("{} {name}", title(kind)), message, now))
+                Some(self.note(&format!("{} {name}", title(kind)), message, now))
             }
             Event::Warned { message } => Some(Told::Warning(message.clone())),
         }
     }
 
     /// Something is done without a step.
-    fn note(&mut self, subject: String, text: &str, now: Duration) -> Told {
-        self.subjects.insert(subject.clone());
-        let fresh = || Row::new(&subject, now);
-        let row = self.rows.entry(subject.clone()).or_insert_with(fresh);
+    fn note(&mut self, subject: &str, text: &str, now: Duration) -> Told {
+        self.subjects.insert(subject.to_owned());
+        let fresh = || Row::new(subject, now);
+        let row = self.rows.entry(subject.to_owned()).or_insert_with(fresh);
         row.stage = Stage::Done;
         row.ended = Some(now);
         row.say(text)
