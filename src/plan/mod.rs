@@ -1,7 +1,7 @@
 //! Decides what has to change.
 //!
 //! [`reconcile`] compares what a command asks for ([`Desired`]) with what exists
-//! ([`Observed`](crate::model::observed::Observed)) and returns a [`Plan`]: a graph of small steps
+//! ([`Observed`]) and returns a [`Plan`]: a graph of small steps
 //! that leads from one to the other.
 //!
 //! # Invariants

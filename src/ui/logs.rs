@@ -6,7 +6,7 @@
 //!
 //! - What a container wrote is passed on byte for byte, valid UTF-8 or not.
 //! - Lines of two containers are never mixed into one.
-//! - At most [`HELD`] bytes of an unfinished line are kept, for each stream of each container. A
+//! - At most 64 KiB of an unfinished line are kept, for each stream of each container. A
 //!   longer line is written as it comes; if something else has to be written in its middle, it is
 //!   broken there.
 //!

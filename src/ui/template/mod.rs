@@ -4,7 +4,7 @@
 //!
 //! Covered: `{{.Field}}`, `{{.Field.Inner}}`, `{{.}}`, `{{.Label "name"}}`, pipelines and
 //! parentheses, texts and whole numbers, `true` and `false`, `if`/`else if`/`else`, `with`,
-//! `range`, comments, `{{-` and `-}}`, and the functions of [`functions`]. Outside actions `\t`
+//! `range`, comments, `{{-` and `-}}`, and the functions of `functions`. Outside actions `\t`
 //! and `\n` are a tab and a line break. Not covered: variables (`$x`), `define` and `template`,
 //! `break` and `continue`; they are errors. A whole engine (`gtmpl`) was weighed: it has had no
 //! release for years and lacks the functions of Docker.
