@@ -49,6 +49,7 @@ async fn plan_up(args: &PlanArgs, session: &mut Session<'_>) -> Result<(Target, 
         .orphans(session, if args.remove_orphans { Orphans::Remove } else { Orphans::Tell })?;
     let recreate = if args.force_recreate { Recreate::Force } else { Recreate::Diverged };
     let mut engine = Engine::connect(session).await?;
+    engine.admit(&mut target).await?;
     let up = Up { recreate, orphans, ..target.up(&args.services) };
     let images = engine.forecast_images(&up, &ImageFlags::default()).await?;
     let containers = engine.plan_up(&target, &up).await?;

@@ -63,7 +63,7 @@ fn refused(arguments: &str) -> String {
 #[test]
 fn without_a_command_there_is_help() {
     let overview = ketch("");
-    assert!(overview.starts_with("0\nReads and checks Compose projects"), "{overview}");
+    assert!(overview.starts_with("0\nRuns Compose projects"), "{overview}");
     assert_eq!(ketch("--help"), overview);
     assert_eq!(ketch("-p name"), overview);
 }

@@ -28,7 +28,7 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let images = flags::images(&args.create)?;
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
     let mut engine = Engine::connect_with(session, probes).await?;
-    engine.fill_in(&mut target).await?;
+    engine.admit(&mut target).await?;
     let until = match (args.no_start, args.wait) {
         (true, _) => Until::Created,
         (false, true) => Until::Ready,
@@ -95,16 +95,18 @@ pub(super) async fn create(args: &CreateArgs, session: &mut Session<'_>) -> Resu
     let mut target = Target::load(session, &args.services)?;
     target.restrict(&args.services, Dependencies::Include)?;
     target.check_scale(&scale)?;
+    let orphans = target.orphans(session, flags::orphans(&args.create))?;
+    let images = flags::images(&args.create)?;
+    let mut engine = Engine::connect(session).await?;
+    engine.admit(&mut target).await?;
     let up = Up {
         until: Until::Created,
         scale,
         recreate: flags::recreate(&args.create),
         recreate_dependencies: flags::recreate_dependencies(&args.create),
-        orphans: target.orphans(session, flags::orphans(&args.create))?,
+        orphans,
         ..target.up(&args.services)
     };
-    let images = flags::images(&args.create)?;
-    let mut engine = Engine::connect(session).await?;
     bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create))).await?;
     Ok(0)
 }
@@ -114,7 +116,7 @@ pub(super) async fn start(args: &StartArgs, session: &mut Session<'_>) -> Result
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
     let services = target.named(&args.services)?;
-    engine.fill_in(&mut target).await?;
+    engine.admit(&mut target).await?;
     target.keep_with_dependencies(&services);
     let up = Up {
         until: if args.wait { Until::Ready } else { Until::Started },
@@ -147,7 +149,7 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     target.check_scale(&scale)?;
     let orphans = target.orphans(session, Orphans::Tell)?;
     let mut engine = Engine::connect(session).await?;
-    engine.fill_in(&mut target).await?;
+    engine.admit(&mut target).await?;
     let up =
         Up { scale, anonymous_volumes: AnonymousVolumes::Renew, orphans, ..target.up(&services) };
     let images = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };

@@ -114,7 +114,6 @@ impl Engine<'_, '_> {
         target: &Target,
         up: &Up<'_>,
     ) -> Result<Plan, Failure> {
-        self.check_features(target)?;
         let observed = observe(&*self.runtime, up.project, &images::references(up)).await?;
         self.check_external(target, &observed)?;
         Ok(reconcile(&Desired::Up(up.clone()), &observed))
@@ -135,7 +134,16 @@ impl Engine<'_, '_> {
         Ok(true)
     }
 
-    /// Refuses what nobody or this runtime cannot do, each at its place, before anything runs.
+    /// Gets a project ready for this runtime, before anything runs: refuses what cannot be done,
+    /// each at its place, and puts in what only the runtime knows.
+    pub(in crate::cli) async fn admit(&mut self, target: &mut Target) -> Result<(), Failure> {
+        self.check_features(target)?;
+        if let Some(file) = target.project.configs.get_mut(api_socket::CREDENTIALS) {
+            file.content = self.runtime.registry_credentials().await?;
+        }
+        Ok(())
+    }
+
     fn check_features(&mut self, target: &Target) -> Result<(), Failure> {
         let mut refused = refusals(&target.project);
         for (feature, path) in needs(&target.project) {
@@ -148,14 +156,6 @@ impl Engine<'_, '_> {
             }
         }
         self.refuse(target, Code::Unsupported, refused)
-    }
-
-    /// Puts in what only the runtime knows.
-    pub(in crate::cli) async fn fill_in(&self, target: &mut Target) -> Result<(), Failure> {
-        if let Some(file) = target.project.configs.get_mut(api_socket::CREDENTIALS) {
-            file.content = self.runtime.registry_credentials().await?;
-        }
-        Ok(())
     }
 
     /// Refuses external networks and volumes that do not exist.

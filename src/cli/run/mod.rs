@@ -42,6 +42,7 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
     if args.quiet {
         engine.silence();
     }
+    engine.admit(&mut target).await?;
     let until = if args.detach { Until::Started } else { Until::Created };
     let up = Up { until, ..target.up(named) };
     prepare(&mut engine, &target, &up, (&run, &images, orphans)).await?;
