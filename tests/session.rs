@@ -308,7 +308,7 @@ fn cp_follows_the_rules_of_docker_cp() {
         ("d/renamed", "web:/no/dir", "Could not find the file /no"),
         ("web:/nosuch", "x", "Could not find the file /nosuch"),
         ("web:/etc", "no/x", "does not exist"),
-        ("nosuch", "web:/tmp", "No such file"),
+        ("nosuch", "web:/tmp", "there is no such file"),
         ("web:/a", "web:/b", "copying between services is not supported"),
         ("a", "b", "unknown copy direction"),
     ] {
