@@ -11,7 +11,7 @@ use super::session::Session;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Project;
 use crate::project::Report;
-use crate::ui::diagnostics::{Style, Warnings, draw};
+use crate::ui::diagnostics::Warnings;
 use crate::ui::report;
 use crate::ui::text::{count, printable};
 
@@ -27,8 +27,7 @@ pub(super) fn run(args: &CheckArgs, session: &mut Session<'_>) -> Result<(), Fai
     let failed = diagnostics.iter().any(|found| found.severity == Severity::Error);
     match args.format {
         CheckFormat::Human => {
-            let style = Style { warnings: Warnings::Full, width: session.screen.width() };
-            session.screen.tell(&draw(sources, diagnostics, style));
+            session.draw(sources, diagnostics, Warnings::Full);
             if let (false, Some(loaded)) = (failed, &loaded) {
                 let line = verdict(&loaded.project, &request.cwd, diagnostics);
                 session.screen.data(&line)?;

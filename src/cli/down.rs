@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::args::{DownArgs, KillArgs, RestartArgs, RmArgs, ServicesArgs, StopArgs};
-use super::engine::{Engine, Target, observe};
+use super::engine::{Engine, REMOVE_ORPHANS, Target, observe};
 use super::exit::Failure;
 use super::prompt::ask;
-use super::session::{Session, is_true};
+use super::session::Session;
 use super::usage::UsageError;
 use crate::model::observed::Observed;
 use crate::plan::name::Names;
@@ -29,8 +29,7 @@ pub(super) struct Wanted<'w> {
 
 /// Leaves nothing of the project.
 pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
-    let variable = session.environment().get("COMPOSE_REMOVE_ORPHANS");
-    let remove = args.remove_orphans || variable.is_some_and(|value| is_true(value));
+    let remove = args.remove_orphans || session.is_on(REMOVE_ORPHANS);
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
     let _lock = engine.lock(&target.project).await?;
@@ -126,8 +125,7 @@ pub(super) async fn unpause(args: &ServicesArgs, session: &mut Session<'_>) -> R
 
 /// Sends a signal to containers.
 pub(super) async fn kill(args: &KillArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
-    let variable = session.environment().get("COMPOSE_REMOVE_ORPHANS");
-    let orphans = args.remove_orphans || variable.is_some_and(|value| is_true(value));
+    let orphans = args.remove_orphans || session.is_on(REMOVE_ORPHANS);
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
     let mut services = target.named(&args.services)?;
@@ -175,17 +173,16 @@ pub(super) async fn rm(args: &RmArgs, session: &mut Session<'_>) -> Result<u8, F
         engine.run(&reconcile(&desired, &observed)).await?;
     }
     let observed = engine.runtime.observe(Some(&target.project.name)).await?;
-    remove(args, &mut engine, (&target, services), &observed).await
+    remove(args, &mut engine, services, &observed).await
 }
 
 async fn remove(
     args: &RmArgs,
     engine: &mut Engine<'_, '_>,
-    (target, services): (&Target, BTreeSet<String>),
+    services: BTreeSet<String>,
     observed: &Observed,
 ) -> Result<u8, Failure> {
-    let removal =
-        Removal { project: &target.project, services, stop: false, volumes: args.volumes };
+    let removal = Removal { services, volumes: args.volumes };
     let plan = reconcile(&Desired::Removed(removal), observed);
     if plan.is_empty() {
         engine.progress.aside("No stopped containers\n");

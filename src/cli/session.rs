@@ -15,7 +15,7 @@ use super::Process;
 use super::args::GlobalArgs;
 use super::exit::Failure;
 use super::usage::UsageError;
-use crate::diagnostic::Sources;
+use crate::diagnostic::{Diagnostic, Sources};
 use crate::project::{self, Loaded, Report, Request, Source, Variable};
 use crate::ui::diagnostics::{Message, Style, Warnings, draw};
 use crate::ui::{Colour, Screen};
@@ -77,6 +77,24 @@ impl<'a> Session<'a> {
         &self.process.environment
     }
 
+    /// Whether a variable of the environment that is a switch is on.
+    pub(super) fn is_on(&self, variable: &str) -> bool {
+        self.process.environment.get(variable).is_some_and(|value| is_true(value))
+    }
+
+    /// The name of the command: the first argument that is one.
+    pub(super) fn command(&self) -> &str {
+        let commands = super::help::command();
+        let mut words = self.process.arguments.iter().skip(1).filter_map(|word| word.to_str());
+        words.find(|word| commands.find_subcommand(word).is_some()).unwrap_or_default()
+    }
+
+    /// Tells problems that have places, as wide as the terminal.
+    pub(super) fn draw(&mut self, sources: &Sources, problems: &[Diagnostic], warnings: Warnings) {
+        let style = Style { warnings, width: self.screen.width() };
+        self.screen.tell(&draw(sources, problems, style));
+    }
+
     /// The name that the user gives to the project without a file: `--project-name`, or
     /// `COMPOSE_PROJECT_NAME`.
     pub(super) fn given_name(&self) -> Option<String> {
@@ -132,8 +150,7 @@ impl<'a> Session<'a> {
         loaded: Option<Loaded>,
         report: Report,
     ) -> Result<(Loaded, Sources), Failure> {
-        let style = Style { warnings: Warnings::Brief, width: self.screen.width() };
-        self.screen.tell(&draw(&report.sources, &report.diagnostics, style));
+        self.draw(&report.sources, &report.diagnostics, Warnings::Brief);
         Ok((loaded.ok_or(Failure::Project)?, report.sources))
     }
 

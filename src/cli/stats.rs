@@ -20,7 +20,7 @@ use crate::model::observed::ObservedContainer;
 use crate::runtime::{LogOptions, Repeat, Runtime, RuntimeEvent, Sample};
 use crate::ui::Screen;
 use crate::ui::listing::Truncation;
-use crate::ui::stats::{CLEAR, Measured, Usage, listing};
+use crate::ui::stats::{CLEAR, Usage, listing};
 
 /// How often a listing is drawn; engines measure once a second.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -64,13 +64,8 @@ fn text(usages: &[Usage], args: &StatsArgs) -> Result<String, Failure> {
 /// One sample of a container; one that has ended meanwhile has none.
 async fn once(runtime: &dyn Runtime, container: &ObservedContainer) -> Usage {
     let sample = runtime.stats(&container.id, Repeat::Once).next().await;
-    let measured = sample.and_then(Result::ok).map(|sample| measured(&sample));
+    let measured = sample.and_then(Result::ok);
     Usage { id: container.id.clone(), name: container.name.clone(), measured }
-}
-
-fn measured(sample: &Sample) -> Measured {
-    let Sample { cpu_percent, memory, memory_limit, network, block, processes } = *sample;
-    Measured { cpu_percent, memory, memory_limit, network, block, processes }
 }
 
 /// A listing that goes on.
@@ -121,7 +116,7 @@ impl<'r> Table<'r> {
 
     fn set(&mut self, id: &str, sample: &Sample) {
         if let Some(usage) = self.usages.values_mut().find(|usage| usage.id == id) {
-            usage.measured = Some(measured(sample));
+            usage.measured = Some(*sample);
         }
     }
 

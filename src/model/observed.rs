@@ -232,6 +232,23 @@ pub struct ObservedImage {
     pub labels: Dict,
 }
 
+/// What a container uses at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Share of the host's processors in percent; above 100 with several.
+    pub cpu_percent: f64,
+    /// Memory in bytes, without the page cache.
+    pub memory: u64,
+    /// The most memory that it may use, in bytes; 0 if unknown.
+    pub memory_limit: u64,
+    /// Bytes received and sent.
+    pub network: (u64, u64),
+    /// Bytes read from and written to block devices.
+    pub block: (u64, u64),
+    /// Number of processes and threads.
+    pub processes: u64,
+}
+
 impl ObservedContainer {
     /// A label; empty if it is not there.
     pub fn label(&self, name: &str) -> &str {

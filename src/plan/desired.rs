@@ -15,7 +15,7 @@ pub enum Desired<'a> {
     /// Containers that run are treated: `stop`, `restart`, `kill`, `pause`, `unpause`.
     Treat(Treatment<'a>),
     /// Containers that are gone: `rm`.
-    Removed(Removal<'a>),
+    Removed(Removal),
     /// Nothing is left: `down`.
     Down(Down<'a>),
 }
@@ -162,15 +162,11 @@ pub enum Dependents {
     Ignore,
 }
 
-/// Containers that shall be gone.
+/// Containers that do not run and shall be gone.
 #[derive(Clone, Debug)]
-pub struct Removal<'a> {
-    /// The services and how they depend on each other.
-    pub project: &'a Project,
+pub struct Removal {
     /// Whose containers.
     pub services: BTreeSet<String>,
-    /// Whether those that run are stopped first; else they stay.
-    pub stop: bool,
     /// Whether anonymous volumes go too.
     pub volumes: bool,
 }

@@ -77,26 +77,17 @@ fn restarted<'a>(treatment: &'a Treatment<'_>, dependents: Dependents) -> BTreeS
     meant
 }
 
-/// The plan that removes containers.
-pub(super) fn remove(removal: &Removal<'_>, observed: &Observed) -> Plan {
-    let mut walk = Walk::new(removal.project, observed);
-    walk.volumes = removal.volumes;
-    for service in dependents_first(removal.project) {
-        let after = walk.after_dependents(service);
-        let mut steps = Vec::new();
-        if removal.services.contains(service) {
-            steps = walk.each(service, |walk, container| {
-                let stopped = match (container.is_up(), removal.stop) {
-                    (false, _) => Vec::new(),
-                    (true, true) => walk.stop(container, None, after.clone()),
-                    (true, false) => return Vec::new(),
-                };
-                vec![walk.remove(container, stopped)]
-            });
+/// The plan that removes containers that do not run.
+pub(super) fn remove(removal: &Removal, observed: &Observed) -> Plan {
+    let mut plan = Plan { policy: Policy::CarryOn, ..Plan::default() };
+    for service in &removal.services {
+        for container in observed.replicas(service).filter(|container| !container.is_up()) {
+            let op =
+                Op::RemoveContainer { container: container.name.clone(), volumes: removal.volumes };
+            plan.add(Step::new(op, Cause::Requested, Vec::new()));
         }
-        walk.settle(service, steps, after);
     }
-    walk.plan
+    plan
 }
 
 /// The plan that leaves nothing.

@@ -16,6 +16,7 @@ mod session;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+pub use crate::model::observed::Sample;
 use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
@@ -27,7 +28,7 @@ use crate::model::{Feature, Hook, ServiceNetwork};
 pub use error::RuntimeError;
 pub use session::{
     AttachOptions, Bytes, Chunk, ExecSpec, LogOptions, Output, PathInfo, ProcessTable, Progress,
-    RuntimeEvent, RuntimeVersion, Sample, Session, Size, Terminal,
+    RuntimeEvent, RuntimeVersion, Session, Size, Terminal,
 };
 
 /// What every method returns.

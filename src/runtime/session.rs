@@ -143,23 +143,6 @@ pub struct ProcessTable {
     pub rows: Vec<Vec<String>>,
 }
 
-/// What a container uses at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sample {
-    /// Share of the host's processors in percent; above 100 with several.
-    pub cpu_percent: f64,
-    /// Memory in bytes, without the page cache.
-    pub memory: u64,
-    /// The most memory it may use, in bytes.
-    pub memory_limit: u64,
-    /// Bytes received and sent.
-    pub network: (u64, u64),
-    /// Bytes read from and written to block devices.
-    pub block: (u64, u64),
-    /// Number of processes and threads.
-    pub processes: u64,
-}
-
 /// What lies at a path in a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathInfo {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::listing::{Columns, Listing, Row, Truncation, short_id};
 use super::size::{binary, decimal};
 use crate::model::Dict;
+use crate::model::observed::Sample;
 
 const COLUMNS: Columns = &[
     ("ID", "CONTAINER ID"),
@@ -31,24 +32,7 @@ pub struct Usage {
     /// Its name.
     pub name: String,
     /// What was measured; `None`: nothing, as it does not run.
-    pub measured: Option<Measured>,
-}
-
-/// What a container uses at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Measured {
-    /// Share of the host's processors in percent; above 100 with several.
-    pub cpu_percent: f64,
-    /// Memory in bytes.
-    pub memory: u64,
-    /// The most memory that it may use, in bytes; 0 if unknown.
-    pub memory_limit: u64,
-    /// Bytes received and sent.
-    pub network: (u64, u64),
-    /// Bytes read and written.
-    pub block: (u64, u64),
-    /// Processes and threads.
-    pub processes: u64,
+    pub measured: Option<Sample>,
 }
 
 /// What `stats` prints.
@@ -59,7 +43,7 @@ pub fn listing(usages: &[Usage], truncation: Truncation) -> Listing {
 
 fn row(usage: &Usage, truncation: Truncation) -> Row {
     let [cpu, memory, share, network, block, processes] = match &usage.measured {
-        Some(measured) => measured.texts(),
+        Some(measured) => Usage::texts(measured),
         None => ["--", "-- / --", "--", "--", "--", "--"].map(str::to_owned),
     };
     let fields: [(&'static str, Value); 9] = [
@@ -76,22 +60,23 @@ fn row(usage: &Usage, truncation: Truncation) -> Row {
     Row { fields: fields.into_iter().collect(), labels: Dict::new() }
 }
 
-impl Measured {
-    fn texts(&self) -> [String; 6] {
+impl Usage {
+    /// What was measured, column by column.
+    fn texts(sample: &Sample) -> [String; 6] {
         #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
-        let share = match self.memory_limit {
+        let share = match sample.memory_limit {
             0 => 0.0,
-            limit => self.memory as f64 / limit as f64 * 100.0,
+            limit => sample.memory as f64 / limit as f64 * 100.0,
         };
         let pair =
             |(one, other): (u64, u64)| format!("{} / {}", decimal(one, 3), decimal(other, 3));
         [
-            format!("{:.2}%", self.cpu_percent),
-            format!("{} / {}", binary(self.memory), binary(self.memory_limit)),
+            format!("{:.2}%", sample.cpu_percent),
+            format!("{} / {}", binary(sample.memory), binary(sample.memory_limit)),
             format!("{share:.2}%"),
-            pair(self.network),
-            pair(self.block),
-            self.processes.to_string(),
+            pair(sample.network),
+            pair(sample.block),
+            sample.processes.to_string(),
         ]
     }
 }
@@ -100,12 +85,12 @@ impl Measured {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::{Measured, Usage, listing};
+    use super::{Sample, Usage, listing};
     use crate::ui::listing::Truncation;
 
     #[test]
     fn stats_as_docker_prints_them() {
-        let measured = Measured {
+        let measured = Sample {
             cpu_percent: 0.071,
             memory: 708 * 1024,
             memory_limit: 25_274_000_000,

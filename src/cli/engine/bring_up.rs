@@ -10,14 +10,14 @@ use crate::event::Event;
 use crate::model::observed::Observed;
 use crate::plan::images::{self, ImageFlags};
 use crate::plan::{ChangedVolumes, Desired, Op, Plan, Up, api_socket, needs, reconcile, refusals};
-use crate::ui::diagnostics::{Style, Warnings, draw};
+use crate::ui::diagnostics::Warnings;
 
 /// Whether the user is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Consent {
-    /// He is.
+    /// Yes.
     Ask,
-    /// He said yes already.
+    /// No: the answer is yes.
     Given,
 }
 
@@ -202,11 +202,7 @@ impl Engine<'_, '_> {
             })
             .collect();
         self.progress.finish();
-        self.session.screen.tell(&draw(
-            sources,
-            &diagnostics,
-            Style { warnings: Warnings::Full, width: self.session.screen.width() },
-        ));
+        self.session.draw(sources, &diagnostics, Warnings::Full);
         Err(Failure::Project)
     }
 }

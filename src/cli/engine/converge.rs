@@ -38,7 +38,11 @@ impl Engine<'_, '_> {
         let waiting = |holder: &str| {
             progress.aside(&format!("waiting for {holder}, which works on this project\n"));
         };
-        let taken = Lock::take(self.session.environment(), &project.name, waiting);
+        let taken = Lock::take(
+            self.session.environment(),
+            (&project.name, self.session.command()),
+            waiting,
+        );
         let mut shutdown = std::pin::pin!(self.interrupts.shutdown().reaches(Stage::Graceful));
         tokio::select! {
             lock = taken => lock,

@@ -27,10 +27,10 @@ impl Lock {
         Self { _file: None }
     }
 
-    /// Takes the lock; while somebody else holds it, tells `waiting` who, once, and waits.
+    /// Takes the lock of a project for a command; while somebody else holds it, tells `waiting` who, once, and waits.
     pub(in crate::cli) async fn take(
         environment: &IndexMap<String, String>,
-        project: &str,
+        (project, command): (&str, &str),
         waiting: impl FnOnce(&str),
     ) -> Result<Self, Failure> {
         let name = format!("{project}.lock");
@@ -45,13 +45,12 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let arguments: Vec<String> = std::env::args().take(4).collect();
-        let name = arguments.join(" ");
-        // Who holds it is only for people: the lock holds without.
+        // Who holds it is only for people: the lock holds without. The arguments of the command are
+        // not told: they may be secret.
         let _ = file
             .set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| write!(file, "`{name}` (process {})", std::process::id()));
+            .and_then(|()| write!(file, "`ketch {command}` (process {})", std::process::id()));
         Ok(Self { _file: Some(file) })
     }
 }
@@ -101,15 +100,16 @@ mod tests {
         let directory = tempfile::tempdir().expect("a folder");
         let path = directory.path().to_string_lossy().into_owned();
         let environment = [("XDG_RUNTIME_DIR".to_owned(), path)].into_iter().collect();
-        let first = Lock::take(&environment, "shop", |_| panic!("it is free")).await.expect("free");
+        let first =
+            Lock::take(&environment, ("shop", "up"), |_| panic!("it is free")).await.expect("free");
         let mut told = String::new();
-        let second = Lock::take(&environment, "shop", |holder| told = holder.to_owned());
+        let second = Lock::take(&environment, ("shop", "down"), |holder| told = holder.to_owned());
         let release = async {
             tokio::task::yield_now().await;
             drop(first);
         };
         let (second, ()) = tokio::join!(second, release);
         second.expect("it is free in the end");
-        assert!(told.contains(&format!("(process {})", std::process::id())), "{told}");
+        assert_eq!(told, format!("`ketch up` (process {})", std::process::id()));
     }
 }

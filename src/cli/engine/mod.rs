@@ -41,7 +41,7 @@ pub(super) use observe::observe;
 pub(super) use select::{one_container, short_name};
 pub(super) use sight::Sight;
 pub(super) use signals::{Interrupts, interruptible};
-pub(super) use target::{Dependencies, Target};
+pub(super) use target::{Dependencies, REMOVE_ORPHANS, Target};
 pub(super) use time::{decimal, moment};
 
 /// A command that reaches a runtime.

@@ -15,7 +15,7 @@ use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::model::Project;
 use crate::model::observed::Observed;
-use crate::ui::diagnostics::{Style, Warnings, draw};
+use crate::ui::diagnostics::Warnings;
 
 /// The project that is looked at.
 #[derive(Debug)]
@@ -41,12 +41,7 @@ impl Sight {
             }
             (None, Some(name)) => Ok(Self { name, project: None }),
             (None, None) => {
-                let text = draw(
-                    &report.sources,
-                    &report.diagnostics,
-                    Style { warnings: Warnings::Brief, width: session.screen.width() },
-                );
-                session.screen.tell(&text);
+                session.draw(&report.sources, &report.diagnostics, Warnings::Brief);
                 Err(Failure::Project)
             }
         }

@@ -11,7 +11,10 @@ use crate::diagnostic::{Sources, closest};
 use crate::model::Project;
 use crate::plan::{Origin, Orphans, Up, api_socket, labels};
 use crate::project::{Loaded, Node, Request, Variable};
-use crate::ui::diagnostics::{Style, Warnings, draw};
+use crate::ui::diagnostics::Warnings;
+
+/// The variable that stands for `--remove-orphans`.
+pub(in crate::cli) const REMOVE_ORPHANS: &str = "COMPOSE_REMOVE_ORPHANS";
 
 /// Whether services that the named ones depend on come along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +60,7 @@ impl Target {
             (Some(loaded), _) => Ok(Self::of(engine.session, &request, loaded, report.sources)),
             (None, Some(name)) => Self::from_labels(engine, &name).await,
             (None, None) => {
-                let width = engine.session.screen.width();
-                let style = Style { warnings: Warnings::Brief, width };
-                engine.session.screen.tell(&draw(&report.sources, &report.diagnostics, style));
+                engine.session.draw(&report.sources, &report.diagnostics, Warnings::Brief);
                 Err(Failure::Project)
             }
         }
@@ -189,8 +190,7 @@ impl Target {
         session: &Session<'_>,
         asked: Orphans,
     ) -> Result<Orphans, Failure> {
-        let variable = session.environment().get("COMPOSE_REMOVE_ORPHANS");
-        let remove = asked == Orphans::Remove || variable.is_some_and(|value| is_true(value));
+        let remove = asked == Orphans::Remove || session.is_on(REMOVE_ORPHANS);
         match (remove, self.ignore_orphans) {
             (true, true) => Err(Failure::Other(
                 "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans".to_owned(),

@@ -87,7 +87,7 @@ fn parameters(options: &LogOptions) -> Vec<(&'static str, String)> {
 mod tests {
     use futures_util::{StreamExt as _, TryStreamExt as _};
 
-    use super::super::trial::{IMAGE, Trial, docker, engine, limited};
+    use super::super::trial::{IMAGE, Trial, engine, limited};
     use super::*;
     use crate::runtime::Output;
 
@@ -157,31 +157,5 @@ mod tests {
         assert!(said.contains("`none` does not support reading"), "{said}");
         let missing = read(engine.read_logs("hstreams-missing", &follow())).await.unwrap_err();
         assert!(matches!(missing, RuntimeError::NotFound(_)), "{missing:?}");
-    }
-
-    /// `cargo test --lib hundred -- --ignored --nocapture` measures the stream.
-    #[tokio::test]
-    #[ignore = "takes a minute"]
-    #[expect(clippy::print_stdout, reason = "a measurement")]
-    async fn a_hundred_megabytes_stream() {
-        let Some(engine) = engine().await else { return };
-        let script = "yes 'a line of one hundred bytes, more or less, as programs log them, \
-                      again and again and again' | head -c 100000000";
-        let trial = Trial::run("logs-big", &[IMAGE, "sh", "-c", script]);
-        docker(&["wait", &trial.name]);
-        let resident = || {
-            let status = std::io::read_to_string(std::fs::File::open("/proc/self/status").unwrap());
-            let status = status.unwrap();
-            status.lines().find(|line| line.starts_with("VmHWM")).unwrap().to_owned()
-        };
-        let before = resident();
-        let start = std::time::Instant::now();
-        let mut logs = engine.read_logs(&trial.name, &LogOptions::default());
-        let mut bytes = 0;
-        while let Some(chunk) = logs.try_next().await.unwrap() {
-            bytes += chunk.bytes.len();
-        }
-        println!("{bytes} bytes in {:?}; {before} -> {}", start.elapsed(), resident());
-        assert_eq!(bytes, 100_000_000);
     }
 }
