@@ -28,6 +28,7 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let images = flags::images(&args.create)?;
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
     let mut engine = Engine::connect_with(session, probes).await?;
+    engine.quiet = flags::quiet(&args.create);
     engine.admit(&mut target).await?;
     let until = match (args.no_start, args.wait) {
         (true, _) => Until::Created,
@@ -98,6 +99,7 @@ pub(super) async fn create(args: &CreateArgs, session: &mut Session<'_>) -> Resu
     let orphans = target.orphans(session, flags::orphans(&args.create))?;
     let images = flags::images(&args.create)?;
     let mut engine = Engine::connect(session).await?;
+    engine.quiet = flags::quiet(&args.create);
     engine.admit(&mut target).await?;
     let up = Up {
         until: Until::Created,

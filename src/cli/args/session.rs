@@ -158,7 +158,7 @@ pub(in crate::cli) struct CpArgs {
     /// Where to: `SERVICE:PATH`, `PATH`, or `-` for a tar archive on standard output
     #[arg(value_name = "TARGET", allow_hyphen_values = true)]
     pub(in crate::cli) target: String,
-    /// Keep owners and groups
+    /// Keep owners and groups; Ketch always does
     #[arg(short, long)]
     pub(in crate::cli) archive: bool,
     /// Copy what links lead to

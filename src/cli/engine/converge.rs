@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::failures;
-use super::{Engine, Lock};
+use super::{Engine, Lock, Quiet};
 use crate::cli::exit::Failure;
 use crate::event::{Event, Outcome};
 use crate::model::Project;
@@ -72,7 +72,9 @@ impl Engine<'_, '_> {
         let show = self.on_event();
         let on_event = |event: Event| {
             keep_line(plan, &event, &mut output.borrow_mut());
-            show(event);
+            if !is_hushed(plan, &event, self.quiet) {
+                show(event);
+            }
         };
         let how = Execution {
             parallel: self.session.parallel(),
@@ -116,6 +118,16 @@ impl Engine<'_, '_> {
     }
 }
 
+/// Whether an event is a detail that nobody wants to see.
+fn is_hushed(plan: &Plan, event: &Event, quiet: Quiet) -> bool {
+    let Event::Progress { step, .. } = event else { return false };
+    match plan.steps.get(*step).map(|step| &step.op) {
+        Some(Op::PullImage(_)) => quiet.pull,
+        Some(Op::BuildImage(_)) => quiet.build,
+        _ => false,
+    }
+}
+
 /// Keeps a line that a build printed.
 fn keep_line(plan: &Plan, event: &Event, output: &mut Output) {
     let Event::Progress { step, part, status, total: 0, .. } = event else { return };
@@ -144,10 +156,28 @@ fn warned(report: &Report) -> BTreeSet<StepId> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{KEPT_LINES, Output, keep_line};
+    use super::{KEPT_LINES, Output, Quiet, is_hushed, keep_line};
     use crate::event::Event;
-    use crate::model::spec::BuildSpec;
+    use crate::model::spec::{BuildSpec, PullSpec};
     use crate::plan::{Cause, Op, Plan, Step};
+
+    #[test]
+    fn quiet_pulls_and_builds_are_told_without_their_details() {
+        let mut plan = Plan::default();
+        let build = Op::BuildImage(Arc::new(BuildSpec::default()));
+        for op in [Op::PullImage(PullSpec::default()), build] {
+            plan.add(Step::new(op, Cause::Missing, Vec::new()));
+        }
+        let detail = |step| {
+            let (part, status) = (String::new(), "layer".to_owned());
+            Event::Progress { step, part, status, current: 0, total: 0 }
+        };
+        let pull = Quiet { pull: true, build: false };
+        assert!(is_hushed(&plan, &detail(0), pull) && !is_hushed(&plan, &detail(1), pull));
+        let build = Quiet { pull: false, build: true };
+        assert!(!is_hushed(&plan, &detail(0), build) && is_hushed(&plan, &detail(1), build));
+        assert!(!is_hushed(&plan, &Event::Started { step: 0 }, pull));
+    }
 
     #[test]
     fn the_last_lines_of_builds_are_kept() {

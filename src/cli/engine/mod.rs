@@ -50,6 +50,16 @@ pub(super) struct Engine<'s, 'a> {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) progress: Progress,
     pub(super) interrupts: Interrupts,
+    pub(super) quiet: Quiet,
+}
+
+/// Whose details are not shown; that they begin and end is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Quiet {
+    /// `--quiet-pull`.
+    pub(super) pull: bool,
+    /// `--quiet-build`.
+    pub(super) build: bool,
 }
 
 /// Whether Ketch runs health checks itself until they first succeed.
@@ -91,7 +101,7 @@ impl<'s, 'a> Engine<'s, 'a> {
         let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
         let progress = Progress::new(session.screen, mode, prefix);
         let interrupts = Interrupts::listen()?;
-        Ok(Self { session, runtime, progress, interrupts })
+        Ok(Self { session, runtime, progress, interrupts, quiet: Quiet::default() })
     }
 
     /// Begins a new picture below what was written since the last one.

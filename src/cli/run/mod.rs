@@ -11,7 +11,7 @@
 mod flags;
 
 use super::args::RunArgs;
-use super::engine::{Consent, Dependencies, Engine, Target, observe};
+use super::engine::{Consent, Dependencies, Engine, Quiet, Target, observe};
 use super::exit::{Failure, code};
 use super::session::Session;
 use super::terminal::{DetachKeys, Ended, Link, OnSignal, Stdin};
@@ -42,6 +42,7 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
     if args.quiet {
         engine.silence();
     }
+    engine.quiet = Quiet { pull: args.quiet_pull, build: args.quiet_build };
     engine.admit(&mut target).await?;
     let until = if args.detach { Until::Started } else { Until::Created };
     let up = Up { until, ..target.up(named) };

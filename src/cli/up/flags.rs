@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cli::args::{CreateFlags, UpArgs};
-use crate::cli::engine::Consent;
+use crate::cli::engine::{Consent, Quiet};
 use crate::cli::usage::UsageError;
 use crate::plan::images::{BuildMode, ImageFlags};
 use crate::plan::{Orphans, Recreate};
@@ -97,6 +97,11 @@ pub(super) fn recreate_dependencies(flags: &CreateFlags) -> Recreate {
 
 pub(super) fn orphans(flags: &CreateFlags) -> Orphans {
     if flags.remove_orphans { Orphans::Remove } else { Orphans::Tell }
+}
+
+/// `--quiet-pull` and `--quiet-build`; the former quietens builds too, as in Docker Compose.
+pub(super) fn quiet(flags: &CreateFlags) -> Quiet {
+    Quiet { pull: flags.quiet_pull, build: flags.quiet_build || flags.quiet_pull }
 }
 
 pub(super) fn consent(flags: &CreateFlags) -> Consent {
