@@ -16,6 +16,7 @@ mod session;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+pub use crate::model::Output;
 pub use crate::model::observed::Sample;
 use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
@@ -27,7 +28,7 @@ use crate::model::{Feature, Hook, ServiceNetwork};
 
 pub use error::RuntimeError;
 pub use session::{
-    AttachOptions, Bytes, Chunk, ExecSpec, LogOptions, Output, PathInfo, ProcessTable, Progress,
+    AttachOptions, Bytes, Chunk, ExecSpec, LogOptions, PathInfo, ProcessTable, Progress,
     RuntimeEvent, RuntimeVersion, Session, Size, Terminal,
 };
 

@@ -6,18 +6,9 @@ use std::pin::Pin;
 use tokio::io::AsyncWrite;
 
 use super::Stream;
-use crate::model::Dict;
+use crate::model::{Dict, Output};
 
 pub use bytes::Bytes;
-
-/// Where output comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Standard output, or a terminal.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
 
 /// A piece of output.
 #[derive(Clone, Debug, PartialEq, Eq)]

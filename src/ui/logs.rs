@@ -21,6 +21,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::Screen;
 use super::text::width;
+use crate::model::Output;
 
 /// Bytes of an unfinished line that are kept.
 const HELD: usize = 64 * 1024;
@@ -40,15 +41,6 @@ const COLOURS: [Style; 10] = [
     AnsiColor::Magenta.on_default().bold(),
     AnsiColor::Blue.on_default().bold(),
 ];
-
-/// Where a line goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stream {
-    /// Standard output.
-    Out,
-    /// Standard error.
-    Err,
-}
 
 /// What stands before a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +87,7 @@ pub struct Logs {
     terminal: Terminal,
     colours: PrefixColour,
     /// The unfinished line that stands at the end of what was written.
-    open: Option<(SourceId, Stream)>,
+    open: Option<(SourceId, Output)>,
 }
 
 /// Whether somebody watches.
@@ -175,7 +167,7 @@ impl Logs {
     /// # Errors
     ///
     /// If a stream cannot be written.
-    pub fn write(&mut self, source: SourceId, stream: Stream, chunk: &[u8]) -> io::Result<()> {
+    pub fn write(&mut self, source: SourceId, stream: Output, chunk: &[u8]) -> io::Result<()> {
         let mut rest = chunk;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, more) = rest.split_at(end + 1);
@@ -187,7 +179,7 @@ impl Logs {
     }
 
     /// Keeps the beginning of a line, or passes it on if it is long.
-    fn keep(&mut self, source: SourceId, stream: Stream, rest: &[u8]) -> io::Result<()> {
+    fn keep(&mut self, source: SourceId, stream: Output, rest: &[u8]) -> io::Result<()> {
         if rest.is_empty() {
             return Ok(());
         }
@@ -200,7 +192,7 @@ impl Logs {
     }
 
     /// Writes what is kept and a piece that follows it, which may end the line.
-    fn piece(&mut self, source: SourceId, stream: Stream, piece: &[u8]) -> io::Result<()> {
+    fn piece(&mut self, source: SourceId, stream: Output, piece: &[u8]) -> io::Result<()> {
         let goes_on = self.open == Some((source, stream));
         if !goes_on {
             self.close()?;
@@ -208,8 +200,8 @@ impl Logs {
         let Self { sources, out, err, style, .. } = self;
         let from = &mut sources[source];
         let target = match stream {
-            Stream::Out => out,
-            Stream::Err => err,
+            Output::Stdout => out,
+            Output::Stderr => err,
         };
         if !goes_on {
             target.write_all(from.prefix.as_bytes())?;
@@ -232,8 +224,8 @@ impl Logs {
     /// Ends the line that stands unfinished at the end.
     fn close(&mut self) -> io::Result<()> {
         match self.open.take() {
-            Some((_, Stream::Out)) => self.out.write_all(b"\n"),
-            Some((_, Stream::Err)) => self.err.write_all(b"\n"),
+            Some((_, Output::Stdout)) => self.out.write_all(b"\n"),
+            Some((_, Output::Stderr)) => self.err.write_all(b"\n"),
             None => Ok(()),
         }
     }
@@ -244,7 +236,7 @@ impl Logs {
     ///
     /// If a stream cannot be written.
     pub fn end(&mut self, source: SourceId) -> io::Result<()> {
-        for stream in [Stream::Out, Stream::Err] {
+        for stream in [Output::Stdout, Output::Stderr] {
             if !self.sources[source].held[stream as usize].is_empty() {
                 self.piece(source, stream, b"\n")?;
             } else if self.open == Some((source, stream)) {
@@ -301,7 +293,8 @@ impl fmt::Debug for Logs {
 
 #[cfg(test)]
 mod tests {
-    use super::{HELD, LinePrefix, LogStyle, Logs, PrefixColour, Stream};
+    use super::{HELD, LinePrefix, LogStyle, Logs, PrefixColour};
+    use crate::model::Output;
     use crate::ui::{Colour, Screen};
 
     fn written(screen: &mut Screen) -> (String, String) {
@@ -315,11 +308,11 @@ mod tests {
         let mut screen = Screen::captured();
         let mut logs = Logs::new(&screen, LogStyle::default());
         let a = logs.register("a-1");
-        logs.write(a, Stream::Out, b"alone\n").expect("memory");
+        logs.write(a, Output::Stdout, b"alone\n").expect("memory");
         let long = logs.register("database-1");
-        logs.write(a, Stream::Out, b"one\ntw").expect("memory");
-        logs.write(long, Stream::Err, b"x\n").expect("memory");
-        logs.write(a, Stream::Out, b"o\n\npart\r").expect("memory");
+        logs.write(a, Output::Stdout, b"one\ntw").expect("memory");
+        logs.write(long, Output::Stderr, b"x\n").expect("memory");
+        logs.write(a, Output::Stdout, b"o\n\npart\r").expect("memory");
         logs.status(a, "exited with code 0").expect("memory");
         logs.finish().expect("memory");
         let (out, err) = written(&mut screen);
@@ -338,7 +331,7 @@ mod tests {
         let mut logs = Logs::new(&screen, LogStyle::default());
         let ids: Vec<_> = (0..11).map(|number| logs.register(&format!("{number:02}"))).collect();
         for id in [ids[0], ids[1], ids[5], ids[10]] {
-            logs.write(id, Stream::Out, b"x\n").expect("memory");
+            logs.write(id, Output::Stdout, b"x\n").expect("memory");
         }
         logs.status(ids[1], "ended").expect("memory");
         assert_eq!(
@@ -349,7 +342,7 @@ mod tests {
         let style = LogStyle { colour: PrefixColour::Never, ..LogStyle::default() };
         let mut logs = Logs::new(&screen, style);
         let id = logs.register("a");
-        logs.write(id, Stream::Out, b"x\n").expect("memory");
+        logs.write(id, Output::Stdout, b"x\n").expect("memory");
         logs.finish().expect("memory");
         assert_eq!(written(&mut screen).0, "a  | x\n");
     }
@@ -362,8 +355,8 @@ mod tests {
             LogStyle { prefix: LinePrefix::None, clock: Some(clock), ..LogStyle::default() };
         let mut logs = Logs::new(&screen, style);
         let id = logs.register("a");
-        logs.write(id, Stream::Out, b"x\ny").expect("memory");
-        logs.write(id, Stream::Out, b"z\n").expect("memory");
+        logs.write(id, Output::Stdout, b"x\ny").expect("memory");
+        logs.write(id, Output::Stdout, b"z\n").expect("memory");
         logs.finish().expect("memory");
         assert_eq!(written(&mut screen).0, "NOW x\nNOW yz\n");
     }
@@ -373,8 +366,8 @@ mod tests {
         let mut screen = Screen::captured();
         let mut logs = Logs::new(&screen, LogStyle::default());
         let id = logs.register("a");
-        logs.write(id, Stream::Out, b"\xff\xc3").expect("memory");
-        logs.write(id, Stream::Out, b"\xa9\x00\x1b[2J\n").expect("memory");
+        logs.write(id, Output::Stdout, b"\xff\xc3").expect("memory");
+        logs.write(id, Output::Stdout, b"\xa9\x00\x1b[2J\n").expect("memory");
         logs.finish().expect("memory");
         assert_eq!(screen.take().out, b"a  | \xff\xc3\xa9\x00\x1b[2J\n");
     }
@@ -388,13 +381,13 @@ mod tests {
         let chunk = vec![b'x'; 1000];
         let mut seen = 0;
         for _ in 0..1000 {
-            logs.write(a, Stream::Out, &chunk).expect("memory");
+            logs.write(a, Output::Stdout, &chunk).expect("memory");
             assert!(logs.sources[a].held[0].capacity() <= 2 * HELD);
             logs.flush().expect("memory");
             seen += screen.take().out.len();
         }
-        logs.write(b, Stream::Out, b"y\n").expect("memory");
-        logs.write(a, Stream::Out, b"end\n").expect("memory");
+        logs.write(b, Output::Stdout, b"y\n").expect("memory");
+        logs.write(a, Output::Stdout, b"end\n").expect("memory");
         logs.flush().expect("memory");
         assert_eq!(seen, 1_000_000);
         assert_eq!(written(&mut screen).0, "\ny\nend\n");
@@ -408,7 +401,7 @@ mod tests {
             let mut logs = Logs::new(&screen, LogStyle::default());
             let id = logs.register("a");
             for chunk in text.chunks(size) {
-                logs.write(id, Stream::Out, chunk).expect("memory");
+                logs.write(id, Output::Stdout, chunk).expect("memory");
             }
             logs.finish().expect("memory");
             let expected = b"a  | one\na  | \na  | two\r\na  | three\xff\na  | four\n";

@@ -43,6 +43,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 
+use crate::model::Output;
 use diagnostics::Message;
 
 /// When colours are used.
@@ -74,22 +75,15 @@ impl Kept {
     }
 }
 
-/// One of the two streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stream {
-    Out,
-    Err,
-}
-
 /// Writes to one stream of a screen that keeps it.
-struct KeptStream(Kept, Stream);
+struct KeptStream(Kept, Output);
 
 impl Write for KeptStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut captured = self.0.lock();
         match self.1 {
-            Stream::Out => captured.out.write(bytes),
-            Stream::Err => captured.err.write(bytes),
+            Output::Stdout => captured.out.write(bytes),
+            Output::Stderr => captured.err.write(bytes),
         }
     }
 
@@ -187,7 +181,7 @@ impl Screen {
     /// A writer to standard output that may live on its own; nothing is buffered.
     pub fn out_writer(&self) -> Box<dyn Write + Send> {
         match &self.captured {
-            Some(kept) => Box::new(KeptStream(kept.clone(), Stream::Out)),
+            Some(kept) => Box::new(KeptStream(kept.clone(), Output::Stdout)),
             None => Box::new(io::stdout()),
         }
     }
@@ -195,7 +189,7 @@ impl Screen {
     /// A writer to standard error that may live on its own; nothing is buffered.
     pub fn err_writer(&self) -> Box<dyn Write + Send> {
         match &self.captured {
-            Some(kept) => Box::new(KeptStream(kept.clone(), Stream::Err)),
+            Some(kept) => Box::new(KeptStream(kept.clone(), Output::Stderr)),
             None => Box::new(io::stderr()),
         }
     }
@@ -212,22 +206,22 @@ impl Screen {
 
     /// Whether standard output gets colours.
     pub fn out_has_colours(&self) -> bool {
-        self.has_colours(Stream::Out)
+        self.has_colours(Output::Stdout)
     }
 
     /// Whether standard error gets colours.
     pub fn err_has_colours(&self) -> bool {
-        self.has_colours(Stream::Err)
+        self.has_colours(Output::Stderr)
     }
 
-    fn has_colours(&self, stream: Stream) -> bool {
+    fn has_colours(&self, stream: Output) -> bool {
         match (self.colour, &self.captured) {
             (Colour::Always, _) => true,
             (Colour::Never, _) | (Colour::Auto, Some(_)) => false,
             (Colour::Auto, None) => {
                 let choice = match stream {
-                    Stream::Out => AutoStream::choice(&io::stdout()),
-                    Stream::Err => AutoStream::choice(&io::stderr()),
+                    Output::Stdout => AutoStream::choice(&io::stdout()),
+                    Output::Stderr => AutoStream::choice(&io::stderr()),
                 };
                 choice != ColorChoice::Never
             }

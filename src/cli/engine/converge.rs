@@ -19,11 +19,11 @@ pub(in crate::cli) struct Converged {
     /// Steps that failed, which is only a warning.
     pub(in crate::cli) warned: BTreeSet<StepId>,
     /// The last lines that builds printed.
-    pub(in crate::cli) output: Output,
+    pub(in crate::cli) output: BuildLines,
 }
 
 /// The last lines that builds printed, by step.
-pub(super) type Output = BTreeMap<StepId, VecDeque<String>>;
+pub(super) type BuildLines = BTreeMap<StepId, VecDeque<String>>;
 
 /// How many lines of a build are kept.
 const KEPT_LINES: usize = 500;
@@ -68,7 +68,7 @@ impl Engine<'_, '_> {
             self.pretend(plan);
             return Ok(Converged::default());
         }
-        let output = RefCell::new(Output::new());
+        let output = RefCell::new(BuildLines::new());
         let show = self.on_event();
         let on_event = |event: Event| {
             keep_line(plan, &event, &mut output.borrow_mut());
@@ -105,7 +105,12 @@ impl Engine<'_, '_> {
         }
     }
 
-    async fn conclude(&self, plan: &Plan, report: Report, output: &Output) -> Result<(), Failure> {
+    async fn conclude(
+        &self,
+        plan: &Plan,
+        report: Report,
+        output: &BuildLines,
+    ) -> Result<(), Failure> {
         if report.is_success() {
             return Ok(());
         }
@@ -129,7 +134,7 @@ fn is_hushed(plan: &Plan, event: &Event, quiet: Quiet) -> bool {
 }
 
 /// Keeps a line that a build printed.
-fn keep_line(plan: &Plan, event: &Event, output: &mut Output) {
+fn keep_line(plan: &Plan, event: &Event, output: &mut BuildLines) {
     let Event::Progress { step, part, status, total: 0, .. } = event else { return };
     let is_build = plan.steps.get(*step).is_some_and(|it| matches!(it.op, Op::BuildImage(_)));
     // What BuildKit does for itself tells nobody why a step failed.
@@ -156,7 +161,7 @@ fn warned(report: &Report) -> BTreeSet<StepId> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{KEPT_LINES, Output, Quiet, is_hushed, keep_line};
+    use super::{BuildLines, KEPT_LINES, Quiet, is_hushed, keep_line};
     use crate::event::Event;
     use crate::model::spec::{BuildSpec, PullSpec};
     use crate::plan::{Cause, Op, Plan, Step};
@@ -186,7 +191,7 @@ mod tests {
         for op in [build, Op::PushImage("x".to_owned())] {
             plan.add(Step::new(op, Cause::Missing, Vec::new()));
         }
-        let mut output = Output::new();
+        let mut output = BuildLines::new();
         let mut tell = |step, part: &str, status: String| {
             let part = part.to_owned();
             let event = Event::Progress { step, part, status, current: 0, total: 0 };

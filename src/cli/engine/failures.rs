@@ -5,7 +5,7 @@ use std::error::Error;
 
 use futures_util::StreamExt as _;
 
-use super::converge::Output;
+use super::converge::BuildLines;
 use super::port_holder;
 use crate::plan::{Op, Plan, StepId, Subject};
 use crate::runtime::{LogOptions, Runtime, RuntimeError};
@@ -20,7 +20,7 @@ pub(super) async fn describe(
     runtime: &dyn Runtime,
     plan: &Plan,
     report: Report,
-    output: &Output,
+    output: &BuildLines,
 ) -> Vec<Failure> {
     let mut told = Vec::new();
     for error in &report.failures {

@@ -12,8 +12,8 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use crate::cli::engine::short_name;
 use crate::cli::exit::Failure;
 use crate::model::Dict;
-use crate::runtime::{Chunk, LogOptions, Result, Runtime, RuntimeError};
-use crate::ui::logs::{Logs, SourceId, Stream};
+use crate::runtime::{Chunk, LogOptions, Output, Result, Runtime, RuntimeError};
+use crate::ui::logs::{Logs, SourceId};
 
 /// Output of a container; `None`: there is no more.
 type Piece = (String, Option<Result<Chunk>>);
@@ -109,7 +109,7 @@ impl<'r> Reader<'r> {
         let Some(source) = self.reading.get(&id).copied() else { return Ok(Step::More) };
         match piece {
             // Docker Compose shows both streams on standard output.
-            Some(Ok(chunk)) => self.logs.write(source, Stream::Out, &chunk.bytes)?,
+            Some(Ok(chunk)) => self.logs.write(source, Output::Stdout, &chunk.bytes)?,
             Some(Err(RuntimeError::Unsupported(reason))) => {
                 // The user knows it by its name.
                 let name = self.sources.iter().find(|(_, it)| **it == source);

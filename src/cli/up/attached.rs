@@ -18,9 +18,9 @@ use crate::cli::usage::UsageError;
 use crate::model::label;
 use crate::model::observed::State;
 use crate::plan::{Action, Desired, Op, Plan, Treatment, reconcile};
-use crate::runtime::{AttachOptions, Chunk, LogOptions, Output, Runtime, RuntimeEvent};
+use crate::runtime::{AttachOptions, Chunk, LogOptions, Runtime, RuntimeEvent};
 use crate::scheduler::Stage;
-use crate::ui::logs::{LinePrefix, LogStyle, Logs, PrefixColour, SourceId, Stream};
+use crate::ui::logs::{LinePrefix, LogStyle, Logs, PrefixColour, SourceId};
 use crate::ui::time;
 
 /// Chunks that may wait to be written; containers that write more have to wait.
@@ -357,11 +357,7 @@ fn write(
     let Some(source) = sources.get(name) else { return Ok(()) };
     match chunk {
         Some(chunk) => {
-            let stream = match chunk.output {
-                Output::Stdout => Stream::Out,
-                Output::Stderr => Stream::Err,
-            };
-            logs.write(*source, stream, &chunk.bytes)?;
+            logs.write(*source, chunk.output, &chunk.bytes)?;
         }
         None => logs.end(*source)?,
     }
