@@ -4,6 +4,7 @@
 
 mod attached;
 pub(super) mod flags;
+mod happenings;
 mod watched;
 
 use std::collections::BTreeMap;

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::happenings::Happenings;
 use super::watched::{EndsWith, Verdict, Watched};
 use crate::cli::args::UpArgs;
 use crate::cli::engine::{Converged, Engine, Lock, Target, this_moment};
@@ -105,9 +106,9 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
     pub(super) async fn run(mut self, plan: &Plan, lock: Lock) -> Result<u8, Failure> {
         let runtime = self.engine.runtime.clone();
         let (sender, mut pieces) = channel(CHUNKS);
-        // The stream is read only when all has started; some may have ended by then.
         let follow = LogOptions { follow: true, since: this_moment(), ..LogOptions::default() };
-        let mut events = runtime.events(&self.target.project.name, &follow);
+        let events = runtime.events(&self.target.project.name, &follow);
+        let mut events = Happenings::listen(events);
         let names = self.names(plan);
         self.announce(&names)?;
         for name in names.iter().filter(|name| plan.unchanged.contains(name)) {
@@ -132,7 +133,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 Some(piece) = pieces.recv() => {
                     write_all(&mut self.logs, &self.sources, &piece, &mut pieces)?;
                 }
-                Some(event) = events.next() => {
+                event = events.next() => {
                     let verdict = self.take(&event?, &sender).await?;
                     if verdict == Verdict::Abort {
                         self.abort(&mut pieces, &mut events).await?;
@@ -268,15 +269,15 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
     async fn abort(
         &mut self,
         pieces: &mut Receiver<Piece>,
-        events: &mut crate::runtime::Stream<'static, RuntimeEvent>,
+        events: &mut Happenings,
     ) -> Result<(), Failure> {
         self.engine.session.screen.data("Aborting on container exit...\n")?;
         self.stop_all(pieces).await?;
         // The codes of those that were stopped may count: `--exit-code-from`.
         let (sender, _) = channel(1);
         while !self.watched.is_over() {
-            let Some(event) = events.next().await else { break };
-            self.take(&event?, &sender).await?;
+            let event = events.next().await?;
+            self.take(&event, &sender).await?;
         }
         Ok(())
     }
