@@ -108,7 +108,14 @@ services: {web: {<<: *app, healthcheck: {test: [CMD, 'false'], interval: 100ms, 
         let text = format!("container {} is unhealthy", it.name("web-1"));
         assert!(output.stderr.contains(&text), "{output:?}");
     });
-    let ending = "services: {web: {<<: *app, command: [sh, -c, 'exit 3']}}\n";
+    // Never healthy, so that only its end can end the wait, however slow the machine is.
+    let ending = "
+services:
+  web:
+    <<: *app
+    command: [sh, -c, 'exit 3']
+    healthcheck: {test: [CMD, 'false'], interval: 1h, start_period: 1h}
+";
     scenario("wait-ended", ending, |it| {
         let output = it.ends(1, "up -d --wait");
         let text = format!("container {} exited (3)", it.name("web-1"));
