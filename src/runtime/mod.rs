@@ -12,6 +12,7 @@ pub mod docker;
 mod error;
 pub mod fake;
 mod session;
+mod signal;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
