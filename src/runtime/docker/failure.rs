@@ -140,7 +140,8 @@ pub(super) fn refusal(status: u16, message: &str) -> RuntimeError {
 /// The port of the host that is taken, if that is the matter.
 fn taken_port(message: &str) -> Option<u16> {
     static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]*\]|::):(\d+)").expect("it is a pattern")
+        Regex::new(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]*\]|::|tcp[46]? ):(\d+)")
+            .expect("it is a pattern")
     });
     let taken = message.contains("port is already allocated")
         || message.contains("address already in use") && message.contains("port")
@@ -164,6 +165,7 @@ mod tests {
              userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
             "failed to bind host port for 0.0.0.0:8080:172.18.0.2:80/tcp: address already in use",
             "failed to bind host port [::]:8080/tcp: address already in use",
+            "cannot listen on the TCP port: listen tcp4 :8080: bind: address already in use",
         ] {
             let error = refusal(500, message);
             let RuntimeError::PortTaken { port, message: kept } = error else {

@@ -85,17 +85,18 @@ impl Docker {
     pub(super) async fn signal(&self, container: &str, signal: &str) -> Result<()> {
         let options = KillContainerOptions { signal: signal.to_owned() };
         let done = self.client.kill_container(container, Some(options)).await;
-        gone_is_fine(done_is_fine(done.map_err(|error| self.failure(error)), "is not running"))
+        let words = ["is not running", "can only kill running containers"];
+        gone_is_fine(done_is_fine(done.map_err(|error| self.failure(error)), &words))
     }
 
     pub(super) async fn pause(&self, container: &str) -> Result<()> {
         let done = self.patient.pause_container(container).await;
-        done_is_fine(done.map_err(|error| self.failure(error)), "already paused")
+        done_is_fine(done.map_err(|error| self.failure(error)), &["already paused"])
     }
 
     pub(super) async fn unpause(&self, container: &str) -> Result<()> {
         let done = self.patient.unpause_container(container).await;
-        done_is_fine(done.map_err(|error| self.failure(error)), "is not paused")
+        done_is_fine(done.map_err(|error| self.failure(error)), &["is not paused"])
     }
 
     pub(super) async fn delete_container(&self, container: &str, volumes: Volumes) -> Result<()> {
@@ -125,7 +126,7 @@ impl Docker {
     pub(super) async fn rename(&self, container: &str, name: &str) -> Result<()> {
         let options = RenameContainerOptions { name: name.to_owned() };
         let done = self.client.rename_container(container, options).await;
-        done_is_fine(done.map_err(|error| self.failure(error)), "same name")
+        done_is_fine(done.map_err(|error| self.failure(error)), &["same name"])
     }
 }
 
@@ -137,10 +138,10 @@ fn gone_is_fine(done: Result<()>) -> Result<()> {
     }
 }
 
-/// Takes it as done that the engine says so in these words.
-fn done_is_fine(done: Result<()>, words: &str) -> Result<()> {
+/// Takes it as done that the engine says so, in Docker's words or in Podman's.
+fn done_is_fine(done: Result<()>, words: &[&str]) -> Result<()> {
     match done {
-        Err(error) if error.to_string().contains(words) => Ok(()),
+        Err(error) if words.iter().any(|words| error.to_string().contains(words)) => Ok(()),
         done => done,
     }
 }
