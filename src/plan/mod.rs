@@ -26,6 +26,7 @@ pub mod labels;
 pub mod name;
 mod needs;
 pub mod one_off;
+pub mod providers;
 mod references;
 mod refusals;
 pub mod spec;

@@ -11,7 +11,10 @@
 pub mod docker;
 mod error;
 pub mod fake;
+mod provider;
 mod session;
+
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -22,7 +25,7 @@ use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
 use crate::model::spec::{
-    BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
+    BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
 };
 use crate::model::{Feature, Hook, ServiceNetwork};
 
@@ -176,6 +179,15 @@ pub trait Runtime: Send + Sync {
 
     /// Builds an image.
     async fn build(&self, build: &BuildSpec, progress: OnProgress<'_>) -> Result<()>;
+
+    /// A program that extends this runtime, by name, such as `docker-model`; `None`: there is none.
+    fn plugin(&self, name: &str) -> Option<PathBuf>;
+
+    /// Lets an external program work; gives the variables that it has for others.
+    async fn run_provider(&self, call: &ProviderCall, progress: OnProgress<'_>) -> Result<Handed>;
+
+    /// Asks an external program something; gives what it prints.
+    async fn ask_provider(&self, call: &ProviderCall) -> Result<String>;
 
     /// The references of the images that carry this project's label.
     async fn project_images(&self, project: &str) -> Result<Vec<String>>;

@@ -1,7 +1,7 @@
 //! Brings a project up: images first, then containers. What `up`, `create`, `start`, `scale` and
 //! `run` have in common.
 
-use super::{Converged, Engine, Target, now, observe};
+use super::{Converged, Engine, Supplied, Target, now, observe};
 use crate::cli::exit::Failure;
 use crate::cli::explain::span_at;
 use crate::cli::prompt::ask;
@@ -82,13 +82,16 @@ impl Engine<'_, '_> {
         Ok(Observed { images: found.into_iter().flatten().collect(), ..Observed::default() })
     }
 
-    /// Observes, plans, asks where data would be lost, and runs the plan.
+    /// Observes, plans, asks where data would be lost, and runs the plan. What external programs
+    /// run comes first.
     pub(in crate::cli) async fn bring_up(
         &mut self,
         target: &Target,
         up: Up<'_>,
         consent: Consent,
     ) -> Result<Converged, Failure> {
+        let Supplied { project, unknown } = self.supply(target, up.project).await?;
+        let up = Up { project: &project, unknown, ..up };
         let plan = self.agreed_plan(target, up, consent).await?;
         self.run(&plan).await
     }
@@ -181,7 +184,7 @@ impl Engine<'_, '_> {
     }
 
     /// Draws problems at the places of their paths; fails if there is one.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         target: &Target,
         code: Code,
