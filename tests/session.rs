@@ -324,12 +324,18 @@ fn cp_takes_and_gives_archives() {
 ";
     let Some(world) = World::new("cp-tar", services) else { return };
     world.done(&["create"]);
-    // One after the other: engine 20.10 now and then stalls for minutes when a container that does
-    // not run is read and written at the same time.
-    let pack = "ketch cp web:/etc/passwd - > a.tar && ketch cp - web:/tmp < a.tar";
+    // More than pipes and sockets hold: while the one side packs, the engine locks the container.
+    let pack = "
+        ketch cp web:/bin/busybox - | ketch cp - web:/tmp && ketch cp web:/etc/passwd - > a.tar &&
+        ketch cp - web:/tmp < a.tar
+    ";
     let pack = pack.replace("ketch", env!("CARGO_BIN_EXE_ketch"));
-    let done = Command::new("sh").args(["-c", &pack]).current_dir(world.folder.path()).output();
+    let words = ["30", "sh", "-c", &pack];
+    let done = Command::new("timeout").args(words).current_dir(world.folder.path()).output();
     assert!(done.as_ref().unwrap().status.success(), "{done:?}");
+    world.done(&["cp", "--index", "2", "web:/tmp/busybox", "whole"]);
+    world.done(&["cp", "web:/bin/busybox", "original"]);
+    assert!(fs::read(world.path("whole")).unwrap() == fs::read(world.path("original")).unwrap());
     for index in ["1", "2"] {
         world.done(&["cp", "--index", index, "web:/tmp/passwd", "here"]);
         assert!(fs::metadata(world.path("here")).unwrap().len() > 0);
