@@ -346,6 +346,37 @@ fn cp_takes_and_gives_archives() {
 }
 
 #[test]
+fn cp_keeps_owners_where_it_is_asked_to() {
+    let services = "\n  web: {image: IMAGE, command: 'sh -c \"busybox mkdir /tmp/d; busybox touch /tmp/d/f; \
+                    busybox ln -s f /tmp/d/l; busybox chown -hR 77:78 /tmp/d; sleep 1000\"', stop_signal: SIGKILL}\n";
+    let Some(world) = World::new("cp-owner", services) else { return };
+    world.done(&["up", "-d"]);
+    world.done(&[
+        "exec",
+        "-T",
+        "web",
+        "sh",
+        "-c",
+        "until [ x$(busybox stat -c %u /tmp/d/l) = x77 ]; do :; done",
+    ]);
+    world.done(&["cp", "web:/tmp/d", "mine"]);
+    assert_eq!(
+        fs::metadata(world.path("mine")).unwrap().uid(),
+        fs::metadata(world.path("compose.yaml")).unwrap().uid()
+    );
+    let kept = world.ketch(&["cp", "-a", "web:/tmp/d", "kept"]);
+    let is_root = fs::metadata(world.path("mine")).unwrap().uid() == 0;
+    if is_root {
+        for path in ["kept", "kept/f", "kept/l"] {
+            let found = fs::symlink_metadata(world.path(path)).unwrap();
+            assert_eq!((found.uid(), found.gid()), (77, 78), "{path}");
+        }
+    } else {
+        assert!(kept.stderr.contains("cannot give it to its owner"), "{kept:?}");
+    }
+}
+
+#[test]
 fn cp_never_writes_through_a_link_of_the_container() {
     let services = "
   web: {image: IMAGE, command: sleep 1000}

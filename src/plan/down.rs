@@ -84,8 +84,8 @@ pub(super) fn remove(removal: &Removal, observed: &Observed) -> Plan {
     let mut plan = Plan { policy: Policy::CarryOn, ..Plan::default() };
     for service in &removal.services {
         for container in observed.replicas(service).filter(|container| !container.is_up()) {
-            let op =
-                Op::RemoveContainer { container: container.name.clone(), volumes: removal.volumes };
+            let volumes = removal.volumes && container.has_anonymous_volumes();
+            let op = Op::RemoveContainer { container: container.name.clone(), volumes };
             plan.add(Step::new(op, Cause::Requested, Vec::new()));
         }
     }
@@ -257,7 +257,7 @@ impl<'a> Walk<'a> {
     }
 
     fn remove(&mut self, container: &ObservedContainer, after: Vec<StepId>) -> StepId {
-        let volumes = self.volumes;
+        let volumes = self.volumes && container.has_anonymous_volumes();
         self.add(Op::RemoveContainer { container: container.name.clone(), volumes }, after)
     }
 

@@ -196,6 +196,9 @@ pub trait Runtime: Send + Sync {
     /// that get the socket of the engine.
     async fn registry_credentials(&self) -> Result<String>;
 
+    /// The digest that a reference has in its registry at this moment.
+    async fn image_digest(&self, reference: &str) -> Result<String>;
+
     /// Removes a name of an image, and the image with its last one.
     async fn remove_image(&self, reference: &str) -> Result<()>;
 }

@@ -32,6 +32,7 @@ use crate::ui::diagnostics::Message;
 use pack::Links;
 use place::{Kind, Origin, Place, Side, follow, part, place, split};
 use spool::Spooling;
+use unpack::Owners;
 
 /// Pieces of an archive that may wait.
 const PIECES: usize = 16;
@@ -186,7 +187,8 @@ impl Job<'_> {
             return Ok(out.flush()?);
         };
         let place = self.local_place(local, &origin)?;
-        let left_out = receive(archive, place).await?;
+        let owners = if self.args.archive { Owners::Keep } else { Owners::Mine };
+        let left_out = receive(archive, (place, owners)).await?;
         for path in left_out {
             let text = format!("`{}` is no file, directory or link: left out", path.display());
             engine.session.screen.message(Message::warning(&text));
@@ -284,14 +286,14 @@ fn spooled<T>(kept: std::io::Result<T>) -> Result<T, Failure> {
 /// Unpacks an archive on the host; gives what was left out.
 async fn receive(
     mut archive: crate::runtime::Stream<'static, Bytes>,
-    place: Place,
+    (place, owners): (Place, Owners),
 ) -> Result<Vec<PathBuf>, Failure> {
     let (sender, receiver) = channel(PIECES);
     let directory = PathBuf::from(&place.directory);
     let name = place.name.clone();
     let target = Path::new(&place.directory).join(&place.name);
     let unpacking =
-        tokio::task::spawn_blocking(move || unpack::unpack(receiver, &directory, &name));
+        tokio::task::spawn_blocking(move || unpack::unpack(receiver, (&directory, &name), owners));
     let sending = async move {
         while let Some(bytes) = archive.try_next().await? {
             if sender.send(bytes).await.is_err() {

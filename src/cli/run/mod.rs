@@ -133,9 +133,10 @@ async fn attend(
     let options = AttachOptions { stdin, detach_keys: String::new() };
     let streams = engine.runtime.attach(name, &options).await?;
     let files = spec::injected(project, &settings);
+    let expecting = engine.expect_end(&project.name, name);
     let started = engine.runtime.start_container(name, &files).await;
     started.map_err(|error| not_started(name, error))?;
-    let ending = engine.watch_end(&project.name, name);
+    let ending = expecting.watch();
     let hooks = run_hooks(engine, name, settings.post_start.clone());
     let link = Link {
         runtime: &*engine.runtime,

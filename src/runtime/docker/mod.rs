@@ -257,6 +257,10 @@ impl Runtime for Docker {
         provider::ask(call, &self.engine_variables()).await
     }
 
+    async fn image_digest(&self, reference: &str) -> Result<String> {
+        self.digest_of(reference).await
+    }
+
     async fn project_images(&self, project: &str) -> Result<Vec<String>> {
         self.images_of(project).await
     }

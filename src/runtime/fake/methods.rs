@@ -15,8 +15,8 @@ use crate::model::spec::{
 use crate::model::{Hook, ServiceNetwork};
 use crate::runtime::{
     AttachOptions, Bytes, Chunk, Commit, ExecSpec, Feature, LogOptions, OnProgress, PathInfo,
-    ProcessTable, Progress, Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session,
-    Size, Stream, Terminal, Volumes,
+    ProcessTable, Progress, Repeat, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeVersion,
+    Sample, Session, Size, Stream, Terminal, Volumes,
 };
 
 #[async_trait]
@@ -268,6 +268,11 @@ impl Runtime for Fake {
 
     async fn ask_provider(&self, _: &ProviderCall) -> Result<String> {
         Ok(String::new())
+    }
+
+    async fn image_digest(&self, reference: &str) -> Result<String> {
+        let image = self.look(|world| world.observed_image(reference));
+        image.map(|image| image.id).ok_or_else(|| RuntimeError::NotFound(reference.to_owned()))
     }
 
     async fn project_images(&self, project: &str) -> Result<Vec<String>> {
