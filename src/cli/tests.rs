@@ -164,10 +164,6 @@ fn values_are_checked() {
     error: cannot specify DEPRECATED "--workdir" and "--project-directory"
     hint: use only `--project-directory`
     "#);
-    assert_snapshot!(refused("config --lock-image-digests"), @"
-    error: `--lock-image-digests` asks a registry, which this version of Ketch cannot do yet
-    hint: write digests into the file: `image: NAME@sha256:…`
-    ");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::cli::exit::Failure;
 use crate::cli::usage::UsageError;
 use crate::model::label;
 use crate::model::observed::State;
+use crate::model::spec::ProviderAction;
 use crate::plan::{Action, Desired, Op, Plan, Treatment, reconcile};
 use crate::runtime::{AttachOptions, Chunk, LogOptions, Runtime, RuntimeEvent};
 use crate::scheduler::Stage;
@@ -305,7 +306,9 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         let project = &self.target.project;
         let observed = self.engine.runtime.observe(Some(&project.name)).await?;
         let services = self.targets.clone();
-        let plan = reconcile(&Desired::Treat(Treatment { project, services, action }), &observed);
+        let calls = self.target.calls(ProviderAction::Stop);
+        let treatment = Treatment { project, services, action, calls };
+        let plan = reconcile(&Desired::Treat(treatment), &observed);
         let Self { engine, logs, sources, .. } = self;
         let engine = &**engine;
         let mut run = std::pin::pin!(engine.run(&plan));
