@@ -136,7 +136,9 @@ impl Engine<'_, '_> {
         target: &Target,
         up: &Up<'_>,
     ) -> Result<Plan, Failure> {
-        let observed = observe(&*self.runtime, up.project, &images::references(up)).await?;
+        let references = images::references(up);
+        let observed = observe(&*self.runtime, up.project, &references);
+        let observed = self.asking(observed).await?;
         self.check_external(target, &observed)?;
         Ok(reconcile(&Desired::Up(up.clone()), &observed))
     }
