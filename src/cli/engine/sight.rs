@@ -9,8 +9,8 @@
 
 use std::collections::BTreeSet;
 
-use super::target::no_such_service;
 use super::Engine;
+use super::target::no_such_service;
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::model::Project;

@@ -45,15 +45,19 @@ pub(super) fn translate(address: &Address, error: Error) -> RuntimeError {
     match error {
         Error::DockerResponseServerError { status_code, message } => refusal(status_code, &message),
         Error::DockerStreamError { error } => refusal(500, &error),
-        Error::JsonDataError { message, .. } => RuntimeError::Refused(format!(
-            "the engine at `{address}` gave an answer that cannot be read: {message}"
-        )),
+        Error::JsonDataError { message, .. } => unreadable(address, &message),
+        Error::JsonSerdeError { err } => unreadable(address, &err.to_string()),
         Error::RequestTimeoutError
         | Error::IOError { .. }
         | Error::HyperResponseError { .. }
         | Error::HyperLegacyError { .. } => unreachable(address, String::new(), error),
         other => RuntimeError::Refused(other.to_string()),
     }
+}
+
+fn unreadable(address: &Address, why: &str) -> RuntimeError {
+    let text = format!("the engine at `{address}` gave an answer that cannot be read: {why}");
+    RuntimeError::Refused(text)
 }
 
 /// The engine does not answer. `said`: what a helper such as `ssh` complained about.
