@@ -10,6 +10,7 @@ mod converge;
 mod corpus;
 mod docker;
 mod engine_corpus;
+mod faults;
 mod fuzz;
 mod hostile;
 mod images;

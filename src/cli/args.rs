@@ -198,9 +198,11 @@ pub(super) struct ConfigArgs {
     /// Keep `env_file` instead of reading it
     #[arg(long)]
     pub(super) no_env_resolution: bool,
-    #[arg(long, hide = true)]
+    /// Name images by the digests that registries have for them now
+    #[arg(long)]
     pub(super) resolve_image_digests: bool,
-    #[arg(long, hide = true)]
+    /// Write an override that holds nothing but images with digests
+    #[arg(long)]
     pub(super) lock_image_digests: bool,
     /// List the services
     #[arg(long, help_heading = "Lists")]

@@ -14,6 +14,7 @@ mod ending;
 mod failures;
 mod lock;
 mod observe;
+mod patience;
 mod port_holder;
 mod providers;
 mod select;
@@ -99,7 +100,9 @@ impl<'s, 'a> Engine<'s, 'a> {
             parallel: session.parallel().map_or(0, std::num::NonZeroUsize::get),
             eager_probes: probes == Probes::Eager,
         };
-        let runtime = Arc::new(Docker::connect(settings).await?);
+        let connecting = Docker::connect(settings);
+        let screen = &mut *session.screen;
+        let runtime = Arc::new(patience::patiently(connecting, |text| screen.tell(text)).await?);
         let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
         let progress = Progress::new(session.screen, mode, prefix);
         let interrupts = Interrupts::listen()?;
