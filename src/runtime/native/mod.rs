@@ -16,6 +16,8 @@
 //! - A container is looked after while its lock is held. Pids are never compared.
 //! - No process stays but the shims. `ps`, `logs` and others read files and ask nobody.
 //! - A command may be killed at any instant: what has no name yet is swept up by the next one.
+#![expect(unsafe_code, reason = "system calls that no crate wraps")]
 
+pub mod container;
 pub mod root;
 pub mod state;
