@@ -148,6 +148,16 @@ impl Place {
         self.durable.join("config.json")
     }
 
+    /// The networks that the container is to join; changed under the lock of [`Place::networks_lock`].
+    pub fn networks(&self) -> PathBuf {
+        self.durable.join("networks.json")
+    }
+
+    /// Held while the networks are changed.
+    pub fn networks_lock(&self) -> PathBuf {
+        self.durable.join("networks.lock")
+    }
+
     /// What the container does; written by its shim, and by others only under its lock.
     pub fn state(&self) -> PathBuf {
         self.durable.join("state.json")
@@ -178,9 +188,9 @@ impl Place {
         self.durable.join("files")
     }
 
-    /// Where the shim listens.
-    pub fn socket(&self) -> PathBuf {
-        self.volatile.join("control.sock")
+    /// Where those listen who want to be attached when the container starts.
+    pub fn waiting(&self) -> PathBuf {
+        self.volatile.join("waiting")
     }
 }
 
@@ -201,6 +211,6 @@ mod tests {
         assert_eq!(root, Root::at(Path::new("/a"), Path::new("/b")));
         let place = root.container("1f");
         assert_eq!(place.state(), Path::new("/a/containers/1f/state.json"));
-        assert_eq!(place.socket(), Path::new("/b/containers/1f/control.sock"));
+        assert_eq!(place.waiting(), Path::new("/b/containers/1f/waiting"));
     }
 }
