@@ -21,3 +21,4 @@
 pub mod container;
 pub mod root;
 pub mod state;
+pub mod image;
