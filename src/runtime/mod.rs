@@ -11,6 +11,7 @@
 pub mod docker;
 mod error;
 pub mod fake;
+pub mod native;
 mod session;
 
 use async_trait::async_trait;
