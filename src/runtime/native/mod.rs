@@ -22,3 +22,4 @@ pub mod container;
 pub mod root;
 pub mod state;
 pub mod image;
+pub mod net;
