@@ -85,6 +85,16 @@ pub(super) enum Input {
     None,
 }
 
+impl Input {
+    /// What the socket of somebody begins with who waits for the start.
+    pub(super) fn mark(self) -> char {
+        match self {
+            Self::Open => 'i',
+            Self::None => 'o',
+        }
+    }
+}
+
 /// The answer to a request.
 pub(super) type Answer = std::result::Result<(), Fault>;
 
@@ -124,14 +134,18 @@ impl From<RuntimeError> for Fault {
     }
 }
 
-impl From<Fault> for RuntimeError {
-    fn from(Fault { kind, message, port }: Fault) -> Self {
+impl Fault {
+    /// The same here.
+    pub(super) fn into_error(self) -> RuntimeError {
+        let Self { kind, message, port } = self;
         match kind {
-            Kind::NotFound => Self::NotFound(message),
-            Kind::Conflict => Self::Conflict(message),
-            Kind::PortTaken => Self::PortTaken { port: port.unwrap_or_default(), message },
-            Kind::Unsupported => Self::Unsupported(message),
-            Kind::Refused => Self::Refused(message),
+            Kind::NotFound => RuntimeError::NotFound(message),
+            Kind::Conflict => RuntimeError::Conflict(message),
+            Kind::PortTaken => {
+                RuntimeError::PortTaken { port: port.unwrap_or_default(), message }
+            }
+            Kind::Unsupported => RuntimeError::Unsupported(message),
+            Kind::Refused => RuntimeError::Refused(message),
         }
     }
 }
@@ -236,7 +250,7 @@ pub(super) async fn ask(directory: &Path, request: &Request) -> Result<()> {
         receive::<Answer>(&mut stream).await
     };
     match attempt.await {
-        Ok(answer) => answer.map_err(RuntimeError::from),
+        Ok(answer) => answer.map_err(Fault::into_error),
         Err(source) => {
             Err(RuntimeError::Io { action: format!("reach `{}`", directory.display()), source })
         }
@@ -272,7 +286,7 @@ mod tests {
         let taken = RuntimeError::PortTaken { port: 80, message: "no".to_owned() };
         let text = serde_json::to_string(&Answer::Err(Fault::from(taken))).unwrap();
         let back: Answer = serde_json::from_str(&text).unwrap();
-        let error = RuntimeError::from(back.unwrap_err());
+        let error = back.unwrap_err().into_error();
         assert!(matches!(error, RuntimeError::PortTaken { port: 80, .. }));
         let io = RuntimeError::Io {
             action: "open `x`".to_owned(),

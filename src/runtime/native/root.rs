@@ -125,6 +125,11 @@ impl Root {
         self.volatile.join("events")
     }
 
+    /// Shared by those who make containers; who has it alone may remove what has no name.
+    pub fn making(&self) -> PathBuf {
+        self.durable.join("making.lock")
+    }
+
     /// The directories of the container with this id.
     pub fn container(&self, id: &str) -> Place {
         Place {
@@ -186,6 +191,11 @@ impl Place {
     /// Files that are made for the container: `hosts`, `resolv.conf`, `hostname`.
     pub fn files(&self) -> PathBuf {
         self.durable.join("files")
+    }
+
+    /// Files to put into the container when it starts.
+    pub fn injected(&self) -> PathBuf {
+        self.durable.join("injected.json")
     }
 
     /// Where those listen who want to be attached when the container starts.

@@ -51,6 +51,24 @@ pub struct Status {
     pub boot: String,
 }
 
+impl Status {
+    /// The container is about to be started by somebody: what was before is forgotten.
+    pub fn begin(&mut self) {
+        self.stop_wanted = false;
+        self.restarts = 0;
+        self.out_of_memory = false;
+        self.boot = boot();
+    }
+}
+
+/// The identity of this boot; empty if the kernel does not tell.
+pub fn boot() -> String {
+    let mut text = String::new();
+    let read = File::open("/proc/sys/kernel/random/boot_id")
+        .and_then(|mut file| file.read_to_string(&mut text));
+    read.map(|_| text.trim().to_owned()).unwrap_or_default()
+}
+
 /// What a container does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

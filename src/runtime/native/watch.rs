@@ -16,9 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+use super::channel::register;
 use super::state::failed;
 use crate::runtime::{Result, RuntimeError};
 
@@ -66,7 +68,8 @@ impl Hub {
         let failed = |source| RuntimeError::Io { action: "watch files".to_owned(), source };
         let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
             .map_err(|error| failed(error.into()))?;
-        Ok(Self { queue: AsyncFd::new(queue).map_err(failed)?, watches: Mutex::default() })
+        let queue = register(queue, Interest::READABLE).map_err(failed)?;
+        Ok(Self { queue, watches: Mutex::default() })
     }
 
     /// Watches a directory: files in it that are written, made, renamed or removed.
