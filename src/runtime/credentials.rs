@@ -87,7 +87,7 @@ pub(super) struct Credential {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) registrytoken: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    serveraddress: String,
+    pub(super) serveraddress: String,
 }
 
 /// The directory of `config.json` and of the plug-ins of the `docker` program; `None` without a

@@ -56,3 +56,20 @@ pub struct Snapshot<'a> {
     /// Name, author, message and changes.
     pub commit: &'a Commit,
 }
+
+/// Where images are loaded from.
+pub enum Input<'a> {
+    /// A file or directory.
+    Path(&'a Path),
+    /// Whatever comes.
+    Stream(&'a mut dyn std::io::Read),
+}
+
+impl std::fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}

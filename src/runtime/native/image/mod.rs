@@ -29,7 +29,11 @@
 //! Containers: they tell the store what they use by [`Store::hold`].
 
 mod ask;
+mod contents;
 mod digest;
+mod install;
+mod layer;
+mod load;
 mod overlay;
 mod place;
 mod platform;
@@ -43,8 +47,9 @@ mod store;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use ask::{Force, Pruned, Removed, Snapshot, Unneeded};
+pub use ask::{Force, Input, Pruned, Removed, Snapshot, Unneeded};
 pub use digest::{Digest, NotADigest};
+pub use load::Loaded;
 pub use platform::{NotAPlatform, Platform};
 pub use reference::{Name, NotAReference, Reference};
 pub use spec::{Defaults, HealthCheck, History, ImageConfig, RootFs};
