@@ -66,3 +66,10 @@ impl StartError {
         }
     }
 }
+
+/// Turns a failed call into an error that says what was done.
+pub(super) fn kernel<E: Into<io::Error>>(
+    action: impl FnOnce() -> String,
+) -> impl FnOnce(E) -> StartError {
+    |error| StartError::Kernel { action: action(), source: error.into() }
+}

@@ -15,12 +15,25 @@
 //!
 //! Addresses and names (`net`), images (`image`), and who looks after the process (`shim`).
 
+mod capability;
 mod cgroup;
+mod child;
 mod config;
 mod configure;
+mod copy_up;
 mod error;
 mod exec;
+mod files;
+mod layout;
+mod seccomp;
+mod start;
+mod starting;
 mod streams;
+mod sys;
+mod tree;
+#[cfg(test)]
+mod tests;
+mod user;
 
 pub use cgroup::{BlockRate, BlockWeight, Cgroup, DeviceRule, Limits, Usage, Warm, keep_warm};
 pub use config::{
@@ -32,5 +45,3 @@ pub use error::StartError;
 pub use exec::{ExecConfig, exec};
 pub use start::{Joined, Launch, Started, start};
 pub use streams::Streams;
-
-mod start;
