@@ -1,0 +1,4 @@
+//! Networks as containers and the machines around see them, each test on a host of its own.
+
+mod bridges;
+mod world;
