@@ -69,6 +69,39 @@ pub fn configure(
     given: Configured,
     surroundings: &mut dyn Surroundings,
 ) -> Result<Config> {
-    let _ = (spec, given, surroundings);
-    todo!()
+    use super::config::*;
+    let service = &spec.service;
+    let mut args = service.entrypoint.clone().unwrap_or_else(|| given.image.entrypoint.clone());
+    let usual = if service.entrypoint.is_some() { Vec::new() } else { given.image.command.clone() };
+    args.extend(service.command.clone().unwrap_or(usual));
+    let mut environment = given.image.environment.clone();
+    environment.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+    environment.extend(service.environment.iter().filter_map(|(k, v)| Some(format!("{k}={}", v.as_ref()?))));
+    let mut mounts = Vec::new();
+    for mount in &spec.mounts {
+        let source = match mount.kind.as_str() {
+            "volume" => {
+                let (name, path) = surroundings.volume(&mount.source, mount)?;
+                Source::Volume { name, path, subpath: String::new(), copy_up: true }
+            }
+            "bind" => Source::Bind { path: mount.source.clone().into(), create: true, recursive: true },
+            _ => Source::Tmpfs { options: vec![], flags: vec![] },
+        };
+        mounts.push(Mount { source, target: mount.target.clone(), access: Access::Write, propagation: Propagation::default() });
+    }
+    let files = surroundings.network_files(None)?;
+    for (name, target) in [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf"), ("hostname", "/etc/hostname")] {
+        mounts.push(Mount { source: Source::Bind { path: files.join(name), create: false, recursive: false }, target: target.to_owned(), access: Access::Write, propagation: Propagation::default() });
+    }
+    Ok(Config {
+        hostname: given.id[..12].to_owned(),
+        id: given.id,
+        root: given.root,
+        process: Process { args, environment, working_dir: "/".to_owned(), terminal: service.tty, user: service.user.clone(), capabilities: CapabilitySet(0xa804_25fb), ..Process::default() },
+        mounts,
+        stop_signal: if service.stop_signal.is_empty() { "SIGTERM".to_owned() } else { service.stop_signal.clone() },
+        shm_size: 64 << 20,
+        cgroup_parent: "ketch".to_owned(),
+        ..Config::default()
+    })
 }
