@@ -37,12 +37,15 @@ mod load;
 mod overlay;
 mod place;
 mod platform;
+mod pull;
 mod record;
 mod reference;
+mod registry;
 mod rootfs;
 mod source;
 mod spec;
 mod store;
+mod task;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -301,16 +301,6 @@ fn seconds(time: &str) -> i64 {
 // Filled in by the following commits; the signatures stand.
 #[expect(clippy::unused_async, unused_variables, reason = "the bodies follow")]
 impl Store {
-    /// Gets an image: from its registry, or from a source of this machine.
-    pub async fn pull(
-        &self,
-        image: &crate::model::spec::PullSpec,
-        credentials: &crate::runtime::Credentials,
-        progress: crate::runtime::OnProgress<'_>,
-    ) -> Result<Image> {
-        Err(RuntimeError::Unsupported("pull follows".to_owned()))
-    }
-
     /// Sends an image to the registry of its name.
     pub async fn push(
         &self,
