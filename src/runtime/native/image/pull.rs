@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::digest::Digest;
@@ -89,6 +89,8 @@ impl Store {
         platform: &Platform,
         progress: OnProgress<'_>,
     ) -> Result<Image> {
+        self.sweep()?;
+        let _busy = self.place.busy()?;
         let plan = Arc::new(plan(repository, name, platform).await?);
         let mut attempt = 1;
         loop {

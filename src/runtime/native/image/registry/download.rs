@@ -291,14 +291,7 @@ mod tests {
     use super::*;
 
     fn descriptor(text: &str) -> Descriptor {
-        Descriptor {
-            media_type: String::new(),
-            digest: Digest::of(text.as_bytes()),
-            size: text.len() as u64,
-            platform: None,
-            annotations: None,
-            urls: Vec::new(),
-        }
+        Descriptor::new(String::new(), Digest::of(text.as_bytes()), text.len() as u64)
     }
 
     #[test]

@@ -34,6 +34,7 @@ use auth::{Access, Authorization};
 use http::{Answer, Ask, Http, Problem};
 
 pub(super) use download::Download;
+pub(super) use upload::Sent;
 
 /// Where Docker's own images are handed out.
 const HUB_HOST: &str = "registry-1.docker.io";
