@@ -148,6 +148,11 @@ impl Credentials {
         self.for_registry(registry(image)).await
     }
 
+    /// The environment of helpers, which has proxies too.
+    pub(super) fn environment(&self) -> &IndexMap<String, String> {
+        &self.environment
+    }
+
     /// All credentials as a `config.json` that needs no helpers.
     pub(super) async fn config_of_all(&self) -> String {
         let all = self.all().await;

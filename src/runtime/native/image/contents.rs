@@ -10,11 +10,12 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use tar::{EntryType, Header};
 
 use super::install::Source;
@@ -100,7 +101,7 @@ impl Contents {
     pub(super) fn open(&self, name: &str) -> io::Result<Source> {
         match self {
             Self::Directory(directory) => {
-                let file = open_file(&directory.join(name))?;
+                let file = open_beneath(directory, name)?;
                 let size = file.metadata()?.len();
                 Ok(Source { bytes: Box::new(file), size })
             }
@@ -109,10 +110,22 @@ impl Contents {
     }
 }
 
-/// Opens a file that is one: no pipe, no device.
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = openat(CWD, path, flags, Mode::empty())?;
+/// Not waiting for somebody to write to a pipe.
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+fn open_file(path: &Path) -> io::Result<File> {
+    regular(openat(CWD, path, FLAGS, Mode::empty())?)
+}
+
+/// Opens a file of a directory, which may hold links, but none that lead out.
+fn open_beneath(directory: &Path, name: &str) -> io::Result<File> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let directory = File::open(directory)?;
+    regular(openat2(directory, name, FLAGS, Mode::empty(), resolve)?)
+}
+
+/// A file that is one: no pipe, no device.
+fn regular(file: OwnedFd) -> io::Result<File> {
     if !FileType::from_raw_mode(fstat(&file)?.st_mode).is_file() {
         return Err(io::Error::other("it is no regular file"));
     }

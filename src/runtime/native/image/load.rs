@@ -72,6 +72,8 @@ impl Store {
         platform: Option<&Platform>,
         progress: OnProgress<'_>,
     ) -> Result<Vec<Loaded>> {
+        self.sweep()?;
+        let _busy = self.place.busy()?;
         let contents = match input {
             Input::Path(path) if path.is_dir() => Contents::of_directory(path)?,
             Input::Path(path) => Contents::of_file(path, &self.place)?,
@@ -99,6 +101,8 @@ impl Store {
         platform: &Platform,
         teller: &(OnProgress<'_>, &Cancel),
     ) -> Result<Image> {
+        self.sweep()?;
+        let _busy = self.place.busy()?;
         let (contents, wanted) = match source {
             Reference::Layout { directory, tag } => (Contents::of_directory(directory)?, tag),
             Reference::Archive { file, name } => (Contents::of_file(file, &self.place)?, name),

@@ -9,7 +9,9 @@
 //!   names.json         names -> images
 //!   images/HEX/        config.json (HEX is its digest), record.json, manifest.json
 //!   layers/HEX/        root/ (what an overlay takes), recipe.gz, layer.json
+//!   covers/HEX/        root/ that lies over the host's own files, for `rootfs:/`
 //!   holds/HEX/         one file for each container of an image
+//!   busy               held by many while images are made, by one who removes what no image has
 //!   partial/HEX        downloads that go on where they were cut
 //!   staging/           what is being made; each entry has a lock of its own
 //! ```
@@ -29,6 +31,8 @@
 //! Containers: they tell the store what they use by [`Store::hold`].
 
 mod ask;
+mod change;
+mod commit;
 mod contents;
 mod digest;
 mod install;
@@ -37,12 +41,18 @@ mod load;
 mod overlay;
 mod place;
 mod platform;
+mod pull;
+mod push;
 mod record;
 mod reference;
+mod registry;
+mod remove;
 mod rootfs;
+mod save;
 mod source;
 mod spec;
 mod store;
+mod task;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +62,7 @@ pub use digest::{Digest, NotADigest};
 pub use load::Loaded;
 pub use platform::{NotAPlatform, Platform};
 pub use reference::{Name, NotAReference, Reference};
+pub use save::Output;
 pub use spec::{Defaults, HealthCheck, History, ImageConfig, RootFs};
 pub use store::Store;
 

@@ -73,7 +73,7 @@ impl Place {
     /// Makes what is missing.
     pub(super) fn open(root: &Path) -> Result<Self> {
         let place = Self { root: root.to_owned() };
-        for part in ["images", "layers", "holds", "partial", "staging"] {
+        for part in ["images", "layers", "covers", "holds", "partial", "staging"] {
             let path = root.join(part);
             let made = fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(&path);
             made.map_err(failed("make", &path))?;
@@ -109,6 +109,32 @@ impl Place {
         locked(&file, FlockOperation::LockExclusive)
             .map_err(|error| failed("lock", &path)(error.into()))?;
         Ok(Lock(file))
+    }
+
+    /// Lets nobody remove layers without an image as long as it is kept: one is being made.
+    pub(super) fn busy(&self) -> Result<Lock> {
+        let (file, path) = self.busy_file()?;
+        locked(&file, FlockOperation::LockShared)
+            .map_err(|error| failed("lock", &path)(error.into()))?;
+        Ok(Lock(file))
+    }
+
+    /// Sees that nobody makes an image; `None` if somebody does.
+    pub(super) fn alone(&self) -> Result<Option<Lock>> {
+        let (file, path) = self.busy_file()?;
+        match locked(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(failed("lock", &path)(error.into())),
+        }
+    }
+
+    fn busy_file(&self) -> Result<(OwnedFd, PathBuf)> {
+        let path = self.root.join("busy");
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| failed("open", &path)(error.into()))?;
+        Ok((file, path))
     }
 
     /// A new directory in `staging`.

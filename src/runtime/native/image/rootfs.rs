@@ -197,7 +197,7 @@ fn without_nested(covers: Covers) -> Covers {
 
 /// The layer that covers; it is made anew only when there is something else to cover.
 fn cover_layer(store: &Store, root: &Path, covers: &Covers) -> Result<PathBuf> {
-    let target = store.place.layer(&key(root, covers));
+    let target = store.place.path("covers").join(key(root, covers));
     let layer = target.join("root");
     if layer.is_dir() {
         return Ok(layer);

@@ -59,6 +59,12 @@ pub(super) struct Descriptor {
     pub(super) urls: Vec<String>,
 }
 
+impl Descriptor {
+    pub(super) fn new(media_type: String, digest: Digest, size: u64) -> Self {
+        Self { media_type, digest, size, platform: None, annotations: None, urls: Vec::new() }
+    }
+}
+
 /// Config and layers of one image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

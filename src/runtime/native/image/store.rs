@@ -133,8 +133,19 @@ impl Store {
             tagged: own().map(|(_, named)| named.at).max().unwrap_or_default(),
             size: record.layers.iter().map(|layer| layer.size).sum(),
             config: Arc::new(config),
-            layers: record.layers.iter().map(|layer| self.root_of(layer)).collect(),
+            layers: self.stack(&record),
         }))
+    }
+
+    /// The layers of an image as an overlay takes them: each once. Of one that is there twice the
+    /// upper one gives all that the lower one does.
+    fn stack(&self, record: &Record) -> Vec<PathBuf> {
+        let layers = &record.layers;
+        let is_last = |at: usize| {
+            !layers[at + 1..].iter().any(|upper| upper.directory == layers[at].directory)
+        };
+        let kept = (0..layers.len()).filter(|at| is_last(*at));
+        kept.map(|at| self.root_of(&layers[at])).collect()
     }
 
     /// What an overlay takes of a layer.
@@ -296,44 +307,4 @@ fn now() -> (i64, i32) {
 /// Seconds since 1970; 0 if it is no time.
 fn seconds(time: &str) -> i64 {
     time.parse::<jiff::Timestamp>().map_or(0, |time| time.as_second().max(0))
-}
-
-// Filled in by the following commits; the signatures stand.
-#[expect(clippy::unused_async, unused_variables, reason = "the bodies follow")]
-impl Store {
-    /// Gets an image: from its registry, or from a source of this machine.
-    pub async fn pull(
-        &self,
-        image: &crate::model::spec::PullSpec,
-        credentials: &crate::runtime::Credentials,
-        progress: crate::runtime::OnProgress<'_>,
-    ) -> Result<Image> {
-        Err(RuntimeError::Unsupported("pull follows".to_owned()))
-    }
-
-    /// Sends an image to the registry of its name.
-    pub async fn push(
-        &self,
-        image: &str,
-        credentials: &crate::runtime::Credentials,
-        progress: crate::runtime::OnProgress<'_>,
-    ) -> Result<()> {
-        Err(RuntimeError::Unsupported("push follows".to_owned()))
-    }
-
-    /// Removes a name of an image, and with the last one the image and the layers that no other
-    /// image has. An image that a container uses is refused.
-    pub fn remove(&self, reference: &str, force: super::Force) -> Result<Vec<super::Removed>> {
-        Err(RuntimeError::Unsupported("remove follows".to_owned()))
-    }
-
-    /// Removes images that nobody needs, and what commands that were killed have left.
-    pub fn prune(&self, which: super::Unneeded) -> Result<super::Pruned> {
-        Err(RuntimeError::Unsupported("prune follows".to_owned()))
-    }
-
-    /// Makes an image of a container.
-    pub fn commit(&self, snapshot: &super::Snapshot<'_>) -> Result<Image> {
-        Err(RuntimeError::Unsupported("commit follows".to_owned()))
-    }
 }
