@@ -2,13 +2,31 @@
 //!
 //! In: a spec, an image, and [`Surroundings`] for volumes and files. Out: a [`Config`] that says
 //! the same as Docker does for these attributes.
+//!
+//! # Invariants
+//!
+//! - Every attribute of a service that is about the container itself is in the config, or an
+//!   error, or in [`lacks`], which commands ask before anything runs.
+//!
+//! # Not here
+//!
+//! Networks, ports, logs, health checks and restarts (`net`, `shim`).
+
+mod limits;
+mod mounts;
+mod process;
+mod security;
+mod sharing;
+mod support;
 
 use std::path::PathBuf;
 
 use super::config::{Config, Overlay};
 use crate::model::Mount;
 use crate::model::spec::ContainerSpec;
-use crate::runtime::Result;
+use crate::runtime::{Result, RuntimeError};
+
+pub use support::lacks;
 
 /// What an image says about its containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +87,49 @@ pub fn configure(
     given: Configured,
     surroundings: &mut dyn Surroundings,
 ) -> Result<Config> {
-    let _ = (spec, given, surroundings);
-    todo!()
+    let service = &spec.service;
+    let Configured { id, image, root, directory } = given;
+    let namespaces = sharing::namespaces(service)?;
+    let (hostname, domainname) = sharing::names(service, &id, &namespaces)?;
+    let named = process::Named { hostname: &hostname, image: &image };
+    let mut wanted = mounts::Wanted { spec, directory: &directory, surroundings };
+    Ok(Config {
+        process: process::process(service, &named)?,
+        mounts: wanted.mounts(&image.volumes, &namespaces)?,
+        limits: limits::limits(service)?,
+        devices: limits::devices(service)?,
+        sysctls: sharing::sysctls(service, &namespaces)?,
+        security: security::security(spec)?,
+        read_only: service.read_only,
+        cgroup_parent: service.cgroup_parent.clone(),
+        shm_size: shm_size(service.shm_size.0)?,
+        init: service.init == Some(true),
+        stop_signal: first(&service.stop_signal, &image.stop_signal, "SIGTERM"),
+        id,
+        root,
+        hostname,
+        domainname,
+        namespaces,
+    })
+}
+
+/// `/dev/shm` of a container that asks for no size.
+const USUAL_SHM: u64 = 64 << 20;
+
+fn shm_size(size: i64) -> Result<u64> {
+    match u64::try_from(size) {
+        Ok(0) => Ok(USUAL_SHM),
+        Ok(size) => Ok(size),
+        Err(_) => Err(refused("`shm_size` can not be less than 0")),
+    }
+}
+
+/// The first that is not empty.
+fn first(one: &str, other: &str, usual: &str) -> String {
+    [one, other].into_iter().find(|text| !text.is_empty()).unwrap_or(usual).to_owned()
+}
+
+/// What makes no sense, or cannot be had here.
+fn refused(text: impl Into<String>) -> RuntimeError {
+    RuntimeError::Unsupported(text.into())
 }
