@@ -34,11 +34,7 @@ const DEEPEST: usize = 200;
 /// # Errors
 ///
 /// If something cannot be copied.
-pub(super) fn copy_up(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    volume: &Path,
-) -> Result<(), StartError> {
+pub(super) fn copy_up(root: BorrowedFd<'_>, path: &Path, volume: &Path) -> Result<(), StartError> {
     let failed = || format!("copy `{}` of the image to a volume", path.display());
     fill(root, path, volume).map_err(kernel(failed))
 }
@@ -138,7 +134,8 @@ impl Copier {
         let open = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match kind {
             FileType::Directory => {
-                let source = rustix::fs::openat(from, name, open | OFlags::DIRECTORY, Mode::empty())?;
+                let source =
+                    rustix::fs::openat(from, name, open | OFlags::DIRECTORY, Mode::empty())?;
                 rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
                 let copy = rustix::fs::openat(to, name, open | OFlags::DIRECTORY, Mode::empty())?;
                 self.directory(&source, &copy, depth + 1)?;
@@ -273,7 +270,6 @@ fn attributes(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
     }
     Ok(())
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 //! - What the container could have replaced (its `/dev/ptmx`, its `/etc/passwd`) is resolved
 //!   beneath its root and looked at before it is used.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::thread::ThreadNameSpaceType;
@@ -40,20 +40,19 @@ pub struct ExecConfig {
 
 /// Runs a command in a running container: returns when its program has been executed.
 ///
-/// `init` is the container's first process, `pid` its number. The command is a child of the calling
-/// thread, and in the cgroup of the container; unlike the container it survives that thread.
+/// `init` is the container's first process (a pidfd). The command is a child of the calling thread,
+/// and in the cgroup of the container; unlike the container it survives that thread.
 ///
 /// # Errors
 ///
 /// What failed, at which step.
 pub fn exec(
     container: &Config,
-    init: (i32, BorrowedFd<'_>),
+    init: BorrowedFd<'_>,
     command: &ExecConfig,
     streams: Streams,
 ) -> Result<Started, StartError> {
-    let (pid, init) = init;
-    let root = root_of(pid)?;
+    let root = super::files::root_of(super::files::number_of(init)?)?;
     // The number could have become another's meanwhile: then this process has ended.
     still_runs(init)?;
     let process = process(container, command);
@@ -114,7 +113,8 @@ fn process(container: &Config, command: &ExecConfig) -> Process {
         environment.retain(|line| !line.starts_with("HOME="));
     }
     for line in &command.environment {
-        let (name, value) = line.split_once('=').map_or((line.as_str(), None), |(n, v)| (n, Some(v)));
+        let (name, value) =
+            line.split_once('=').map_or((line.as_str(), None), |(n, v)| (n, Some(v)));
         environment.retain(|old| old.split('=').next() != Some(name));
         environment.extend(value.map(|_| line.clone()));
     }
@@ -128,17 +128,11 @@ fn process(container: &Config, command: &ExecConfig) -> Process {
     }
 }
 
-fn root_of(pid: i32) -> Result<OwnedFd, StartError> {
-    let path = format!("/proc/{pid}/root");
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path, flags, Mode::empty());
-    opened.map_err(kernel(|| "open the root of the container".to_owned()))
-}
-
 fn still_runs(init: BorrowedFd<'_>) -> Result<(), StartError> {
     use rustix::event::{PollFd, PollFlags, Timespec};
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let ended = rustix::event::poll(&mut [PollFd::from_borrowed_fd(init, PollFlags::IN)], Some(&now));
+    let ended =
+        rustix::event::poll(&mut [PollFd::from_borrowed_fd(init, PollFlags::IN)], Some(&now));
     match ended {
         Ok(0) => Ok(()),
         Ok(_) => Err(StartError::Invalid("the container does not run".to_owned())),
@@ -149,8 +143,7 @@ fn still_runs(init: BorrowedFd<'_>) -> Result<(), StartError> {
 /// A new terminal of the container.
 fn terminal(root: BorrowedFd<'_>, uid: u32) -> Result<Terminal, StartError> {
     let failed = || "open `/dev/pts/ptmx` of the container".to_owned();
-    let resolve =
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let found = rustix::fs::openat2(root, c"dev/pts", flags, Mode::empty(), resolve);
     let found = found.map_err(kernel(failed))?;

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
@@ -55,6 +55,37 @@ pub(super) fn identify(
     let (passwd, group) = (read("etc/passwd")?, read("etc/group")?);
     let database = Database { passwd: &passwd, group: &group };
     database.identify(user, groups).map_err(StartError::Invalid)
+}
+
+/// What another container is called, by its `/etc/hostname`.
+///
+/// # Errors
+///
+/// If it does not run.
+pub(super) fn hostname(process: BorrowedFd<'_>) -> Result<String, StartError> {
+    let root = root_of(number_of(process)?)?;
+    let text = text(root.as_fd(), "etc/hostname");
+    let text = text.map_err(kernel(|| "read `/etc/hostname` of a container".to_owned()))?;
+    Ok(text.lines().next().unwrap_or_default().trim().chars().take(64).collect())
+}
+
+/// The number of a process that is held.
+pub(super) fn number_of(process: BorrowedFd<'_>) -> Result<i32, StartError> {
+    let mut info = String::new();
+    let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+    let read = File::open(path).and_then(|mut file| file.read_to_string(&mut info));
+    read.map_err(kernel(|| "look at the container".to_owned()))?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    let ended = || StartError::Invalid("the container does not run".to_owned());
+    pid.filter(|pid| *pid > 0).ok_or_else(ended)
+}
+
+/// The root of a process.
+pub(super) fn root_of(pid: i32) -> Result<OwnedFd, StartError> {
+    let path = format!("/proc/{pid}/root");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    opened.map_err(kernel(|| "open the root of the container".to_owned()))
 }
 
 /// Writes files into a container.

@@ -30,9 +30,9 @@ mod start;
 mod starting;
 mod streams;
 mod sys;
-mod tree;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod user;
 
 pub use cgroup::{BlockRate, BlockWeight, Cgroup, DeviceRule, Limits, Usage, Warm, keep_warm};
@@ -40,7 +40,7 @@ pub use config::{
     Access, CapabilitySet, Changes, Config, Device, Mount, Namespace, Namespaces, Overlay, Process,
     Propagation, Rlimit, Seccomp, Security, Source,
 };
-pub use configure::{Configured, ImageSettings, Surroundings, configure};
+pub use configure::{Configured, ImageSettings, Surroundings, configure, lacks};
 pub use error::StartError;
 pub use exec::{ExecConfig, exec};
 pub use start::{Joined, Launch, Started, start};

@@ -101,9 +101,7 @@ fn begin(
         flags: layout::own_namespaces(&config.namespaces),
         cgroup: unified,
         processes: match &config.namespaces.pid {
-            Namespace::Of(other) => {
-                Some(layout::process_of(joined.pid.as_ref(), other, "pid")?)
-            }
+            Namespace::Of(other) => Some(layout::process_of(joined.pid.as_ref(), other, "pid")?),
             Namespace::Own | Namespace::Host => None,
         },
     };
@@ -128,7 +126,7 @@ impl Starting {
         before_exec(self.pid).map_err(StartError::Before)?;
         self.wait_until_ready(&config.process)?;
         if !files.is_empty() {
-            let root = self.root()?;
+            let root = super::files::root_of(self.pid)?;
             super::files::inject(root.as_fd(), files)?;
         }
         self.go(&config.process)

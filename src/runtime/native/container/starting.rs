@@ -88,14 +88,6 @@ impl Starting {
         }
     }
 
-    /// The root of the process.
-    pub(super) fn root(&self) -> Result<OwnedFd, StartError> {
-        let path = format!("/proc/{}/root", self.pid);
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(path, flags, Mode::empty());
-        opened.map_err(kernel(|| "open the root of the container".to_owned()))
-    }
-
     /// Lets the process go on; returns when its program runs, with the terminal.
     pub(super) fn go(self, process: &Process) -> Result<Option<OwnedFd>, StartError> {
         match rustix::io::write(&self.line, b"!") {
@@ -156,9 +148,7 @@ impl Drop for Starting {
         }
         let _ = rustix::process::pidfd_send_signal(&self.child, Signal::KILL);
         let pid = Pid::from_raw(self.pid);
-        let _ = rustix::io::retry_on_intr(|| {
-            rustix::process::waitpid(pid, WaitOptions::empty())
-        });
+        let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(pid, WaitOptions::empty()));
     }
 }
 

@@ -118,11 +118,7 @@ pub(super) unsafe fn clone(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> Resu
     // SAFETY: the arguments have the size that is told; the child gets a copy of this stack, and
     // the caller promises the rest.
     let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            std::ptr::from_ref(&arguments),
-            size_of::<CloneArguments>(),
-        )
+        libc::syscall(libc::SYS_clone3, std::ptr::from_ref(&arguments), size_of::<CloneArguments>())
     };
     let pid = check(pid)?;
     if pid == 0 {
@@ -143,11 +139,7 @@ pub(super) unsafe fn fork() -> Result<i32> {
         CloneArguments { exit_signal: libc::SIGCHLD.unsigned_abs().into(), ..Default::default() };
     // SAFETY: as in `clone`.
     let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            std::ptr::from_ref(&arguments),
-            size_of::<CloneArguments>(),
-        )
+        libc::syscall(libc::SYS_clone3, std::ptr::from_ref(&arguments), size_of::<CloneArguments>())
     };
     check(pid).map(|pid| i32::try_from(pid).unwrap_or(i32::MAX))
 }
@@ -266,10 +258,11 @@ pub(super) fn close_from(first: u32, when: Close) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) }).map(drop)
 }
 
-/// Makes a descriptor standard input (0), output (1) or error (2).
-pub(super) fn become_stream(fd: BorrowedFd<'_>, stream: RawFd) -> Result<()> {
-    // SAFETY: replacing these three is what is wanted; nobody in this process owns them.
-    check(unsafe { libc::dup2(fd.as_raw_fd(), stream) }.into()).map(drop)
+/// Puts a descriptor under a number as well, in place of what is there. Only a new process does
+/// this, to descriptors that it alone uses.
+pub(super) fn put(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
+    // SAFETY: the caller says that nobody else relies on what was there.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
 }
 
 /// Executes a program; returns only if that failed.

@@ -46,9 +46,11 @@ impl Database<'_> {
             identity.groups.push(self.group(name)?);
         }
         let mut seen = Vec::new();
-        identity.groups.retain(|gid| !seen.contains(gid) && {
-            seen.push(*gid);
-            true
+        identity.groups.retain(|gid| {
+            !seen.contains(gid) && {
+                seen.push(*gid);
+                true
+            }
         });
         Ok(identity)
     }

@@ -180,12 +180,7 @@ fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
     // SAFETY: the attributes are the head of `union bpf_attr` for this command, of the size that
     // is told; what they point to outlives the call.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_ref(attributes),
-            size_of::<T>(),
-        )
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<T>())
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

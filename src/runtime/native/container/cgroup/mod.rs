@@ -18,6 +18,7 @@ mod device;
 mod hierarchy;
 mod limits;
 mod setting;
+mod support;
 mod text;
 mod usage;
 mod warm;
@@ -27,6 +28,8 @@ pub use usage::Usage;
 pub use warm::{Warm, keep_warm};
 
 pub(super) use create::{Entrances, Views};
+pub(in crate::runtime::native) use support::describe;
+pub(super) use support::lacks;
 
 use std::fs;
 use std::io;
@@ -277,4 +280,3 @@ fn remove_processes(path: &Path) -> io::Result<()> {
     }
     Ok(())
 }
-

@@ -55,12 +55,12 @@ fn set(controller: &'static str, file: &'static str, value: impl ToString) -> Se
     Setting { controller, file: [file, file], value: value.to_string(), need: Need::Must }
 }
 
-/// A limit on memory and swap together: what is left to swap, and whether that was asked for.
-fn swap(limits: &Limits) -> Option<(u64, Need)> {
+/// The limit on memory and swap together. Kernels may not count swap: then the user was warned.
+fn swap(limits: &Limits) -> Option<u64> {
     match (limits.memory, limits.memory_and_swap) {
-        (_, Some(both)) => Some((both, Need::Must)),
+        (_, Some(both)) => Some(both),
         // As much swap as memory, as in Docker.
-        (Some(memory), None) => Some((memory.saturating_mul(2), Need::May)),
+        (Some(memory), None) => Some(memory.saturating_mul(2)),
         (None, None) => None,
     }
 }
@@ -73,18 +73,24 @@ pub(super) fn old(limits: &Limits, block: &Block) -> Vec<Setting> {
     };
     number("memory", "memory.limit_in_bytes", limits.memory);
     number("memory", "memory.soft_limit_in_bytes", limits.memory_reservation);
-    number("memory", "memory.swappiness", limits.swappiness);
     number("cpu", "cpu.shares", limits.cpu_shares);
     number("cpu", "cpu.cfs_period_us", limits.cpu_period);
     number("cpu", "cpu.rt_period_us", limits.cpu_rt_period);
     all.extend(limits.cpu_quota.map(|quota| set("cpu", "cpu.cfs_quota_us", quota)));
     all.extend(limits.cpu_rt_runtime.map(|time| set("cpu", "cpu.rt_runtime_us", time)));
-    if let Some((both, need)) = swap(limits) {
+    if let Some(both) = swap(limits) {
         let value = if both == u64::MAX { "-1".to_owned() } else { both.to_string() };
-        all.push(Setting { need, ..set("memory", "memory.memsw.limit_in_bytes", value) });
+        all.push(Setting {
+            need: Need::May,
+            ..set("memory", "memory.memsw.limit_in_bytes", value)
+        });
+    }
+    // Where the kernel does not know these, the user has been warned.
+    if let Some(eager) = limits.swappiness {
+        all.push(Setting { need: Need::May, ..set("memory", "memory.swappiness", eager) });
     }
     if limits.oom_kill_disable {
-        all.push(set("memory", "memory.oom_control", 1));
+        all.push(Setting { need: Need::May, ..set("memory", "memory.oom_control", 1) });
     }
     if !limits.cpuset.is_empty() {
         all.push(set("cpuset", "cpuset.cpus", &limits.cpuset));
@@ -92,20 +98,22 @@ pub(super) fn old(limits: &Limits, block: &Block) -> Vec<Setting> {
     all.extend(limits.pids.map(pids));
     if let Some(weight) = limits.io_weight {
         let file = ["blkio.weight", "blkio.bfq.weight"];
-        all.push(Setting { file, ..set("blkio", file[0], weight) });
+        all.push(Setting { file, need: Need::May, ..set("blkio", file[0], weight) });
     }
-    let rows = |file: [&'static str; 2], rows: &[Numbered]| -> Vec<Setting> {
+    let rows = |file: [&'static str; 2], rows: &[Numbered], need| -> Vec<Setting> {
         let row = |row: &Numbered| format!("{} {}", row.device, row.value);
-        rows.iter().map(|entry| Setting { file, ..set("blkio", file[0], row(entry)) }).collect()
+        let setting = |entry| Setting { file, need, ..set("blkio", file[0], row(entry)) };
+        rows.iter().map(setting).collect()
     };
-    all.extend(rows(["blkio.weight_device", "blkio.bfq.weight_device"], &block.weight));
+    let weights = ["blkio.weight_device", "blkio.bfq.weight_device"];
+    all.extend(rows(weights, &block.weight, Need::May));
     for (file, rates) in [
         ("blkio.throttle.read_bps_device", &block.read_bps),
         ("blkio.throttle.write_bps_device", &block.write_bps),
         ("blkio.throttle.read_iops_device", &block.read_iops),
         ("blkio.throttle.write_iops_device", &block.write_iops),
     ] {
-        all.extend(rows([file, file], rates));
+        all.extend(rows([file, file], rates, Need::Must));
     }
     all
 }
@@ -119,10 +127,10 @@ pub(super) fn new(limits: &Limits, block: &Block) -> Vec<Setting> {
     let mut all = Vec::new();
     all.extend(limits.memory.map(|memory| set("memory", "memory.max", memory)));
     all.extend(limits.memory_reservation.map(|low| set("memory", "memory.low", low)));
-    if let Some((both, need)) = swap(limits) {
+    if let Some(both) = swap(limits) {
         let swap = both.saturating_sub(limits.memory.unwrap_or(0));
         let value = if both == u64::MAX { "max".to_owned() } else { swap.to_string() };
-        all.push(Setting { need, ..set("memory", "memory.swap.max", value) });
+        all.push(Setting { need: Need::May, ..set("memory", "memory.swap.max", value) });
     }
     all.extend(limits.cpu_shares.map(|shares| set("cpu", "cpu.weight", weight(shares))));
     if limits.cpu_quota.is_some() || limits.cpu_period.is_some() {
@@ -144,7 +152,7 @@ fn block_settings(limits: &Limits, block: &Block) -> Vec<Setting> {
     let file = ["io.bfq.weight", "io.weight"];
     let weighed = |prefix: &str, weight: u64| {
         let value = if prefix == "default" { weight } else { io_weight(weight) };
-        Setting { file, ..set("io", file[0], format!("{prefix} {value}")) }
+        Setting { file, need: Need::May, ..set("io", file[0], format!("{prefix} {value}")) }
     };
     let mut all = Vec::new();
     all.extend(limits.io_weight.map(|weight| weighed("default", u64::from(weight))));
@@ -155,7 +163,8 @@ fn block_settings(limits: &Limits, block: &Block) -> Vec<Setting> {
         ("riops", &block.read_iops),
         ("wiops", &block.write_iops),
     ] {
-        let row = |row: &Numbered| set("io", "io.max", format!("{} {key}={}", row.device, row.value));
+        let row =
+            |row: &Numbered| set("io", "io.max", format!("{} {key}={}", row.device, row.value));
         all.extend(rates.iter().map(row));
     }
     all
@@ -201,7 +210,13 @@ mod tests {
 
     fn block() -> Block {
         let row = |value| vec![Numbered { device: "8:0".to_owned(), value }];
-        Block { weight: row(1000), read_bps: row(1), write_bps: row(2), read_iops: row(3), write_iops: row(4) }
+        Block {
+            weight: row(1000),
+            read_bps: row(1),
+            write_bps: row(2),
+            read_iops: row(3),
+            write_iops: row(4),
+        }
     }
 
     #[test]
@@ -211,16 +226,16 @@ mod tests {
             [
                 "memory.limit_in_bytes 1000",
                 "memory.soft_limit_in_bytes 500",
-                "memory.swappiness 10",
                 "cpu.shares 512",
                 "cpu.cfs_period_us 100000",
                 "cpu.cfs_quota_us 50000",
                 "memory.memsw.limit_in_bytes 2000 ?",
-                "memory.oom_control 1",
+                "memory.swappiness 10 ?",
+                "memory.oom_control 1 ?",
                 "cpuset.cpus 0-1",
                 "pids.max 20",
-                "blkio.weight 300",
-                "blkio.weight_device 8:0 1000",
+                "blkio.weight 300 ?",
+                "blkio.weight_device 8:0 1000 ?",
                 "blkio.throttle.read_bps_device 8:0 1",
                 "blkio.throttle.write_bps_device 8:0 2",
                 "blkio.throttle.read_iops_device 8:0 3",
@@ -241,8 +256,8 @@ mod tests {
                 "cpu.max 50000 100000",
                 "cpuset.cpus 0-1",
                 "pids.max 20",
-                "io.bfq.weight default 300",
-                "io.bfq.weight 8:0 10000",
+                "io.bfq.weight default 300 ?",
+                "io.bfq.weight 8:0 10000 ?",
                 "io.max 8:0 rbps=1",
                 "io.max 8:0 wbps=2",
                 "io.max 8:0 riops=3",
@@ -266,13 +281,13 @@ mod tests {
             [
                 "memory.limit_in_bytes 1",
                 "cpu.cfs_quota_us -1",
-                "memory.memsw.limit_in_bytes -1",
+                "memory.memsw.limit_in_bytes -1 ?",
                 "pids.max max"
             ]
         );
         assert_eq!(
             lines(&new(&limits, &none)),
-            ["memory.max 1", "memory.swap.max max", "cpu.max max 100000", "pids.max max"]
+            ["memory.max 1", "memory.swap.max max ?", "cpu.max max 100000", "pids.max max"]
         );
         assert_eq!(lines(&old(&Limits::default(), &none)), Vec::<String>::new());
         assert_eq!(lines(&new(&Limits::default(), &none)), Vec::<String>::new());

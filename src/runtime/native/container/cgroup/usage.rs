@@ -59,7 +59,8 @@ fn memory(at: &Hierarchies) -> io::Result<(u64, u64)> {
 
 fn block(at: &Hierarchies) -> io::Result<(u64, u64)> {
     if let Some(path) = at.old("blkio") {
-        let files = ["blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"];
+        let files =
+            ["blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"];
         let text = files.iter().find_map(|file| text::read(&path.join(file)).ok());
         return Ok(old_block(&text.unwrap_or_default()));
     }
@@ -72,7 +73,8 @@ fn old_block(text: &str) -> (u64, u64) {
     let mut sum = (0, 0);
     for line in text.lines() {
         let mut words = line.split(' ').skip(1);
-        let (Some(kind), Some(Ok(bytes))) = (words.next(), words.next().map(str::parse::<u64>)) else {
+        let (Some(kind), Some(Ok(bytes))) = (words.next(), words.next().map(str::parse::<u64>))
+        else {
             continue;
         };
         match kind {
@@ -121,7 +123,10 @@ mod tests {
 
     #[test]
     fn bytes_of_all_devices_are_added() {
-        assert_eq!(old_block("8:0 Read 5\n8:0 Write 6\n8:0 Sync 11\n8:16 Read 1\nTotal 12\n"), (6, 6));
+        assert_eq!(
+            old_block("8:0 Read 5\n8:0 Write 6\n8:0 Sync 11\n8:16 Read 1\nTotal 12\n"),
+            (6, 6)
+        );
         assert_eq!(new_block("8:0 rbytes=5 wbytes=6 rios=1\n8:16 rbytes=1 wbytes=x\n"), (6, 6));
         assert_eq!((old_block(""), new_block("")), ((0, 0), (0, 0)));
     }

@@ -15,7 +15,7 @@ use rustix::mount::{
 use rustix::thread::UnshareFlags;
 
 use super::place::{self, Kind};
-use super::step::{Attach, FileSystem, Over, Step};
+use super::step::{Attach, FileSystem, Over, Step, Word};
 use super::{Report, WAITING};
 use crate::runtime::native::container::sys::{self, Depth, MountAttributes, Result};
 
@@ -82,9 +82,19 @@ impl<'a> State<'a> {
             Step::Mask(path) => self.mask(path),
             Step::ReadOnly(path) => self.make_read_only(path),
             Step::ReadOnlyRoot => sys::mount_setattr(self.root()?, Depth::One, &read_only()),
-            Step::Write(word) => write_file(self.root()?, &word.path, &word.text),
+            Step::Write(word) => self.write_below_proc(word),
             _ => Ok(()),
         }
+    }
+
+    /// Writes to a file of the kernel, not to what a container may have put in its place.
+    fn write_below_proc(&self, word: &Word) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(self.root()?, &word.path, flags, Mode::empty())?;
+        if rustix::fs::fstatfs(&file)?.f_type != rustix::fs::PROC_SUPER_MAGIC {
+            return Err(Errno::PERM);
+        }
+        write(file.as_fd(), &word.text)
     }
 
     fn root(&self) -> Result<BorrowedFd<'_>> {

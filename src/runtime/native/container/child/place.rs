@@ -207,7 +207,8 @@ mod tests {
         let place = place(root.as_fd(), &path, kind)?;
         let number = std::os::fd::AsRawFd::as_raw_fd(&place);
         let found = fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
-        let root = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&root)));
+        let root =
+            fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&root)));
         Ok(found.strip_prefix(root.unwrap()).unwrap().to_string_lossy().into_owned())
     }
 

@@ -128,8 +128,7 @@ impl Program {
         let mut result = Errno::NOENT;
         for path in &self.paths {
             // SAFETY: both lists were made by `Pointers::new`, whose texts live as long as we.
-            let errno =
-                unsafe { sys::execute(path, &self.arguments.list, &self.environment.list) };
+            let errno = unsafe { sys::execute(path, &self.arguments.list, &self.environment.list) };
             match errno {
                 Errno::NOENT | Errno::NOTDIR => {}
                 Errno::ACCESS => result = errno,
@@ -147,13 +146,13 @@ impl Become {
         match &self.stdio {
             Stdio::Files(files) => {
                 for (file, stream) in files.iter().zip(0..) {
-                    sys::become_stream(file.as_fd(), stream)?;
+                    sys::put(file.as_fd(), stream)?;
                 }
             }
             Stdio::Terminal(terminal) => {
                 rustix::process::ioctl_tiocsctty(terminal)?;
                 for stream in 0..3 {
-                    sys::become_stream(terminal.as_fd(), stream)?;
+                    sys::put(terminal.as_fd(), stream)?;
                 }
             }
         }

@@ -2,13 +2,31 @@
 //!
 //! In: a spec, an image, and [`Surroundings`] for volumes and files. Out: a [`Config`] that says
 //! the same as Docker does for these attributes.
+//!
+//! # Invariants
+//!
+//! - Every attribute of a service that is about the container itself is in the config, or an
+//!   error, or in [`lacks`], which commands ask before anything runs.
+//!
+//! # Not here
+//!
+//! Networks, ports, logs, health checks and restarts (`net`, `shim`).
+
+mod limits;
+mod mounts;
+mod process;
+mod security;
+mod sharing;
+mod support;
 
 use std::path::PathBuf;
 
 use super::config::{Config, Overlay};
 use crate::model::Mount;
 use crate::model::spec::ContainerSpec;
-use crate::runtime::Result;
+use crate::runtime::{Result, RuntimeError};
+
+pub use support::lacks;
 
 /// What an image says about its containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,39 +87,49 @@ pub fn configure(
     given: Configured,
     surroundings: &mut dyn Surroundings,
 ) -> Result<Config> {
-    use super::config::*;
     let service = &spec.service;
-    let mut args = service.entrypoint.clone().unwrap_or_else(|| given.image.entrypoint.clone());
-    let usual = if service.entrypoint.is_some() { Vec::new() } else { given.image.command.clone() };
-    args.extend(service.command.clone().unwrap_or(usual));
-    let mut environment = given.image.environment.clone();
-    environment.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
-    environment.extend(service.environment.iter().filter_map(|(k, v)| Some(format!("{k}={}", v.as_ref()?))));
-    let mut mounts = Vec::new();
-    for mount in &spec.mounts {
-        let source = match mount.kind.as_str() {
-            "volume" => {
-                let (name, path) = surroundings.volume(&mount.source, mount)?;
-                Source::Volume { name, path, subpath: String::new(), copy_up: true }
-            }
-            "bind" => Source::Bind { path: mount.source.clone().into(), create: true, recursive: true },
-            _ => Source::Tmpfs { options: vec![], flags: vec![] },
-        };
-        mounts.push(Mount { source, target: mount.target.clone(), access: Access::Write, propagation: Propagation::default() });
-    }
-    let files = surroundings.network_files(None)?;
-    for (name, target) in [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf"), ("hostname", "/etc/hostname")] {
-        mounts.push(Mount { source: Source::Bind { path: files.join(name), create: false, recursive: false }, target: target.to_owned(), access: Access::Write, propagation: Propagation::default() });
-    }
+    let Configured { id, image, root, directory } = given;
+    let namespaces = sharing::namespaces(service)?;
+    let (hostname, domainname) = sharing::names(service, &id, &namespaces)?;
+    let named = process::Named { hostname: &hostname, image: &image };
+    let mut wanted = mounts::Wanted { spec, directory: &directory, surroundings };
     Ok(Config {
-        hostname: given.id[..12].to_owned(),
-        id: given.id,
-        root: given.root,
-        process: Process { args, environment, working_dir: "/".to_owned(), terminal: service.tty, user: service.user.clone(), capabilities: CapabilitySet(0xa804_25fb), ..Process::default() },
-        mounts,
-        stop_signal: if service.stop_signal.is_empty() { "SIGTERM".to_owned() } else { service.stop_signal.clone() },
-        shm_size: 64 << 20,
-        cgroup_parent: "ketch".to_owned(),
-        ..Config::default()
+        process: process::process(service, &named)?,
+        mounts: wanted.mounts(&image.volumes, &namespaces)?,
+        limits: limits::limits(service)?,
+        devices: limits::devices(service)?,
+        sysctls: sharing::sysctls(service, &namespaces)?,
+        security: security::security(spec)?,
+        read_only: service.read_only,
+        cgroup_parent: service.cgroup_parent.clone(),
+        shm_size: shm_size(service.shm_size.0)?,
+        init: service.init == Some(true),
+        stop_signal: first(&service.stop_signal, &image.stop_signal, "SIGTERM"),
+        id,
+        root,
+        hostname,
+        domainname,
+        namespaces,
     })
+}
+
+/// `/dev/shm` of a container that asks for no size.
+const USUAL_SHM: u64 = 64 << 20;
+
+fn shm_size(size: i64) -> Result<u64> {
+    match u64::try_from(size) {
+        Ok(0) => Ok(USUAL_SHM),
+        Ok(size) => Ok(size),
+        Err(_) => Err(refused("`shm_size` can not be less than 0")),
+    }
+}
+
+/// The first that is not empty.
+fn first(one: &str, other: &str, usual: &str) -> String {
+    [one, other].into_iter().find(|text| !text.is_empty()).unwrap_or(usual).to_owned()
+}
+
+/// What makes no sense, or cannot be had here.
+fn refused(text: impl Into<String>) -> RuntimeError {
+    RuntimeError::Unsupported(text.into())
 }

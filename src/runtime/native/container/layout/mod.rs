@@ -74,12 +74,7 @@ struct Parts<'a> {
 type Steps = (Vec<Step>, Option<OwnedFd>, Option<Terminal>);
 
 impl Parts<'_> {
-    fn steps(
-        &self,
-        root: OwnedFd,
-        user_mounts: Vec<Step>,
-        uid: u32,
-    ) -> Result<Steps, StartError> {
+    fn steps(&self, root: OwnedFd, user_mounts: Vec<Step>, uid: u32) -> Result<Steps, StartError> {
         let Entrances { unified, old } = self.cgroup.entrances()?;
         let mut steps = vec![Step::Begin, Step::DieWithParent];
         steps.extend(join(&self.config.namespaces, self.joined)?);
@@ -90,12 +85,7 @@ impl Parts<'_> {
             steps.push(Step::NewCgroupNamespace);
         }
         if self.config.namespaces.uts == Namespace::Own {
-            let named = [
-                (&self.config.hostname, Step::HostName as fn(String) -> Step),
-                (&self.config.domainname, Step::DomainName),
-            ];
-            let named = named.into_iter().filter(|(name, _)| !name.is_empty());
-            steps.extend(named.map(|(name, step)| step(name.clone())));
+            steps.extend(self.names()?);
         }
         steps.push(Step::Root(root));
         let system = system::System { config: self.config, joined: self.joined };
@@ -106,6 +96,20 @@ impl Parts<'_> {
         steps.push(Step::Wait);
         self.close_off(&mut steps)?;
         Ok((steps, unified, terminal))
+    }
+
+    /// Steps that name the container. Who shares a network is called as its owner.
+    fn names(&self) -> Result<Vec<Step>, StartError> {
+        let mut hostname = self.config.hostname.clone();
+        if let (true, Some(other)) = (hostname.is_empty(), &self.joined.network) {
+            hostname = super::files::hostname(other.as_fd())?;
+        }
+        let named = [
+            (hostname, Step::HostName as fn(String) -> Step),
+            (self.config.domainname.clone(), Step::DomainName),
+        ];
+        let named = named.into_iter().filter(|(name, _)| !name.is_empty());
+        Ok(named.map(|(name, step)| step(name)).collect())
     }
 
     /// What is done last: after it, less is possible.
@@ -133,12 +137,7 @@ impl Parts<'_> {
 fn join(namespaces: &Namespaces, joined: &Joined) -> Result<Vec<Step>, StartError> {
     let kinds = [
         (&namespaces.network, &joined.network, ThreadNameSpaceType::NETWORK, "network"),
-        (
-            &namespaces.ipc,
-            &joined.ipc,
-            ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
-            "ipc",
-        ),
+        (&namespaces.ipc, &joined.ipc, ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION, "ipc"),
         (&namespaces.uts, &joined.uts, ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME, "uts"),
     ];
     let mut steps = Vec::new();

@@ -71,7 +71,11 @@ fn one(mount: &Mount, root: BorrowedFd<'_>) -> Result<Attach, StartError> {
             let mut options = options.clone();
             options.splice(0..0, mode_of(root, &mount.target));
             let flags = tree::flags(flags);
-            (tree::tmpfs(&Tmpfs { kind: "tmpfs", options: &options, flags })?, Kind::Directory, over)
+            (
+                tree::tmpfs(&Tmpfs { kind: "tmpfs", options: &options, flags })?,
+                Kind::Directory,
+                over,
+            )
         }
         Source::Image { name, files, subpath } => {
             let (tree, kind) = image(name, files, subpath)?;
@@ -160,7 +164,8 @@ fn image(name: &str, files: &Overlay, path: &str) -> Result<(OwnedFd, Kind), Sta
     if path.is_empty() {
         return Ok((whole, Kind::Directory));
     }
-    let found = part(whole.try_clone().map_err(kernel(|| "open an image".to_owned()))?, path, name)?;
+    let found =
+        part(whole.try_clone().map_err(kernel(|| "open an image".to_owned()))?, path, name)?;
     let mode = rustix::fs::fstat(&found).map_err(kernel(|| format!("open `{path}` of {name}")))?;
     let kind = match FileType::from_raw_mode(mode.st_mode) {
         FileType::Directory => Kind::Directory,

@@ -49,9 +49,11 @@ impl Terminal {
     }
 
     /// Tells the terminal its size.
-    pub(in crate::runtime::native::container) fn resize(&self, size: Size) -> Result<(), StartError> {
-        let size =
-            Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    pub(in crate::runtime::native::container) fn resize(
+        &self,
+        size: Size,
+    ) -> Result<(), StartError> {
+        let size = Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
         let failed = || "set the size of the terminal".to_owned();
         rustix::termios::tcsetwinsize(&self.ours, size).map_err(kernel(failed))
     }

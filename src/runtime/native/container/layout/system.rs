@@ -123,8 +123,7 @@ impl System<'_> {
 
     /// What it may use, as it sees it. With version 1, each hierarchy has a directory.
     fn mount_cgroups(&self, cgroup: &Cgroup, steps: &mut Vec<Step>) -> Result<(), StartError> {
-        let access =
-            if self.config.security.privileged { Access::Write } else { Access::Read };
+        let access = if self.config.security.privileged { Access::Write } else { Access::Read };
         let show = |path: &Path| {
             let failed = || format!("show the cgroup `{}`", path.display());
             let opened = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());

@@ -23,24 +23,16 @@ const X86_64: Arch = Arch {
     audit: 0xc000_003e,
     table: include_str!("numbers/x86_64.txt"),
 };
-const X86: Arch = Arch {
-    name: "X86",
-    short: "x86",
-    audit: 0x4000_0003,
-    table: include_str!("numbers/i386.txt"),
-};
+const X86: Arch =
+    Arch { name: "X86", short: "x86", audit: 0x4000_0003, table: include_str!("numbers/i386.txt") };
 const AARCH64: Arch = Arch {
     name: "AARCH64",
     short: "arm64",
     audit: 0xc000_00b7,
     table: include_str!("numbers/generic.txt"),
 };
-const ARM: Arch = Arch {
-    name: "ARM",
-    short: "arm",
-    audit: 0x4000_0028,
-    table: include_str!("numbers/arm.txt"),
-};
+const ARM: Arch =
+    Arch { name: "ARM", short: "arm", audit: 0x4000_0028, table: include_str!("numbers/arm.txt") };
 const RISCV64: Arch = Arch {
     name: "RISCV64",
     short: "riscv64",

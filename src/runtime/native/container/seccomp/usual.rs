@@ -51,10 +51,7 @@ utimes vfork vmsplice wait4 waitid waitpid write writev";
 const BY_ARCH: &[(&str, &str)] = &[
     ("amd64", "arch_prctl modify_ldt"),
     ("x86", "modify_ldt"),
-    (
-        "arm",
-        "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls",
-    ),
+    ("arm", "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls"),
     ("arm64", "sync_file_range2"),
     ("riscv64", "riscv_flush_icache riscv_hwprobe"),
 ];

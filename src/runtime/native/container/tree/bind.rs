@@ -19,10 +19,7 @@ use crate::runtime::native::container::error::{StartError, kernel};
 use crate::runtime::native::container::sys::{self, Depth, MountAttributes, Side};
 
 /// A tree of something that is open, with what is mounted below it or without.
-pub(super) fn copy(
-    source: BorrowedFd<'_>,
-    depth: Depth,
-) -> sys::Result<OwnedFd> {
+pub(super) fn copy(source: BorrowedFd<'_>, depth: Depth) -> sys::Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
@@ -111,7 +108,8 @@ pub(in crate::runtime::native::container) fn cut(
         own_mounts()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(c"/", flags, Mode::empty())?;
-        let onto = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        let onto =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(whole, c"", &root, c"", onto)?;
         copy(part.as_fd(), Depth::One)
     })

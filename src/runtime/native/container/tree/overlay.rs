@@ -26,8 +26,8 @@ struct Open {
     /// The highest first, as the kernel wants them.
     lower: Vec<OwnedFd>,
     changes: Option<[OwnedFd; 2]>,
-    /// The path of one of them.
-    place: PathBuf,
+    /// The paths of all, in this order.
+    paths: Vec<PathBuf>,
 }
 
 /// A tree of an overlay.
@@ -71,8 +71,11 @@ impl Open {
             Some(changes) => Some([open(&changes.upper)?, open(&changes.work)?]),
             None => None,
         };
-        let place = overlay.lower.first().cloned().unwrap_or_default();
-        Ok(Self { lower, changes, place })
+        let mut paths: Vec<_> = overlay.lower.iter().rev().cloned().collect();
+        if let Some(changes) = &overlay.changes {
+            paths.extend([changes.upper.clone(), changes.work.clone()]);
+        }
+        Ok(Self { lower, changes, paths })
     }
 
     fn mount(&self) -> sys::Result<OwnedFd> {
@@ -89,6 +92,10 @@ impl Open {
         rustix::mount::fsmount(&context, flags, MountAttrFlags::empty())
     }
 
+    fn all(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.lower.iter().chain(self.changes.iter().flatten())
+    }
+
     /// The options of the old call.
     fn options(&self) -> String {
         let lower: Vec<_> = self.lower.iter().map(name).collect();
@@ -102,15 +109,24 @@ impl Open {
 
 fn mount_the_old_way(open: &Open) -> Result<OwnedFd, StartError> {
     let action = || "mount the layers as one".to_owned();
-    let text = |text: Vec<u8>| {
-        let broken = |error| StartError::Kernel { action: action(), source: io::Error::other(error) };
-        CString::new(text).map_err(broken)
+    let text = |text: &[u8]| {
+        let failed =
+            |error| StartError::Kernel { action: action(), source: io::Error::other(error) };
+        CString::new(text).map_err(failed)
     };
-    let options = text(open.options().into_bytes())?;
-    // Any directory will do: nobody else sees what is mounted there.
-    let place = text(open.place.as_os_str().as_bytes().to_vec())?;
+    let options = text(open.options().as_bytes())?;
+    let paths = open.paths.iter().map(|path| text(path.as_os_str().as_bytes()));
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
     let mounted = bind::from_elsewhere(|| {
         bind::own_mounts()?;
+        // An overlay takes only what is in the mounts that it is made in.
+        for (path, fd) in paths.iter().zip(open.all()) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let again = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
+            sys::put(again.as_fd(), fd.as_raw_fd())?;
+        }
+        // Any directory will do: nobody else sees what is mounted there.
+        let place = paths.first().ok_or(Errno::NOENT)?;
         let none = MountFlags::empty();
         rustix::mount::mount(c"overlay", place.as_c_str(), c"overlay", none, options.as_c_str())?;
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
