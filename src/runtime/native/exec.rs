@@ -114,7 +114,7 @@ impl Native {
         };
         let Ends { streams, mine } = ends;
         let _warm = self.warm();
-        match container::exec(&target.config, (target.pid, target.process.as_fd()), &config, streams) {
+        match container::exec(&target.config, target.process.as_fd(), &config, streams) {
             Ok(started) => self.begun(id, command, (started, mine)),
             Err(error) => self.refused(id, command, error),
         }

@@ -125,7 +125,7 @@ fn begin(
         stderr: write,
     };
     let command = ExecConfig { args: check.command.clone(), ..ExecConfig::default() };
-    let started = container::exec(&shim.record.config, (run.pid(), run.pidfd()), &command, streams);
+    let started = container::exec(&shim.record.config, run.pidfd(), &command, streams);
     let Started { pidfd, .. } = started.map_err(|error| whole(&error))?;
     let process = register(pidfd, Interest::READABLE).map_err(failed)?;
     Ok((Channel::new(read).map_err(failed)?, process))
