@@ -130,7 +130,7 @@ fn tls(flags: &EngineArgs) -> TlsSettings {
 }
 
 /// How progress is shown, from `--progress` and `--ansi`.
-fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
+pub(super) fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
     let word = session.progress_word();
     let invalid = |_| UsageError::Progress(word.clone());
     let how = How::parse(&word).map_err(invalid)?;

@@ -5,3 +5,4 @@
 //! The Docker Engine (`docker`); neither knows the other.
 
 pub mod image;
+pub mod root;
