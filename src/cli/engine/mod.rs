@@ -103,7 +103,7 @@ impl<'s, 'a> Engine<'s, 'a> {
 }
 
 /// How progress is shown, from `--progress` and `--ansi`.
-fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
+pub(super) fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
     let word = session.progress_word();
     let invalid = |_| UsageError::Progress(word.clone());
     let how = How::parse(&word).map_err(invalid)?;

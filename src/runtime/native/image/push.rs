@@ -99,7 +99,9 @@ impl Store {
             return Ok(descriptor);
         }
         let (sender, mut heard) = tokio::sync::watch::channel(0);
-        let sent: Sent = Arc::new(move |bytes| drop(sender.send(bytes)));
+        let sent: Sent = Arc::new(move |bytes| {
+            sender.send_replace(bytes);
+        });
         let path = packed.staging.path().join("layer.tar.gz");
         let tell_how_far = async {
             while let Ok(()) = heard.changed().await {

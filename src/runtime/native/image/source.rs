@@ -5,7 +5,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::digest::Digest;
 use super::record::Names;
@@ -46,9 +46,4 @@ fn stamp(path: &Path) -> io::Result<String> {
     let of =
         |it: &Metadata| format!("{}:{}:{}.{}", it.ino(), it.len(), it.mtime(), it.mtime_nsec());
     Ok(of(&path.metadata()?))
-}
-
-/// A path that the current directory does not change.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

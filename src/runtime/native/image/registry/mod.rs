@@ -20,7 +20,7 @@ mod upload;
 
 use std::sync::Mutex;
 
-use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use hyper::{Method, Response, StatusCode};
 use tracing::debug;
 
@@ -200,9 +200,4 @@ impl Repository {
 /// The address in a header, relative to the one that was asked.
 fn location<B>(response: &Response<B>) -> Option<&str> {
     response.headers().get(LOCATION)?.to_str().ok()
-}
-
-/// How long an answer says that it is.
-fn content_length<B>(response: &Response<B>) -> Option<u64> {
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
