@@ -18,6 +18,8 @@ mod process;
 mod security;
 mod sharing;
 mod support;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
