@@ -162,3 +162,52 @@ impl Networks {
         killed(published.expect("published"));
     }
 }
+
+/// The filters of iptables before nf_tables, changed by the program of that name.
+#[test]
+fn what_the_old_iptables_drop_is_accepted_too() {
+    let iptables = |arguments: &str| {
+        let words = arguments.split(' ');
+        let output = std::process::Command::new("iptables-legacy").args(words).output();
+        output
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8(output.stdout).expect("text"))
+    };
+    for chain in ["FORWARD", "DOCKER-USER"] {
+        in_world(|world| {
+            if iptables("-P FORWARD DROP").is_none() {
+                tracing::warn!("skipped: it needs iptables-legacy");
+                return;
+            }
+            iptables("-A INPUT -p tcp --dport 1 -m comment --comment hello -j ACCEPT")
+                .expect("a rule");
+            if chain == "DOCKER-USER" {
+                iptables("-N DOCKER-USER").expect("a chain");
+                iptables("-A FORWARD -j DOCKER-USER").expect("a jump");
+            }
+            iptables("-A FORWARD -s 203.0.113.9 -j REJECT").expect("a rule");
+            iptables("-N OTHER").expect("a chain");
+            iptables("-A FORWARD -j OTHER").expect("a jump");
+            let before = iptables("-S").expect("rules");
+
+            world.create("shop", "front", "{}");
+            let web = world.container("web", &[("front", "{}")]);
+            super::world::answer(&world.outside, 80);
+            assert!(web.run(|| ask(OUTSIDE, 80)).is_ok());
+            let prefix = super::super::host::Host::new(&world.volatile()).prefix();
+            let during = iptables("-S").expect("rules");
+            let ours: Vec<&str> = during.lines().filter(|rule| rule.contains(&prefix)).collect();
+            let rule = |side: &str| format!("-A {chain} -{side} {prefix}+ -j ACCEPT");
+            assert_eq!(ours, [rule("i"), rule("o")]);
+            let others: Vec<&str> = during.lines().filter(|rule| !rule.contains(&prefix)).collect();
+            assert_eq!(others, before.lines().collect::<Vec<_>>());
+
+            world.create("shop", "front", "{}");
+            assert_eq!(iptables("-S").expect("rules"), during, "once");
+            world.end(web);
+            world.networks.remove("front").expect("removed");
+            assert_eq!(iptables("-S").expect("rules"), before);
+        });
+    }
+}
