@@ -140,7 +140,8 @@ impl<'a> Host<'a> {
         let path = self.changes();
         let changed: Changed = store::load(&path)?.unwrap_or_default();
         // Who translates addresses counts on forwarding, and may have found it switched on.
-        let others = filters.others_translate().map_err(failed("look at the packet filters"))?;
+        let others = filters.others_translate().map_err(failed("look at the packet filters"))?
+            || legacy::translates();
         for (was_changed, family) in
             [(changed.ipv4_forwarding, Family::V4), (changed.ipv6_forwarding, Family::V6)]
         {

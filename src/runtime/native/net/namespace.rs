@@ -66,6 +66,12 @@ impl Namespace {
         Ok(Self { descriptor: open().map_err(failed(action()))? })
     }
 
+    /// Another handle on it.
+    pub(super) fn try_clone(&self) -> Result<Self> {
+        let descriptor = self.descriptor.try_clone();
+        Ok(Self { descriptor: descriptor.map_err(failed("hold a network namespace"))? })
+    }
+
     /// What tells it from all namespaces that exist now.
     pub(super) fn inode(&self) -> Result<u64> {
         let stat = rustix::fs::fstat(&self.descriptor).map_err(io::Error::from);

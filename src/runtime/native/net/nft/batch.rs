@@ -107,6 +107,15 @@ impl Batch {
         self.push(NEW_CHAIN, CREATE, attributes);
     }
 
+    /// Makes a chain that is called by rules only.
+    #[cfg(test)]
+    pub(super) fn plain_chain(&mut self, name: &str) {
+        let mut attributes = Vec::new();
+        text(&mut attributes, 1, &self.table);
+        text(&mut attributes, 3, name);
+        self.push(NEW_CHAIN, CREATE, attributes);
+    }
+
     /// Makes a set, or a map if there are values.
     pub(super) fn set(&mut self, name: &str, key: Type, value: Option<Type>) {
         self.sets += 1;

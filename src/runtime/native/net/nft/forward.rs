@@ -143,6 +143,17 @@ impl Filters {
         Ok(found)
     }
 
+    /// How many rules a chain of the table `filter` has.
+    #[cfg(test)]
+    pub(in super::super) fn count_rules(&mut self, chain: &str) -> io::Result<usize> {
+        let mut found = 0;
+        self.dump(batch::GET_RULE, (2, &[]), &mut |_, bytes| {
+            let name = attributes(bytes).find(|(kind, _)| *kind == 2);
+            found += usize::from(name.is_some_and(|(_, name)| word(name) == chain));
+        })?;
+        Ok(found)
+    }
+
     /// The handles of the rules in a chain that carry our comment.
     fn our_rules(&mut self, chain: &Chain, comment: &str) -> io::Result<Vec<u64>> {
         let mut found = Vec::new();
@@ -172,4 +183,22 @@ fn word(value: &[u8]) -> String {
 /// A number; 0 if it is none.
 fn big((_, value): (u16, &[u8])) -> u32 {
     value.try_into().map(u32::from_be_bytes).unwrap_or_default()
+}
+
+/// What Docker leaves on a host: a chain that drops all, and with `DOCKER-USER` one that is asked
+/// before it.
+#[cfg(test)]
+pub(in super::super) fn docker_like(chain: &str) -> Batch {
+    use super::batch::{Hook, Policy};
+    let mut batch = Batch::of_table(2, "filter");
+    batch.make_table();
+    if chain == DOCKER_USER {
+        batch.plain_chain(DOCKER_USER);
+    }
+    let hook = Hook { kind: "filter", number: FORWARD, priority: 0, policy: Policy::Drop };
+    batch.chain("FORWARD", hook);
+    if chain == DOCKER_USER {
+        batch.append("FORWARD", Rule::default().jump(DOCKER_USER));
+    }
+    batch
 }

@@ -4,6 +4,8 @@
 //!
 //! Registers are four bytes each; numbers of the kernel's own are in its byte order.
 
+use std::net::Ipv4Addr;
+
 use super::Family;
 use super::batch::{nest, number, put, text};
 
@@ -110,6 +112,29 @@ impl Rule {
         }
     }
 
+    /// It goes to, or comes from, a port at an IPv4 address; the port becomes another one. No
+    /// checksum is changed: on the loopback interface none is made.
+    pub(super) fn move_port(self, side: Side, (ip, port): (Ipv4Addr, u16), to: u16) -> Self {
+        let (address, at) = match side {
+            Side::Source => (Family::V4.source(), (0, 2)),
+            Side::Destination => (Family::V4.destination(), (2, 2)),
+        };
+        self.payload(1, address, SPARE)
+            .compare(SPARE, 0, &ip.octets())
+            .payload(2, at, SPARE)
+            .compare(SPARE, 0, &port.to_be_bytes())
+            .expression("immediate", |data| {
+                number(data, 1, SPARE);
+                nest(data, 2, |value| put(value, 1, &to.to_be_bytes()));
+            })
+            .expression("payload", |data| {
+                number(data, 5, SPARE);
+                number(data, 2, 2);
+                number(data, 3, at.0);
+                number(data, 4, at.1);
+            })
+    }
+
     /// Its connection has one of these states.
     pub(super) fn connection(self, key: Connection) -> Self {
         let (key, bits) = match key {
@@ -204,11 +229,32 @@ impl Rule {
         })
     }
 
+    /// Another chain decides.
+    #[cfg(test)]
+    pub(super) fn jump(self, chain: &str) -> Self {
+        self.expression("immediate", |data| {
+            number(data, 1, 0);
+            nest(data, 2, |value| {
+                nest(value, 2, |verdict| {
+                    put(verdict, 1, &(-3_i32).to_be_bytes());
+                    text(verdict, 2, chain);
+                });
+            });
+        })
+    }
+
     /// What is told of the rule.
     pub(super) fn comment(mut self, comment: &str) -> Self {
         self.comment = Some(comment.to_owned());
         self
     }
+}
+
+/// Which of its ports is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    Source,
+    Destination,
 }
 
 /// What a connection may be.

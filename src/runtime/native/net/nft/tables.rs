@@ -1,4 +1,5 @@
-//! The tables of our own: one on the host, one in each project's namespace.
+//! The tables of our own: one on the host, one in each project's namespace, and a small one in
+//! each container's, which keeps port 53 free for its programs.
 //!
 //! ```text
 //! host                                                project
@@ -14,12 +15,12 @@
 //!
 //! - What comes to 127/8 or ::1 is left to the listeners of `publish`: no `route_localnet`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Hook, Policy, Type};
-use super::rule::{Connection, Rule, Way};
+use super::rule::{Connection, Rule, Side, Way};
 use super::{Family, Filters};
 
 /// Set of the host: addresses of projects.
@@ -34,6 +35,7 @@ const ADDRESSED: &str = "addressed";
 const PREROUTING: Hook = Hook { kind: "nat", number: 0, priority: -100, policy: Policy::Accept };
 const OUTPUT: Hook = Hook { kind: "nat", number: 3, priority: -100, policy: Policy::Accept };
 const POSTROUTING: Hook = Hook { kind: "nat", number: 4, priority: 100, policy: Policy::Accept };
+const MANGLE: Hook = Hook { kind: "filter", number: 3, priority: -150, policy: Policy::Accept };
 const FORWARD: Hook = Hook { kind: "filter", number: 2, priority: 0, policy: Policy::Drop };
 
 /// What leads to a container, in one table.
@@ -114,6 +116,19 @@ pub(in super::super) fn project(name: &str, uplink: u32, host: IpAddr) -> Batch 
     let from_container = rule().other_interface(Way::In, uplink);
     batch.append("prerouting", from_container.local().lead_to(family, &host));
     batch.append("postrouting", rule().interface(Way::Out, uplink).masquerade());
+    batch
+}
+
+/// Makes the table of a container: what it sends to `asked` arrives at another port of the same
+/// address, and what comes from there seems to come from `asked`.
+pub(in super::super) fn container(name: &str, asked: SocketAddrV4, port: u16) -> Batch {
+    let mut batch = Batch::new(Family::V4, name);
+    let (ip, usual) = (*asked.ip(), asked.port());
+    batch.make_table();
+    batch.chain("output", MANGLE);
+    let rule = Rule::default;
+    batch.append("output", rule().move_port(Side::Destination, (ip, usual), port));
+    batch.append("output", rule().move_port(Side::Source, (ip, port), usual));
     batch
 }
 

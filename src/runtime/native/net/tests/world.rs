@@ -2,16 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::mount::MountPropagationFlags;
 use rustix::thread::UnshareFlags;
 
+use super::super::dns::{self, Settings};
 use super::super::netlink::link::{Links, Request, Veth};
-use super::super::{Endpoint, Member, Namespace, Networks};
+use super::super::{Endpoint, Member, Namespace, Networks, publish};
 use crate::model::spec::{self, NetworkSpec};
-use crate::model::{ServiceNetwork, label};
+use crate::model::{Port, ServiceNetwork, label};
 
 /// How long anything may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
@@ -19,6 +20,24 @@ pub(super) const LIMIT: Duration = Duration::from_secs(20);
 pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The machine outside.
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+/// What serves a container: its ports and its names, until this is dropped.
+pub(super) struct Served {
+    /// Ports of the host, as they were chosen.
+    pub(super) ports: Vec<u16>,
+    stop: tokio::sync::oneshot::Sender<()>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let (never, _) = tokio::sync::oneshot::channel();
+        drop(std::mem::replace(&mut self.stop, never));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
 
 /// A host, and a machine outside that is its way to everywhere.
 pub(super) struct World {
@@ -133,6 +152,36 @@ impl World {
         self.networks.join(member, &spec::Endpoint { network: network.to_owned(), options })
     }
 
+    /// Does for a container what its shim does: ports as in a project, and names.
+    pub(super) fn serve(&self, container: &Container, ports: &str, settings: Settings) -> Served {
+        let ports: Vec<Port> = serde_yaml::from_str(ports).expect("ports");
+        let (networks, endpoints) = (self.networks.clone(), container.endpoints.clone());
+        let namespace = container.namespace.try_clone().expect("a handle");
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let id = container.member.id.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime.expect("a runtime"), async {
+                let listeners = Rc::new(publish::reserve(&ports).expect("free ports"));
+                let chosen = listeners.ports();
+                let published = networks.publish(&id, listeners, &endpoints).expect("published");
+                let settings = Settings { container: id.clone(), ..settings };
+                let sockets = dns::bind(&namespace).expect("bound");
+                let server = dns::Server::new(&networks, sockets, settings).expect("a server");
+                tell.send(chosen.iter().filter_map(|port| port.published).collect()).expect("told");
+                tokio::select! {
+                    () = published.serve() => {}
+                    () = server.serve() => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        let ports = told.recv_timeout(LIMIT).expect("served");
+        Served { ports, stop: stop, thread: Some(thread) }
+    }
+
     /// The end of a container.
     pub(super) fn end(&self, container: Container) {
         for endpoint in &container.endpoints {
@@ -241,9 +290,4 @@ pub(super) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < LIMIT, "{what}");
         std::thread::yield_now();
     }
-}
-
-/// Whether a file is there.
-pub(super) fn exists(path: &Path) -> bool {
-    path.exists()
 }
