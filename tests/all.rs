@@ -14,6 +14,7 @@ mod fuzz;
 mod hostile;
 mod images;
 mod load;
+mod native;
 mod plugin;
 mod runtime;
 mod scenario;
