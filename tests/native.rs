@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use indexmap::IndexMap;
-use ketch::runtime::native::image::Store;
+use ketch::runtime::native::image::{Input, Store};
 use ketch::runtime::native::{Native, Settings};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ impl Home {
         write_image(&archive);
         std::fs::create_dir_all(home.state().join("images")).unwrap();
         let store = Store::open(&home.state().join("images")).unwrap();
-        store.load(&archive, &|_| {}).unwrap();
+        store.load(Input::Path(&archive), None, &|_| {}).unwrap();
         Ok(home)
     }
 
