@@ -56,7 +56,11 @@ impl Native {
         let place = self.root.container(&named.id);
         let record = Record::read(&place)?.ok_or_else(|| names::missing(container))?;
         let store = self.store()?;
-        let base = store.find(&record.image_id)?;
+        // A directory of this machine is no image of the store, and is found by its reference.
+        let base = match store.find(&record.image_id)? {
+            Some(base) => Some(base),
+            None => store.find(&record.image)?,
+        };
         let gone = || RuntimeError::NotFound(format!("no such image: {}", record.image));
         let base = base.ok_or_else(gone)?;
         let is_frozen = commit.pause && self.pause(container).await.is_ok();

@@ -47,7 +47,7 @@ pub(super) async fn check(shim: &Rc<Shim>, run: &Rc<Run>, check: Check) {
         let pause = schedule.pause(began.elapsed()).max(Duration::from_millis(10));
         match &shim.record.probe {
             // It is told at once when the text was written.
-            Some(Probe::Log(_)) if check.command.is_empty() => {
+            Some(Probe::Log(_)) if check.command.is_empty() && !run.console.is_text_found() => {
                 let _ = timeout(pause, run.console.text_found()).await;
             }
             _ => tokio::time::sleep(pause).await,
