@@ -15,6 +15,7 @@ mod fuzz;
 mod hostile;
 mod images;
 mod load;
+mod native;
 mod plugin;
 mod runtime;
 mod scenario;

@@ -84,6 +84,8 @@ pub(super) enum Command {
     Ls(LsArgs),
     /// List the images of containers
     Images(ImagesArgs),
+    /// Look after the images of the native runtime
+    Image(super::image::ImageArgs),
     /// List volumes
     Volumes(VolumesArgs),
     /// Show the processes of containers

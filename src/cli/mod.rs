@@ -27,6 +27,7 @@ mod explain;
 mod export;
 mod graph;
 mod help;
+mod image;
 mod images;
 mod logs;
 mod ls;
@@ -182,6 +183,7 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
     match command {
         Command::Ps(args) => ps::run(&args, session).await,
         Command::Ls(args) => ls::run(&args, session).await,
+        Command::Image(args) => image::run(&args, session).await,
         Command::Images(args) => images::run(&args, session).await,
         Command::Volumes(args) => volumes::run(&args, session).await,
         Command::Top(args) => top::run(&args, session).await,

@@ -8,9 +8,11 @@
 //!
 //! What to do (`plan`), in which order (`scheduler`), and saying that it was done (`ui`).
 
+mod credentials;
 pub mod docker;
 mod error;
 pub mod fake;
+pub mod native;
 mod provider;
 mod session;
 mod signal;
@@ -30,6 +32,7 @@ use crate::model::spec::{
 };
 use crate::model::{Feature, Hook, ServiceNetwork};
 
+pub use credentials::Credentials;
 pub use error::RuntimeError;
 pub use session::{
     AttachOptions, Bytes, Chunk, ExecSpec, LogOptions, PathInfo, ProcessTable, Progress,

@@ -192,6 +192,19 @@ fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
         Feature::VolumeSubpath => 45,
         Feature::GatewayPriority | Feature::ImageMount | Feature::DisableIpv4 => 48,
         Feature::InterfaceName => 49,
+        // What the engine's host lacks, the engine says.
+        Feature::DeviceRequests
+        | Feature::OciRuntime
+        | Feature::StorageOptions
+        | Feature::Isolation
+        | Feature::UserNamespaceMode
+        | Feature::ApiSocket
+        | Feature::WindowsCpu
+        | Feature::Swappiness
+        | Feature::OomKillDisable
+        | Feature::RealTimeCpu
+        | Feature::SwapLimit
+        | Feature::BlockWeight => return None,
     };
     (!speaks(api, needed)).then(|| {
         format!(

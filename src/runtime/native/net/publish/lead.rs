@@ -1,0 +1,187 @@
+//! Ports that the kernel leads to a container.
+//!
+//! In: reserved ports, and the endpoints that they lead to. Out: elements of packet filters, and
+//! `R/ports/ID.json`, which names them before they are there and until they are gone.
+//!
+//! # Invariants
+//!
+//! - Addresses of the loopback interface are not led: the listener serves them.
+//! - What cannot be led is not an error: the listener serves it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::Result;
+
+use super::super::nft::tables::Lead;
+use super::super::nft::{Batch, Family, Filters};
+use super::super::store::{self, Lasting};
+use super::super::uplink::{Project, TABLE};
+use super::super::{Endpoint, Networks, failed, host};
+use super::reserve::Reserved;
+
+/// How many other ports are tried inside, if several addresses of the host have the same one.
+const ATTEMPTS: usize = 16;
+
+/// A port on its way through host and project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Led {
+    /// The pinned namespace.
+    namespace: String,
+    /// From the host to the project.
+    outside: Lead,
+    /// From there to the container.
+    inside: Lead,
+}
+
+impl Networks {
+    fn ports_file(&self, container: &str) -> PathBuf {
+        self.volatile.join("ports").join(format!("{container}.json"))
+    }
+
+    /// Has the kernel lead what it can: `ways` are the endpoints by IPv4 and IPv6.
+    pub(super) fn lead_ports(
+        &self,
+        container: &str,
+        reserved: &[Reserved],
+        ways: (Option<&Endpoint>, Option<&Endpoint>),
+    ) -> Result<()> {
+        let mut led = Vec::new();
+        for port in reserved {
+            let Some((namespace, project, ip)) = self.way(port, ways)? else { continue };
+            let Some(middle) = middle(&project, ip) else { continue };
+            let number = self.free_inside(&namespace, port)?;
+            let address = Some(port.address.ip()).filter(|ip| !ip.is_unspecified());
+            let (protocol, target) = (port.protocol.number(), SocketAddr::new(ip, port.target));
+            let outside = Lead {
+                address,
+                protocol,
+                port: port.address.port(),
+                target: SocketAddr::new(middle, number),
+            };
+            let inside = Lead { address: None, protocol, port: number, target };
+            led.push(Led { namespace, outside, inside });
+            store::make_directory(&self.volatile.join("ports"))?;
+            store::save(&self.ports_file(container), &led, Lasting::Boot)?;
+        }
+        for one in &led {
+            if let Err(error) = self.lead_one(one) {
+                tracing::warn!("port {} goes the long way: {error}", one.outside.port);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a port leads to: namespace, project and address of the container.
+    fn way(
+        &self,
+        port: &Reserved,
+        (ipv4, ipv6): (Option<&Endpoint>, Option<&Endpoint>),
+    ) -> Result<Option<(String, Project, IpAddr)>> {
+        let ip = port.address.ip();
+        let found = match ip {
+            _ if ip.is_loopback() => None,
+            IpAddr::V4(_) => ipv4.and_then(|at| Some((at, IpAddr::V4(at.ipv4?.ip)))),
+            IpAddr::V6(_) => ipv6.and_then(|at| Some((at, IpAddr::V6(at.ipv6?.ip)))),
+        };
+        let Some((endpoint, ip)) = found else { return Ok(None) };
+        let definition = self.required(&endpoint.network)?;
+        let project = self.project(&definition)?;
+        Ok(Some((definition.namespace, project, ip)))
+    }
+
+    /// A port of a project's own address that leads nowhere yet: the same as outside, unless
+    /// another address of the host has that one.
+    fn free_inside(&self, namespace: &str, port: &Reserved) -> Result<u16> {
+        let mut number = port.address.port();
+        let taken = self.all_led(&|_| true)?;
+        let is_taken = |number: u16| {
+            taken.iter().any(|(_, led)| {
+                led.namespace == namespace
+                    && led.inside.protocol == port.protocol.number()
+                    && led.inside.port == number
+                    && led.outside.address != Some(port.address.ip())
+                    && led.outside.target.is_ipv4() == port.address.is_ipv4()
+                    && (led.outside.address.is_some() || !port.address.ip().is_unspecified())
+            })
+        };
+        for _ in 0..ATTEMPTS {
+            if !is_taken(number) {
+                break;
+            }
+            number = u16::from_be_bytes(store::random::<2>()?).max(1024);
+        }
+        Ok(number)
+    }
+
+    fn lead_one(&self, led: &Led) -> Result<()> {
+        let action = || failed::<io::Error>("lead a port by the packet filter");
+        let project = self.projects().find(&led.namespace)?;
+        let project = project.ok_or(io::Error::from(io::ErrorKind::NotFound)).map_err(action())?;
+        project.namespace.visit(|| Filters::open()?.lead(TABLE, &led.inside))?.map_err(action())?;
+        let table = host::Host::new(&self.volatile).table();
+        Filters::open().and_then(|mut filters| filters.lead(&table, &led.outside)).map_err(action())
+    }
+
+    /// All ports of the containers that this is said of.
+    fn all_led(&self, of: &dyn Fn(&str) -> bool) -> Result<Vec<(String, Led)>> {
+        let mut found = Vec::new();
+        for name in store::names(&self.volatile.join("ports"))? {
+            let Some(id) = name.strip_suffix(".json").filter(|id| of(id)) else { continue };
+            let led: Vec<Led> = store::load(&self.ports_file(id))?.unwrap_or_default();
+            found.extend(led.into_iter().map(|led| (id.to_owned(), led)));
+        }
+        Ok(found)
+    }
+
+    /// Undoes what was led to a container.
+    pub(super) fn forget_ports(&self, container: &str) -> Result<()> {
+        let others = self.all_led(&|id| id != container)?;
+        let table = host::Host::new(&self.volatile).table();
+        for (_, led) in self.all_led(&|id| id == container)? {
+            // A container that came later may have the very same port.
+            if !others.iter().any(|(_, other)| other.outside.is_same_port(&led.outside)) {
+                unlead(&table, &led.outside)?;
+            }
+            let is_shared = |other: &Led| {
+                other.namespace == led.namespace && other.inside.is_same_port(&led.inside)
+            };
+            if let Some(project) = self.projects().find(&led.namespace)?
+                && !others.iter().any(|(_, other)| is_shared(other))
+            {
+                project.namespace.visit(|| unlead(TABLE, &led.inside))??;
+            }
+        }
+        store::remove(&self.ports_file(container))
+    }
+
+    /// Undoes what was led to containers that do not live; returns how many had ports.
+    pub(in super::super) fn sweep_ports(&self, lives: &dyn Fn(&str) -> bool) -> Result<usize> {
+        let mut dead = 0;
+        for name in store::names(&self.volatile.join("ports"))? {
+            if let Some(id) = name.strip_suffix(".json").filter(|id| !lives(id)) {
+                self.forget_ports(id)?;
+                dead += 1;
+            }
+        }
+        Ok(dead)
+    }
+}
+
+/// The address of a project at which packets for a container arrive.
+fn middle(project: &Project, ip: IpAddr) -> Option<IpAddr> {
+    match ip {
+        IpAddr::V4(_) => Some(IpAddr::V4(project.uplink.ipv4.inside)),
+        IpAddr::V6(_) => project.uplink.ipv6.map(|ends| IpAddr::V6(ends.inside)),
+    }
+}
+
+fn unlead(table: &str, lead: &Lead) -> Result<()> {
+    let mut batch = Batch::new(Family::of(lead.target.ip()), table);
+    batch.unlead(lead);
+    host::missing(Filters::open().and_then(|mut filters| filters.apply(batch)))
+        .map_err(failed("take a port out of a packet filter"))
+}
