@@ -12,6 +12,7 @@ mod docker;
 mod engine_corpus;
 mod fuzz;
 mod hostile;
+mod image;
 mod images;
 mod load;
 mod plugin;

@@ -16,6 +16,8 @@
 mod auth;
 mod download;
 mod http;
+#[cfg(test)]
+pub(super) mod trial;
 mod upload;
 
 use std::sync::Mutex;
