@@ -1,5 +1,7 @@
 //! The store as a whole: pulling from a registry that misbehaves, loading, saving, removing.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what they have written")]
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -129,177 +131,114 @@ async fn an_image_comes_for_its_platform_and_each_layer_once() {
     );
 }
 
+/// Why an image is not pulled from a registry that was prepared so. Nothing is left of it.
+async fn refusal(prepare: impl FnOnce(&Trial)) -> String {
+    let (trial, site) = (Trial::start().await, Site::new());
+    prepare(&trial);
+    let error = site.pull(&format!("{}/app:1", trial.address)).await.unwrap_err();
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    for part in ["images", "layers", "staging", "partial"] {
+        assert_eq!(site.count(part), 0, "{part} after {said}");
+    }
+    said
+}
+
 #[tokio::test]
-async fn what_is_wrong_is_refused_and_leaves_nothing() {
+async fn documents_that_cannot_be_right_are_refused() {
+    let digest = Digest::of(b"x");
+    let config = json!({ "digest": digest, "size": 1 });
+    let evil = json!({ "config": config, "layers": [{ "digest": "sha256:../../x", "size": 1 }] });
+    let both = json!({ "manifests": [], "layers": [], "config": config });
+    for (expected, document) in [
+        ("obsolete schema 1", json!({ "schemaVersion": 1, "fsLayers": [] })),
+        ("not to be trusted", both),
+        ("is not `sha256:`", evil),
+        ("not there for", json!({ "schemaVersion": 2, "manifests": [] })),
+        ("cannot be understood", json!("text")),
+        ("cannot be understood", json!({ "config": config, "layers": 5 })),
+        ("has no image", json!({ "config": config, "layers": [] })),
+    ] {
+        let said = refusal(|trial| {
+            trial.manifest("1", media::INDEX, &document);
+        })
+        .await;
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let said = refusal(|trial| {
+        let mut inner = trial.manifest("x", media::INDEX, &json!({ "manifests": [] }));
+        for _ in 0..5 {
+            inner = trial.manifest("1", media::INDEX, &json!({ "manifests": [inner] }));
+        }
+    })
+    .await;
+    assert!(said.contains("too deep"), "{said}");
+}
+
+#[tokio::test]
+async fn layers_that_are_not_what_is_promised_are_refused() {
     let plain = tar(&[("a", "1")]);
     let packed = gzip(&plain);
-    let wrong = || json!(format!("sha256:{}", "0".repeat(64)));
-    let good = |trial: &Trial| trial.image("1", &[(&plain, &packed)]);
-    let of_config = |trial: &Trial, config: Value, layers: Value| {
+    // A manifest whose config has this, with one layer of this digest and size.
+    let publish = |trial: &Trial, config: Value, layers: &[(&Digest, usize)]| {
+        trial.blob(&packed);
         let config = trial.blob(config.to_string().as_bytes());
-        let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers });
-        trial.manifest("1", media::MANIFEST, &manifest)
+        let layer = |(digest, size): &(&Digest, usize)| json!({ "digest": digest, "size": size });
+        let layers: Vec<Value> = layers.iter().map(layer).collect();
+        trial.manifest("1", media::MANIFEST, &json!({ "config": config, "layers": layers }));
     };
-    let layer = |digest: Value, size: usize| json!([{ "digest": digest, "size": size }]);
-    let diff = |digest: Value| json!({ "rootfs": { "type": "layers", "diff_ids": [digest] } });
-    let plain_id = || json!(Digest::of(&plain));
-    let packed_id = || json!(Digest::of(&packed));
-    type Case<'a> = (&'a str, Box<dyn Fn(&Trial) + 'a>);
-    let cases: Vec<Case<'_>> = vec![
-        ("has no image", Box::new(|_| {})),
-        (
-            "is promised",
-            Box::new(|trial| {
-                good(trial);
-                trial.behave(|asked, _| {
-                    asked.line.contains("/manifests/").then(|| {
-                        Reply::of("{}")
-                            .header("docker-content-digest", Digest::of(b"other").as_str())
-                    })
-                });
-            }),
-        ),
-        (
-            "is promised",
-            Box::new(|trial| {
-                good(trial);
-                let evil = gzip(&tar(&[("a", "2")]));
-                let path = packed_id().as_str().unwrap().to_owned();
-                trial.behave(move |asked, _| {
-                    asked.line.contains(&path).then(|| Reply::of(evil.clone()))
-                });
-            }),
-        ),
-        (
-            "the unpacked layer has digest",
-            Box::new(|trial| {
-                trial.blob(&packed);
-                of_config(trial, diff(wrong()), layer(packed_id(), packed.len()));
-            }),
-        ),
-        (
-            "longer than the 5 bytes",
-            Box::new(|trial| {
-                trial.blob(&packed);
-                of_config(trial, diff(plain_id()), layer(packed_id(), 5));
-            }),
-        ),
-        (
-            "names 1 layers, and there are 0",
-            Box::new(|trial| {
-                of_config(trial, diff(plain_id()), json!([]));
-            }),
-        ),
-        (
-            "is not `sha256:`",
-            Box::new(|trial| {
-                of_config(trial, diff(plain_id()), layer(json!("sha256:../../evil"), 5));
-            }),
-        ),
-        (
-            "obsolete schema 1",
-            Box::new(|trial| {
-                trial.manifest("1", "x", &json!({ "schemaVersion": 1, "fsLayers": [] }));
-            }),
-        ),
-        (
-            "not to be trusted",
-            Box::new(|trial| {
-                let both =
-                    json!({ "schemaVersion": 2, "manifests": [], "layers": [], "config": {} });
-                trial.manifest("1", media::INDEX, &both);
-            }),
-        ),
-        (
-            "not there for",
-            Box::new(|trial| {
-                trial.manifest("1", media::INDEX, &json!({ "schemaVersion": 2, "manifests": [] }));
-            }),
-        ),
-        (
-            "is made for plan9/mips",
-            Box::new(|trial| {
-                of_config(trial, json!({ "os": "plan9", "architecture": "mips" }), json!([]));
-            }),
-        ),
-        (
-            "cannot be understood",
-            Box::new(|trial| {
-                trial.behave(|asked, _| {
-                    asked.line.contains("/manifests/").then(|| Reply::of("<html>"))
-                });
-            }),
-        ),
-        (
-            "too deep",
-            Box::new(|trial| {
-                let mut inner = trial.manifest("x", media::INDEX, &json!({ "manifests": [] }));
-                for _ in 0..5 {
-                    inner = trial.manifest("1", media::INDEX, &json!({ "manifests": [inner] }));
-                }
-            }),
-        ),
-        (
-            "unpack layer",
-            Box::new(|trial| {
-                let evil = tar(&[("a", "1")])
-                    .iter()
-                    .map(|byte| if *byte == b'a' { b'/' } else { *byte })
-                    .collect::<Vec<_>>();
-                trial.image("1", &[(&evil, &evil)]);
-            }),
-        ),
-        (
-            "unpack layer",
-            Box::new(|trial| {
-                trial.image("1", &[(&plain, &packed[..packed.len() - 9])]);
-            }),
-        ),
-        (
-            "cut off or too long",
-            Box::new(|trial| {
-                trial.behave(|asked, _| {
-                    asked.line.contains("/manifests/").then(|| Reply::of(vec![b' '; 9 << 20]))
-                });
-            }),
-        ),
-        (
-            "no address to follow",
-            Box::new(|trial| {
-                trial.behave(|asked, _| {
-                    asked
-                        .line
-                        .contains("/manifests/")
-                        .then(|| Reply::status(307).header("location", "file:///etc/passwd"))
-                });
-            }),
-        ),
-        (
-            "too often",
-            Box::new(|trial| {
-                trial.behave(|asked, _| {
-                    asked
-                        .line
-                        .contains("/manifests/")
-                        .then(|| Reply::status(302).header("location", "/v2/app/manifests/1"))
-                });
-            }),
-        ),
-    ];
-    for (expected, prepare) in cases {
-        let (trial, site) = (Trial::start().await, Site::new());
-        prepare(&trial);
-        let error = site.pull(&format!("{}/app:1", trial.address)).await.unwrap_err();
-        let mut said = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            said = format!("{said}: {error}");
-            cause = error.source();
-        }
+    let of = |id: &Digest| json!({ "rootfs": { "type": "layers", "diff_ids": [id] } });
+    let (plain_id, packed_id) = (Digest::of(&plain), Digest::of(&packed));
+    let whole = packed.len();
+    for (expected, config, layers) in [
+        ("the unpacked layer has digest", of(&packed_id), vec![(&packed_id, whole)]),
+        ("longer than the 5 bytes", of(&plain_id), vec![(&packed_id, 5)]),
+        ("names 1 layers, and there are 0", of(&plain_id), vec![]),
+        ("is made for plan9/mips", json!({ "os": "plan9", "architecture": "mips" }), vec![]),
+    ] {
+        let said = refusal(|trial| publish(trial, config, &layers)).await;
         assert!(said.contains(expected), "{expected}: {said}");
-        for part in ["images", "layers", "staging", "partial"] {
-            assert_eq!(site.count(part), 0, "{part} after {said}");
-        }
+    }
+    let said = refusal(|trial| {
+        trial.image("1", &[(&plain, &packed)]);
+        let evil = gzip(&tar(&[("a", "2")]));
+        let path = packed_id.to_string();
+        trial.behave(move |asked, _| asked.line.contains(&path).then(|| Reply::of(evil.clone())));
+    })
+    .await;
+    assert!(said.contains("is promised") || said.contains("longer than"), "{said}");
+    let evil = tar(&[("a/b", "1")])
+        .iter()
+        .map(|it| if *it == b'a' { b'.' } else { *it })
+        .collect::<Vec<_>>();
+    for (plain, packed) in [(&evil, &evil), (&plain, &packed[..whole - 9].to_vec())] {
+        let said = refusal(|trial| drop(trial.image("1", &[(plain, packed)]))).await;
+        assert!(said.contains("unpack layer"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_refused() {
+    let other = Digest::of(b"other");
+    for (expected, reply) in [
+        ("is promised", Reply::of("{}").header("docker-content-digest", other.as_str())),
+        ("cannot be understood", Reply::of("<html>")),
+        ("cut off or too long", Reply::of(vec![b' '; 9 << 20])),
+        ("no address to follow", Reply::status(307).header("location", "file:///etc/passwd")),
+        ("too often", Reply::status(302).header("location", "/v2/app/manifests/1")),
+        ("wants fewer requests", Reply::status(429)),
+        ("answers 418", Reply::status(418)),
+    ] {
+        let said = refusal(|trial| {
+            let is_meant = |asked: &Asked| asked.line.contains("/manifests/");
+            trial.behave(move |asked, _| is_meant(asked).then(|| reply.clone()));
+        })
+        .await;
+        assert!(said.contains(expected), "{expected}: {said}");
     }
 }
 
@@ -334,7 +273,7 @@ async fn what_a_killed_command_has_downloaded_is_used_unless_it_is_damaged() {
     let plain = tar(&[("f", &noise(300_000))]);
     let packed = gzip(&plain);
     let path = format!("GET /v2/app/blobs/{}", Digest::of(&packed));
-    for (left, requests) in [(&packed[..70_000], 1), (&[7; 70_000][..], 2), (&packed[..], 0)] {
+    for (left, requests) in [(&packed[..70_000], 1), (&vec![7; 70_000][..], 2), (&packed[..], 0)] {
         let (trial, site) = (Trial::start().await, Site::new());
         trial.image("1", &[(&plain, &packed)]);
         let partial = site.dir.path().join("images/partial").join(Digest::of(&packed).hex());

@@ -144,7 +144,7 @@ impl Trial {
 
 async fn serve(mut stream: TcpStream, state: Arc<State>) {
     while let Some(asked) = read(&mut stream).await {
-        let reply = state.answer(asked.clone());
+        let reply = state.answer(&asked);
         let mut text = format!("HTTP/1.1 {} -\r\n", reply.status).into_bytes();
         for (name, value) in &reply.headers {
             let _ = write!(text, "{name}: {value}\r\n");
@@ -160,7 +160,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
 }
 
 impl State {
-    fn answer(&self, asked: Asked) -> Reply {
+    fn answer(&self, asked: &Asked) -> Reply {
         let before = {
             let mut all = self.asked.lock().unwrap();
             let before = all.iter().filter(|other| other.line == asked.line).count();
@@ -168,7 +168,7 @@ impl State {
             before
         };
         if let Some(behaviour) = &*self.behaviour.lock().unwrap()
-            && let Some(reply) = behaviour(&asked, before)
+            && let Some(reply) = behaviour(asked, before)
         {
             return reply;
         }
