@@ -13,6 +13,7 @@ mod engine_corpus;
 mod faults;
 mod fuzz;
 mod hostile;
+mod image;
 mod images;
 mod load;
 mod native;

@@ -100,6 +100,10 @@ pub(in crate::runtime) fn directory(environment: &IndexMap<String, String>) -> O
 
 impl Credentials {
     /// Reads where credentials are kept.
+    ///
+    /// # Errors
+    ///
+    /// `config.json` cannot be read or understood.
     pub async fn read(environment: &IndexMap<String, String>) -> Result<Self> {
         let own = |config| Self { config, environment: environment.clone() };
         let Some(directory) = directory(environment) else {

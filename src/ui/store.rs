@@ -129,8 +129,16 @@ mod tests {
             let listing = listing(&entries, digests, (Truncation::Short, now));
             listing.format("").expect("a good format")
         };
-        assert_snapshot!(table(Digests::Hide), @"");
-        assert_snapshot!(table(Digests::Show), @"");
+        assert_snapshot!(table(Digests::Hide), @"
+        REPOSITORY   TAG       IMAGE ID       CREATED       SIZE
+        busybox      1         0123456789ab   3 hours ago   2.01MB
+        <none>       <none>    0123456789ab   N/A           0B
+        ");
+        assert_snapshot!(table(Digests::Show), @"
+        REPOSITORY   TAG       DIGEST        IMAGE ID       CREATED       SIZE
+        busybox      1         sha256:00ff   0123456789ab   3 hours ago   2.01MB
+        <none>       <none>    <none>        0123456789ab   N/A           0B
+        ");
         let full = listing(&entries[..1], Digests::Hide, (Truncation::Full, now));
         let lines = full.format("{{.Repository}}:{{.Tag}} {{.ID}}").expect("a good format");
         assert_eq!(lines, format!("busybox:1 {}\n", entries[0].id));
@@ -141,7 +149,18 @@ mod tests {
         let fields = [("Id", json!("x")), ("Config", json!({"Env": ["A=b"]}))];
         let row = Row { fields: fields.into_iter().collect(), labels: Dict::default() };
         let rows = [row];
-        assert_snapshot!(details(&rows, "").expect("json"), @"");
+        assert_snapshot!(details(&rows, "").expect("json"), @r#"
+        [
+            {
+                "Config": {
+                    "Env": [
+                        "A=b"
+                    ]
+                },
+                "Id": "x"
+            }
+        ]
+        "#);
         assert_eq!(details(&rows, "{{.Id}} {{index .Config.Env 0}}").expect("ok"), "x A=b\n");
         assert!(details(&rows, "{{.Nothing}}").is_err());
     }

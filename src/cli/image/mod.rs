@@ -38,8 +38,8 @@ pub(super) async fn run(args: &ImageArgs, session: &mut Session<'_>) -> Result<u
     let root = Root::from_environment(session.environment())?;
     let images = Store::open(&root.images())?;
     match &args.command {
-        ImageCommand::Pull(args) => transfer::pull(args, &images, session).await,
-        ImageCommand::Push(args) => transfer::push(args, &images, session).await,
+        ImageCommand::Pull(args) => Box::pin(transfer::pull(args, &images, session)).await,
+        ImageCommand::Push(args) => Box::pin(transfer::push(args, &images, session)).await,
         ImageCommand::Ls(args) => list(args, &images, session),
         ImageCommand::Load(args) => load(args, &images, session),
         ImageCommand::Save(args) => save(args, &images, session),
@@ -86,9 +86,11 @@ fn load(args: &LoadArgs, images: &Store, session: &mut Session<'_>) -> Result<u8
     let mut text = String::new();
     for loaded in &loaded {
         if loaded.names.is_empty() {
-            text.push_str(&format!("Loaded image ID: {}\n", loaded.image.id));
+            text.extend(["Loaded image ID: ", loaded.image.id.as_str(), "\n"]);
         }
-        loaded.names.iter().for_each(|name| text.push_str(&format!("Loaded image: {name}\n")));
+        for name in &loaded.names {
+            text.extend(["Loaded image: ", name, "\n"]);
+        }
     }
     if !args.quiet {
         session.screen.data(&text)?;

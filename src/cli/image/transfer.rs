@@ -31,7 +31,8 @@ pub(super) async fn pull(
     for (step, image) in args.images.iter().enumerate() {
         let spec = PullSpec { image: image.clone(), platform: platform.clone() };
         let tell = |told| transfer.tell(step, told);
-        transfer.step(step, images.pull(&spec, &credentials, &tell)).await?;
+        let pull = Box::pin(images.pull(&spec, &credentials, &tell));
+        transfer.step(step, pull).await?;
     }
     transfer.end(session, &args.images)
 }
@@ -47,7 +48,8 @@ pub(super) async fn push(
     let transfer = Transfer::begin(session, mode, (&args.images, "Pushing", "Pushed"))?;
     for (step, image) in args.images.iter().enumerate() {
         let tell = |told| transfer.tell(step, told);
-        transfer.step(step, images.push(image, &credentials, &tell)).await?;
+        let push = Box::pin(images.push(image, &credentials, &tell));
+        transfer.step(step, push).await?;
     }
     transfer.end(session, &args.images)
 }

@@ -15,6 +15,10 @@ use crate::runtime::{Result, RuntimeError};
 
 impl Store {
     /// Makes an image of a container.
+    ///
+    /// # Errors
+    ///
+    /// The base is no image of the store, a change is none, or what was written cannot be read.
     pub fn commit(&self, snapshot: &Snapshot<'_>) -> Result<Image> {
         self.sweep()?;
         let _busy = self.place.busy()?;

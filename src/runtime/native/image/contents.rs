@@ -25,6 +25,7 @@ use super::spec::MAX_DOCUMENT;
 use crate::runtime::{Result, RuntimeError};
 
 const BLOCK: u64 = 512;
+const ZEROS: [u8; 512] = [0; 512];
 /// The most entries of an archive of images, and bytes of a name in it.
 const MAX_ENTRIES: usize = 100_000;
 const MAX_NAME: u64 = 64 << 10;
@@ -186,11 +187,11 @@ fn index(file: &mut File) -> io::Result<HashMap<String, (u64, u64)>> {
     let end = file.metadata()?.len();
     file.seek(SeekFrom::Start(0))?;
     while files.len() + links.len() <= MAX_ENTRIES {
-        let mut block = [0; BLOCK as usize];
-        if at + BLOCK > end || {
+        let mut block = ZEROS;
+        if at + BLOCK <= end {
             file.read_exact_at(&mut block, at)?;
-            block == [0; BLOCK as usize]
-        } {
+        }
+        if block == ZEROS {
             for (from, to) in links {
                 if let Some(place) = files.get(&to).copied() {
                     files.insert(from, place);

@@ -66,6 +66,10 @@ struct Saved {
 
 impl Store {
     /// Loads all images of a file, directory or stream, under the names that they have there.
+    ///
+    /// # Errors
+    ///
+    /// The input holds no images, is damaged, or does not fit its digests.
     pub fn load(
         &self,
         input: Input<'_>,

@@ -87,3 +87,6 @@ pub struct Image {
     /// Directories to mount an overlay on, lowest first. Whiteouts are those of overlayfs.
     pub layers: Vec<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -273,7 +273,7 @@ mod tests {
             std::fs::write(staging.path().join("word"), word).unwrap();
             staging.publish(&place.layer("x")).unwrap();
         }
-        assert_eq!(std::fs::read(place.layer("x").join("word")).unwrap(), b"one");
+        assert_eq!(super::read(&place.layer("x").join("word")).unwrap().unwrap(), b"one");
         assert_eq!(entries(&place), 0);
     }
 }

@@ -52,6 +52,11 @@ struct Plan {
 
 impl Store {
     /// Gets an image: from its registry, or from a source of this machine.
+    ///
+    /// # Errors
+    ///
+    /// The image is not there or not for this platform, the registry cannot be reached or denies
+    /// access, or what it sends does not fit its digests.
     pub async fn pull(
         &self,
         image: &PullSpec,

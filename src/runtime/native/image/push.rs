@@ -33,6 +33,11 @@ const PIECE: usize = 128 << 10;
 
 impl Store {
     /// Sends an image to the registry of its name.
+    ///
+    /// # Errors
+    ///
+    /// The image is not there, its files were changed on the disk, or the registry cannot be
+    /// reached or denies access.
     pub async fn push(
         &self,
         image: &str,

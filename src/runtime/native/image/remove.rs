@@ -28,7 +28,12 @@ const KEPT: Duration = Duration::from_hours(24);
 
 impl Store {
     /// Removes a name of an image, and with the last one the image and the layers that no other
-    /// image has. An image that a container uses is refused.
+    /// image has.
+    ///
+    /// # Errors
+    ///
+    /// A container uses the image, it is asked for by an identity and has names in several
+    /// repositories, or it is not there.
     pub fn remove(&self, reference: &str, force: Force) -> Result<Vec<Removed>> {
         self.sweep()?;
         let lock = self.place.lock()?;
@@ -41,14 +46,20 @@ impl Store {
             .iter()
             .map(|it| (*it).into())
             .collect();
-        let named = asked_name(reference, &own);
-        let going = match &named {
+        let asked = asked_name(reference, &own);
+        let going = match &asked {
             Some(name) => going_with(name, &own),
             None => own.clone(),
         };
         let is_last = going.len() == own.len();
         let holders = if is_last { self.holders(&id)? } else { Vec::new() };
-        self.check_removal(&id, &going, named.is_some(), &holders, force)?;
+        // Names may be forced away from what is used; the image itself may not.
+        if asked.is_none() || force == Force::No {
+            check_unused(&id, &holders)?;
+        }
+        if asked.is_none() && force == Force::No {
+            check_one_repository(&id, &going)?;
+        }
         let mut taken = Vec::new();
         let mut removed = untag(&going, &mut names);
         self.write_names(&names, &lock)?;
@@ -61,6 +72,10 @@ impl Store {
 
     /// Removes images that nobody needs, among those that are chosen, and what commands that were
     /// killed have left.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read or written.
     pub fn prune(&self, which: Unneeded, is_chosen: &dyn Fn(&Image) -> bool) -> Result<Pruned> {
         self.sweep()?;
         let lock = self.place.lock()?;
@@ -98,38 +113,6 @@ impl Store {
         }
         drop(lock);
         drop(remains);
-        Ok(())
-    }
-
-    fn check_removal(
-        &self,
-        id: &Digest,
-        going: &[String],
-        is_by_name: bool,
-        holders: &[std::path::PathBuf],
-        force: Force,
-    ) -> Result<()> {
-        let short = &id.hex()[..12];
-        if let Some(holder) = holders.first()
-            && (force == Force::No || !is_by_name)
-        {
-            let who = holder.file_name().unwrap_or_default().to_string_lossy();
-            let who: String = who.chars().take(12).collect();
-            return Err(RuntimeError::Conflict(format!(
-                "image `{short}` is used by container `{who}`; remove the container first"
-            )));
-        }
-        let repositories: BTreeSet<String> = going
-            .iter()
-            .filter_map(|name| name.parse::<Name>().ok())
-            .map(|name| name.familiar_repository())
-            .collect();
-        if !is_by_name && repositories.len() > 1 && force == Force::No {
-            return Err(RuntimeError::Conflict(format!(
-                "image `{short}` has names in several repositories; remove them one by one, or use \
-                 --force"
-            )));
-        }
         Ok(())
     }
 
@@ -221,6 +204,28 @@ impl Store {
         }
         Ok(removed)
     }
+}
+
+fn check_unused(id: &Digest, holders: &[std::path::PathBuf]) -> Result<()> {
+    let Some(holder) = holders.first() else { return Ok(()) };
+    let who = holder.file_name().unwrap_or_default().to_string_lossy();
+    let who: String = who.chars().take(12).collect();
+    Err(RuntimeError::Conflict(format!(
+        "image `{}` is used by container `{who}`; remove the container first",
+        &id.hex()[..12]
+    )))
+}
+
+fn check_one_repository(id: &Digest, going: &[String]) -> Result<()> {
+    let names = going.iter().filter_map(|name| name.parse::<Name>().ok());
+    let repositories: BTreeSet<String> = names.map(|name| name.familiar_repository()).collect();
+    if repositories.len() < 2 {
+        return Ok(());
+    }
+    Err(RuntimeError::Conflict(format!(
+        "image `{}` has names in several repositories; remove them one by one, or use --force",
+        &id.hex()[..12]
+    )))
 }
 
 /// The stored name that a reference is; `None` if it is an identity.

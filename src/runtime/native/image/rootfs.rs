@@ -17,6 +17,7 @@
 //! was made: a secret that is new in `/etc` is covered for later containers.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -219,7 +220,8 @@ fn key(root: &Path, covers: &Covers) -> String {
     for (path, cover) in covers {
         let metadata = root.join(path).symlink_metadata();
         let owner = metadata.map_or((0, 0, 0), |it| (it.mode(), it.uid(), it.gid()));
-        text.push_str(&format!("\n{cover:?} {owner:?} {path:?}"));
+        // A String takes everything.
+        let _ = write!(text, "\n{cover:?} {owner:?} {}", path.display());
     }
     Digest::of(text.as_bytes()).hex().to_owned()
 }

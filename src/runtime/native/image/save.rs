@@ -55,7 +55,11 @@ struct Saved {
 
 impl Store {
     /// Saves images under the names that they are asked for by; one that is asked for by its
-    /// identity has all or no names, as `docker save` has it.
+    /// identity has none.
+    ///
+    /// # Errors
+    ///
+    /// An image is not there, its files were changed on the disk, or the output fails.
     pub fn save(&self, references: &[&str], output: Output<'_>) -> Result<()> {
         let images = self.to_save(references)?;
         let mut sink = match output {
@@ -136,7 +140,7 @@ impl Store {
 /// Writes a manifest; gives how the index lists it: once for each name.
 fn listed(
     manifest: &Manifest,
-    names: &[Name],
+    called: &[Name],
     sink: &mut Sink<'_>,
     written: &mut BTreeSet<Digest>,
 ) -> Result<Vec<Descriptor>> {
@@ -147,17 +151,17 @@ fn listed(
         sink.file(&blob(&digest), bytes.len() as u64, &mut &bytes[..])?;
     }
     let plain = Descriptor::new(media::MANIFEST.to_owned(), digest, bytes.len() as u64);
-    if names.is_empty() {
+    if called.is_empty() {
         return Ok(vec![plain]);
     }
-    let named = |name: &Name| {
+    let entry = |name: &Name| {
         let annotations = BTreeMap::from([
             ("io.containerd.image.name".to_owned(), name.to_string()),
             ("org.opencontainers.image.ref.name".to_owned(), name.version().to_owned()),
         ]);
         Descriptor { annotations: Some(annotations), ..plain.clone() }
     };
-    Ok(names.iter().map(named).collect())
+    Ok(called.iter().map(entry).collect())
 }
 
 fn blob(digest: &Digest) -> String {

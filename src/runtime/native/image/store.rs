@@ -40,12 +40,20 @@ pub(super) struct Recipe {
 
 impl Store {
     /// Opens the store in a directory; makes what is missing.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be made.
     pub fn open(directory: &Path) -> Result<Self> {
         Ok(Self { place: Place::open(directory)? })
     }
 
     /// The image that a reference names, if it is here: a name, an identity or its first digits, a
     /// source of this machine that has not changed since it was loaded, or a directory.
+    ///
+    /// # Errors
+    ///
+    /// The store or the directory cannot be read, or several images begin with the digits.
     pub fn find(&self, reference: &str) -> Result<Option<Image>> {
         if let Ok(Reference::RootFs(directory)) = reference.parse() {
             return rootfs::image(self, &directory, reference).map(Some);
@@ -58,6 +66,10 @@ impl Store {
     }
 
     /// All images, the latest made first.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
     pub fn list(&self) -> Result<Vec<Image>> {
         let names = self.names()?;
         let mut images = Vec::new();
@@ -71,6 +83,10 @@ impl Store {
     /// Keeps an image as long as a path, the directory of a container, exists.
     ///
     /// The path must be there already. Whoever removes it need not tell the store.
+    ///
+    /// # Errors
+    ///
+    /// The image has just been removed, or the store cannot be written.
     pub fn hold(&self, image: &Image, holder: &Path) -> Result<()> {
         let _lock = self.place.lock()?;
         if image.layers.iter().any(|layer| !layer.is_dir()) {
@@ -85,6 +101,10 @@ impl Store {
     }
 
     /// The paths that hold an image; holds whose path is gone are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
     pub fn holders(&self, id: &Digest) -> Result<Vec<PathBuf>> {
         use std::os::unix::ffi::OsStringExt as _;
         let holds = self.place.holds(id.hex());
@@ -106,6 +126,10 @@ impl Store {
     }
 
     /// Gives an image another name.
+    ///
+    /// # Errors
+    ///
+    /// The image is not there, or the name is none.
     pub fn tag(&self, reference: &str, name: &str) -> Result<()> {
         let name = tagged(name)?;
         let lock = self.place.lock()?;
@@ -190,12 +214,12 @@ impl Store {
         match reference.parse() {
             Ok(Reference::Registry(name)) => {
                 // A digest says it all; a tag beside it is only for people.
-                let name = match &name.digest {
+                let asked = match &name.digest {
                     Some(digest) => name.with_digest(digest.clone()),
                     None => name,
                 };
-                match names.names.get(&name.to_string()) {
-                    Some(named) => Ok(Some(named.image.clone())),
+                match names.names.get(&asked.to_string()) {
+                    Some(found) => Ok(Some(found.image.clone())),
                     None => self.with_digits(reference),
                 }
             }

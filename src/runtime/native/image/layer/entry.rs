@@ -79,14 +79,14 @@ impl Extensions {
         let text = String::from_utf8_lossy(value);
         let wrong = || refused("its time is none");
         let (seconds, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        let mut tv_sec: i64 = seconds.parse().map_err(|_| wrong())?;
+        let mut whole: i64 = seconds.parse().map_err(|_| wrong())?;
         let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-        let mut tv_nsec: i64 = digits.parse().map_err(|_| wrong())?;
-        if seconds.starts_with('-') && tv_nsec > 0 {
-            tv_sec = tv_sec.saturating_sub(1);
-            tv_nsec = 1_000_000_000 - tv_nsec;
+        let mut nanos: i64 = digits.parse().map_err(|_| wrong())?;
+        if seconds.starts_with('-') && nanos > 0 {
+            whole = whole.saturating_sub(1);
+            nanos = 1_000_000_000 - nanos;
         }
-        Ok(Timespec { tv_sec, tv_nsec })
+        Ok(Timespec { tv_sec: whole, tv_nsec: nanos })
     }
 
     fn attributes(&self) -> io::Result<Vec<(CString, Vec<u8>)>> {

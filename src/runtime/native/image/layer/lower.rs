@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, openat, readlinkat};
 
@@ -27,7 +27,7 @@ impl std::error::Error for NeedsLower {}
 impl NeedsLower {
     /// Whether that is why something failed.
     pub(in super::super) fn is_why(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
     }
 }
 
@@ -68,7 +68,7 @@ enum Search {
     Deeper,
 }
 
-fn search(layer: &PathBuf, path: &[OsString], privilege: Privilege) -> io::Result<Search> {
+fn search(layer: &Path, path: &[OsString], privilege: Privilege) -> io::Result<Search> {
     let mut at = open(CWD, layer.as_os_str())?;
     let mut missing = Search::Deeper;
     for (index, name) in path.iter().enumerate() {

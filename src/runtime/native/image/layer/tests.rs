@@ -1,5 +1,8 @@
 //! Archives, good and hostile, to directories and back.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what they have written")]
+#![expect(clippy::print_stdout, reason = "tests tell what they skipped")]
+
 use std::fs;
 use std::io::{self, Cursor, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};

@@ -446,12 +446,11 @@ fn attribute(
         return Ok(());
     }
     match set() {
-        Err(Errno::OPNOTSUPP) => Ok(()),
+        Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
         Err(Errno::PERM) if privilege == Privilege::User => Ok(()),
         Err(error) => {
             let error = io::Error::from(error);
             Err(io::Error::new(error.kind(), format!("attribute {key:?}: {error}")))
         }
-        Ok(()) => Ok(()),
     }
 }

@@ -144,10 +144,7 @@ impl Download {
                 tell(self.progress("Download complete"));
                 return Ok(());
             }
-            let problem = match self.go_on(repository, before, tell).await? {
-                None => continue,
-                Some(problem) => problem,
-            };
+            let Some(problem) = self.go_on(repository, before, tell).await? else { continue };
             cuts = if self.available() > before { 1 } else { cuts + 1 };
             if cuts == ATTEMPTS {
                 return Err(problem.at(&repository.name.registry));

@@ -43,7 +43,7 @@ use crate::runtime::{Result, RuntimeError};
 
 /// How long to wait for a connection, and for the beginning of an answer or more of it.
 const CONNECT: Duration = Duration::from_secs(30);
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// The most redirects for one request, and attempts when a registry is busy.
 const REDIRECTS: usize = 5;
 const ATTEMPTS: u32 = 4;

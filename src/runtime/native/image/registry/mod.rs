@@ -16,9 +16,11 @@
 mod auth;
 mod download;
 mod http;
+#[cfg(test)]
+pub(super) mod trial;
 mod upload;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use hyper::{Method, Response, StatusCode};
@@ -131,13 +133,16 @@ impl Repository {
         if found.is_none() || found == told {
             return Ok(answer);
         }
-        *self.authorization.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            found.clone();
+        self.remember(found.clone());
         self.http.ask(ask, found.as_ref()).await.map_err(failed)
     }
 
+    fn remember(&self, authorization: Option<Authorization>) {
+        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = authorization;
+    }
+
     fn known_authorization(&self) -> Option<Authorization> {
-        self.authorization.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Fails unless the status is one of these.
