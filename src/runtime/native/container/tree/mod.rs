@@ -18,7 +18,7 @@ mod overlay;
 mod tmpfs;
 
 pub(super) use bind::{beneath, bind, close, cut, foreign, restrict, spread_of};
-pub(super) use device::{Dev, Node, devices, own_devices};
+pub(super) use device::{Dev, Node, console, devices, own_devices};
 pub(super) use overlay::overlay;
 pub(super) use tmpfs::{Tmpfs, directories, tmpfs};
 
