@@ -8,3 +8,4 @@
 #![expect(unsafe_code, reason = "system calls that no crate wraps")]
 
 pub mod container;
+pub mod doctor;

@@ -162,7 +162,9 @@ pub(super) fn own_mounts() -> sys::Result<()> {
 
 /// Gets a descriptor from a process of its own, which may enter other namespaces. `open` must not
 /// allocate.
-pub(super) fn from_elsewhere(open: impl FnOnce() -> sys::Result<OwnedFd>) -> sys::Result<OwnedFd> {
+pub(in crate::runtime::native::container) fn from_elsewhere(
+    open: impl FnOnce() -> sys::Result<OwnedFd>,
+) -> sys::Result<OwnedFd> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     // SAFETY: the child calls `open`, which allocates nothing, writes to a pipe, and ends.
     let (pid, pidfd) = match unsafe { sys::clone(0, None) }? {
