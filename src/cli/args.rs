@@ -17,7 +17,8 @@ mod session;
 pub(super) use engine::EngineArgs;
 pub(super) use image::{BuildArgs, CommitArgs, ExportArgs, PullArgs, PushArgs};
 pub(super) use inspect::{
-    EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
+    DoctorArgs, EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs,
+    VolumesArgs,
 };
 pub(super) use lifecycle::{
     CreateArgs, CreateFlags, DownArgs, KillArgs, PlanArgs, RestartArgs, RmArgs, ScaleArgs,
@@ -82,6 +83,8 @@ pub(super) enum Command {
     Ps(PsArgs),
     /// List projects
     Ls(LsArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(DoctorArgs),
     /// List the images of containers
     Images(ImagesArgs),
     /// Look after the images of the native runtime

@@ -18,6 +18,7 @@ mod check;
 mod commit;
 mod config;
 mod cp;
+mod doctor;
 mod down;
 mod engine;
 mod events;
@@ -191,6 +192,7 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
         Command::Logs(args) => logs::run(&args, session).await,
         Command::Events(args) => events::run(&args, session).await,
         Command::Stats(args) => stats::run(&args, session).await,
+        Command::Doctor(args) => doctor::run(&args, session).await,
         _ => Ok(0),
     }
 }

@@ -24,6 +24,7 @@ mod clock;
 pub mod container;
 mod control;
 mod create;
+pub mod doctor;
 mod events;
 mod exec;
 mod files;

@@ -57,6 +57,19 @@ pub(super) fn identify(
     database.identify(user, groups).map_err(StartError::Invalid)
 }
 
+/// The file by which programs see that they run in a container, where Docker has it.
+///
+/// # Errors
+///
+/// If it cannot be made in a root that can be written to.
+pub(super) fn mark(root: BorrowedFd<'_>) -> Result<(), StartError> {
+    let mode = Mode::from_raw_mode(0o755);
+    match rustix::fs::mknodat(root, c".dockerenv", FileType::RegularFile, mode, 0) {
+        Ok(()) | Err(Errno::EXIST | Errno::ROFS) => Ok(()),
+        Err(errno) => Err(kernel(|| "make `/.dockerenv`".to_owned())(errno)),
+    }
+}
+
 /// What another container is called, by its `/etc/hostname`.
 ///
 /// # Errors

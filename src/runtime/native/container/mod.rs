@@ -25,6 +25,7 @@ mod error;
 mod exec;
 mod files;
 mod layout;
+pub(super) mod probe;
 mod seccomp;
 mod start;
 mod starting;

@@ -144,6 +144,27 @@ pub(super) unsafe fn fork() -> Result<i32> {
     check(pid).map(|pid| i32::try_from(pid).unwrap_or(i32::MAX))
 }
 
+/// Whether the kernel knows `clone3`: one that has no size is refused by all who do.
+pub(super) fn clone_is_there() -> Result<()> {
+    // SAFETY: the kernel refuses arguments of no size before it looks at them.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u8>(), 0) };
+    match check(result) {
+        Err(Errno::NOSYS) => Err(Errno::NOSYS),
+        _ => Ok(()),
+    }
+}
+
+/// Controls the networks by a socket, with a name as the argument.
+pub(super) fn control_by_name(
+    socket: BorrowedFd<'_>,
+    request: libc::c_ulong,
+    name: &CStr,
+) -> Result<()> {
+    // SAFETY: requests of this kind read a terminated name and write nothing.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request as _, name.as_ptr()) };
+    check(result.into()).map(drop)
+}
+
 /// Takes a capability away for good.
 pub(super) fn drop_bounding(number: u8) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, number.into())

@@ -1,12 +1,12 @@
 //! Makes the cgroup of a container.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::hierarchy::{self, Hierarchies};
+use super::hierarchy::{self, Hierarchies, Hierarchy};
 use super::setting::{self, Block, Need, Numbered, Setting};
 use super::{Cgroup, device, text};
 use crate::runtime::native::container::config::{Config, Namespace};
@@ -54,7 +54,7 @@ impl Cgroup {
             make_unified(root, path, &wanted)?;
         }
         for (host, own) in hosts.old.iter().zip(&self.at.old) {
-            make_old(&host.path, &own.path)?;
+            make_old(host, &own.path)?;
         }
         for setting in setting::old(&config.limits, &block) {
             if let Some(path) = self.at.old(setting.controller) {
@@ -81,10 +81,12 @@ impl Cgroup {
             let failed = |path: &Path| format!("write to `{}`", path.display());
             text::write(&deny, "a").map_err(kernel(|| failed(&deny)))?;
             let allow = path.join("devices.allow");
+            let file = File::options().write(true).open(&allow);
+            let mut file = file.map_err(kernel(|| failed(&allow)))?;
             for rule in &rules {
                 let line = device::line(rule);
                 let failed = || format!("allow the devices `{line}`");
-                text::write(&allow, &line).map_err(kernel(failed))?;
+                file.write_all(line.as_bytes()).map_err(kernel(failed))?;
             }
         } else if let Some(path) = &self.at.unified {
             let failed = kernel(|| "restrict devices by a program of BPF".to_owned());
@@ -114,7 +116,7 @@ impl Cgroup {
             let host = if *namespace == Namespace::Own { None } else { roots() };
             return Views::New(host.unwrap_or_else(|| own.clone()));
         }
-        let view = |old: &hierarchy::Hierarchy| {
+        let view = |old: &Hierarchy| {
             let names = old.controllers.iter();
             let names: Vec<_> =
                 names.map(|name| name.strip_prefix("name=").unwrap_or(name).to_owned()).collect();
@@ -172,12 +174,15 @@ fn make_unified(root: &Path, path: &Path, wanted: &[&str]) -> Result<(), StartEr
 
 /// Makes a directory of version 1 with its parents. In those of `cpuset` nobody may be before they
 /// have processors and memory.
-fn make_old(root: &Path, path: &Path) -> Result<(), StartError> {
-    let mut all = parents(root, path);
+fn make_old(host: &Hierarchy, path: &Path) -> Result<(), StartError> {
+    let mut all = parents(&host.path, path);
     all.push(path.to_owned());
     for pair in all.windows(2) {
         let [parent, child] = pair else { continue };
         make(child)?;
+        if !host.controllers.iter().any(|name| name == "cpuset") {
+            continue;
+        }
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let (from, to) = (parent.join(file), child.join(file));
             if text::read(&to).is_ok_and(|text| text.trim().is_empty()) {

@@ -28,7 +28,7 @@ pub use usage::Usage;
 pub use warm::{Warm, keep_warm};
 
 pub(super) use create::{Entrances, Views};
-pub(in crate::runtime::native) use support::describe;
+pub(super) use support::describe;
 pub(super) use support::lacks;
 
 use std::fs;

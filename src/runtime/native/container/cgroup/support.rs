@@ -41,7 +41,7 @@ fn first_below(place: &Path) -> Option<PathBuf> {
 }
 
 /// What is mounted: `v1`, `v2`, `hybrid` or nothing, and the controllers that can be used.
-pub(in crate::runtime::native) fn describe() -> (&'static str, Vec<String>) {
+pub(in crate::runtime::native::container) fn describe() -> (&'static str, Vec<String>) {
     let hosts = Hierarchies::find().unwrap_or_default();
     let mut controllers: Vec<String> =
         hosts.old.iter().flat_map(|old| old.controllers.iter().cloned()).collect();

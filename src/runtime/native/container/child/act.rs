@@ -114,6 +114,7 @@ impl<'a> State<'a> {
         drop(made);
         let target = place::open_plain(self.root()?, system.target)?;
         let context = rustix::mount::fsopen(system.kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        rustix::mount::fsconfig_set_string(&context, c"source", system.kind)?;
         rustix::mount::fsconfig_create(&context)?;
         let flags = FsMountFlags::FSMOUNT_CLOEXEC;
         let tree = rustix::mount::fsmount(&context, flags, system.flags)?;
@@ -154,7 +155,8 @@ impl<'a> State<'a> {
             return rustix::mount::move_mount(&tree, c"", &target, c"", ONTO);
         }
         let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        rustix::mount::fsconfig_set_string(&context, c"size", c"0k")?;
+        rustix::mount::fsconfig_set_string(&context, c"source", c"tmpfs")?;
+        rustix::mount::fsconfig_set_flag(&context, c"ro")?;
         rustix::mount::fsconfig_create(&context)?;
         let flags = MountAttrFlags::MOUNT_ATTR_RDONLY;
         let tree = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags)?;

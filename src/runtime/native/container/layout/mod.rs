@@ -44,6 +44,7 @@ pub(super) struct Layout {
 /// Lays out a container.
 pub(super) fn lay_out(config: &Config, joined: &Joined) -> Result<Layout, StartError> {
     let root = tree::overlay(&config.root)?;
+    super::files::mark(root.as_fd())?;
     let user = super::files::identify(root.as_fd(), &config.process.user, &config.process.groups)?;
     let nodes = system::nodes(config)?;
     let rules: Vec<DeviceRule> = nodes

@@ -72,7 +72,7 @@ fn one(mount: &Mount, root: BorrowedFd<'_>) -> Result<Attach, StartError> {
             options.splice(0..0, mode_of(root, &mount.target));
             let flags = tree::flags(flags);
             (
-                tree::tmpfs(&Tmpfs { kind: "tmpfs", options: &options, flags })?,
+                tree::tmpfs(&Tmpfs { kind: "tmpfs", name: "tmpfs", options: &options, flags })?,
                 Kind::Directory,
                 over,
             )

@@ -49,6 +49,9 @@ impl System<'_> {
         steps.push(Step::HoldParameters);
         let dev = Dev::new(nodes)?;
         steps.push(Step::HoldNull(dev.null));
+        if self.config.process.terminal {
+            tree::console(&dev.tree).map_err(kernel(|| "make `/dev/console`".to_owned()))?;
+        }
         steps.push(attach(dev.tree, "dev")?);
         let terminal = self.mount_terminals(uid, steps)?;
         if let Some(shm) = self.shm()? {
@@ -79,7 +82,7 @@ impl System<'_> {
     ) -> Result<Option<Terminal>, StartError> {
         let options = ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"].map(str::to_owned);
         let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        let pts = tree::tmpfs(&Tmpfs { kind: "devpts", options: &options, flags })?;
+        let pts = tree::tmpfs(&Tmpfs { kind: "devpts", name: "devpts", options: &options, flags })?;
         let terminal = match self.config.process.terminal {
             true => {
                 let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -103,7 +106,8 @@ impl System<'_> {
             Namespace::Own => {
                 let size = format!("size={}", self.config.shm_size);
                 let options = ["mode=1777".to_owned(), size];
-                tree::tmpfs(&Tmpfs { kind: "tmpfs", options: &options, flags: CLOSED }).map(Some)
+                tree::tmpfs(&Tmpfs { kind: "tmpfs", name: "shm", options: &options, flags: CLOSED })
+                    .map(Some)
             }
             Namespace::Host => {
                 let failed = || "share `/dev/shm` of the host".to_owned();

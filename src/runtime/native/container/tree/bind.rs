@@ -56,13 +56,25 @@ pub(in crate::runtime::native::container) fn bind(
         _ => Kind::File,
     };
     let tree = copy(source, depth)?;
-    spread(&tree, propagation)?;
-    restrict(&tree, access)?;
+    let (spreads, spread_depth) = spread(propagation);
+    match limits(access) {
+        // One call, where both are about the same mounts.
+        Some((limits, limit_depth)) if limit_depth == spread_depth => {
+            let both = MountAttributes { propagation: spreads.propagation, ..limits };
+            sys::mount_setattr(&tree, limit_depth, &both)?;
+        }
+        limits => {
+            sys::mount_setattr(&tree, spread_depth, &spreads)?;
+            if let Some((limits, depth)) = limits {
+                sys::mount_setattr(&tree, depth, &limits)?;
+            }
+        }
+    }
     Ok((tree, kind))
 }
 
-/// Sets how later mounts spread.
-fn spread(tree: &OwnedFd, propagation: Propagation) -> sys::Result<()> {
+/// How later mounts spread, and for which mounts that is set.
+fn spread(propagation: Propagation) -> (MountAttributes, Depth) {
     let (flag, depth) = match propagation {
         Propagation::Rprivate => (libc::MS_PRIVATE, Depth::All),
         Propagation::Private => (libc::MS_PRIVATE, Depth::One),
@@ -71,8 +83,18 @@ fn spread(tree: &OwnedFd, propagation: Propagation) -> sys::Result<()> {
         Propagation::Rslave => (libc::MS_SLAVE, Depth::All),
         Propagation::Slave => (libc::MS_SLAVE, Depth::One),
     };
-    let attributes = MountAttributes { propagation: flag, ..MountAttributes::default() };
-    sys::mount_setattr(tree, depth, &attributes)
+    (MountAttributes { propagation: flag, ..MountAttributes::default() }, depth)
+}
+
+/// Who may not write, and to which mounts.
+fn limits(access: Access) -> Option<(MountAttributes, Depth)> {
+    let set = MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into();
+    let read_only = MountAttributes { set, ..MountAttributes::default() };
+    match access {
+        Access::Write => None,
+        Access::ReadTop => Some((read_only, Depth::One)),
+        Access::Read | Access::ReadAll => Some((read_only, Depth::All)),
+    }
 }
 
 /// Sets who may write.
@@ -80,12 +102,9 @@ pub(in crate::runtime::native::container) fn restrict(
     tree: &OwnedFd,
     access: Access,
 ) -> sys::Result<()> {
-    let set = MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into();
-    let read_only = MountAttributes { set, ..MountAttributes::default() };
-    match access {
-        Access::Write => Ok(()),
-        Access::ReadTop => sys::mount_setattr(tree, Depth::One, &read_only),
-        Access::Read | Access::ReadAll => sys::mount_setattr(tree, Depth::All, &read_only),
+    match limits(access) {
+        Some((limits, depth)) => sys::mount_setattr(tree, depth, &limits),
+        None => Ok(()),
     }
 }
 
@@ -143,7 +162,9 @@ pub(super) fn own_mounts() -> sys::Result<()> {
 
 /// Gets a descriptor from a process of its own, which may enter other namespaces. `open` must not
 /// allocate.
-pub(super) fn from_elsewhere(open: impl FnOnce() -> sys::Result<OwnedFd>) -> sys::Result<OwnedFd> {
+pub(in crate::runtime::native::container) fn from_elsewhere(
+    open: impl FnOnce() -> sys::Result<OwnedFd>,
+) -> sys::Result<OwnedFd> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     // SAFETY: the child calls `open`, which allocates nothing, writes to a pipe, and ends.
     let (pid, pidfd) = match unsafe { sys::clone(0, None) }? {

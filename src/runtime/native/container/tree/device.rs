@@ -63,7 +63,7 @@ impl Dev {
     pub(in crate::runtime::native::container) fn new(nodes: &[Node]) -> Result<Self, StartError> {
         let options = ["mode=755".to_owned(), "size=65536k".to_owned()];
         let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-        let tree = tmpfs(&Tmpfs { kind: "tmpfs", options: &options, flags })?;
+        let tree = tmpfs(&Tmpfs { kind: "tmpfs", name: "tmpfs", options: &options, flags })?;
         let filled = fill(&tree, nodes);
         let failed = || "fill `/dev`".to_owned();
         filled.map_err(kernel(failed))?;
@@ -87,9 +87,6 @@ fn fill(tree: &OwnedFd, nodes: &[Node]) -> io::Result<()> {
     for name in DIRECTORIES {
         rustix::fs::mkdirat(tree, *name, Mode::from_raw_mode(0o755))?;
     }
-    // A place for the terminal.
-    let mode = Mode::from_raw_mode(0o620);
-    rustix::fs::mknodat(tree, c"console", FileType::RegularFile, mode, 0)?;
     nodes.iter().try_for_each(|node| node.make(tree))
 }
 
@@ -166,6 +163,12 @@ impl Node {
             access: access.to_owned(),
         }))
     }
+}
+
+/// Makes a place for the terminal of a container in its `/dev`.
+pub(in crate::runtime::native::container) fn console(tree: &OwnedFd) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(0o620);
+    rustix::fs::mknodat(tree, c"console", FileType::RegularFile, mode, 0)
 }
 
 /// The devices that a config names; of a directory, those in it.

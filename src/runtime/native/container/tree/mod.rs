@@ -17,8 +17,8 @@ mod device;
 mod overlay;
 mod tmpfs;
 
-pub(super) use bind::{beneath, bind, close, cut, foreign, restrict, spread_of};
-pub(super) use device::{Dev, Node, devices, own_devices};
+pub(super) use bind::{beneath, bind, close, cut, foreign, from_elsewhere, restrict, spread_of};
+pub(super) use device::{Dev, Node, console, devices, own_devices};
 pub(super) use overlay::overlay;
 pub(super) use tmpfs::{Tmpfs, directories, tmpfs};
 

@@ -80,6 +80,7 @@ impl Open {
 
     fn mount(&self) -> sys::Result<OwnedFd> {
         let context = rustix::mount::fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        rustix::mount::fsconfig_set_string(&context, "source", "overlay")?;
         for lower in &self.lower {
             rustix::mount::fsconfig_set_string(&context, "lowerdir+", name(lower))?;
         }

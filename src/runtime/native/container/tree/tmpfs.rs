@@ -13,6 +13,8 @@ use crate::runtime::native::container::sys::{self, Depth, MountAttributes};
 pub(in crate::runtime::native::container) struct Tmpfs<'a> {
     /// Its kind: `tmpfs`, or `devpts` and the like that take options as well.
     pub(in crate::runtime::native::container) kind: &'a str,
+    /// What it is called in the mount table.
+    pub(in crate::runtime::native::container) name: &'a str,
     /// Its options, as `size=64m`.
     pub(in crate::runtime::native::container) options: &'a [String],
     /// What it forbids.
@@ -26,6 +28,7 @@ pub(in crate::runtime::native::container) fn tmpfs(
     let failed = || format!("make a file system `{}`", system.kind);
     let context = rustix::mount::fsopen(system.kind, FsOpenFlags::FSOPEN_CLOEXEC);
     let context = context.map_err(kernel(failed))?;
+    rustix::mount::fsconfig_set_string(&context, "source", system.name).map_err(kernel(failed))?;
     for option in system.options {
         let failed = || format!("make a file system `{}` with `{option}`", system.kind);
         set(&context, option).map_err(kernel(failed))?;
@@ -50,7 +53,7 @@ pub(in crate::runtime::native::container) fn directories(
     flags: MountAttrFlags,
 ) -> Result<OwnedFd, StartError> {
     let options = ["mode=755".to_owned(), "size=64k".to_owned()];
-    let tree = tmpfs(&Tmpfs { kind: "tmpfs", options: &options, flags })?;
+    let tree = tmpfs(&Tmpfs { kind: "tmpfs", name: "cgroup", options: &options, flags })?;
     let fill = || -> sys::Result<()> {
         for name in names {
             rustix::fs::mkdirat(&tree, *name, Mode::from_raw_mode(0o755))?;
