@@ -13,12 +13,12 @@ mod batch;
 pub(super) mod forward;
 mod rule;
 pub(super) mod tables;
+pub(super) mod wire;
 
 use std::io;
 use std::net::IpAddr;
 
 use super::netlink::{ACK, DUMP, HEADER, REQUEST, Socket};
-use batch::begin;
 
 pub(super) use batch::Batch;
 
@@ -37,7 +37,8 @@ impl Family {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 
-    fn number(self) -> u8 {
+    /// Its number.
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::V4 => 2,
             Self::V6 => 10,
@@ -72,10 +73,10 @@ impl Filters {
     ) -> io::Result<()> {
         let number = self.socket.next();
         let mut request = Vec::new();
-        begin(&mut request, batch::message(kind), REQUEST | DUMP, number);
+        wire::begin(&mut request, batch::message(kind), REQUEST | DUMP, number);
         request.extend([family, 0, 0, 0]);
         request.extend(attributes);
-        batch::end(&mut request, 0);
+        wire::end(&mut request, 0);
         self.socket.ask(&request, number, &mut |message| {
             if let Some((header, attributes)) = message.body.split_at_checked(4) {
                 take(header[0], attributes);
@@ -87,10 +88,10 @@ impl Filters {
     pub(super) fn has_table(&mut self, family: Family, name: &str) -> io::Result<bool> {
         let number = self.socket.next();
         let mut request = Vec::with_capacity(HEADER + 64);
-        begin(&mut request, batch::message(batch::GET_TABLE), REQUEST | ACK, number);
+        wire::begin(&mut request, batch::message(batch::GET_TABLE), REQUEST | ACK, number);
         request.extend([family.number(), 0, 0, 0]);
-        batch::text(&mut request, 1, name);
-        batch::end(&mut request, 0);
+        wire::text(&mut request, 1, name);
+        wire::end(&mut request, 0);
         match self.socket.ask(&request, number, &mut |_| {}) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             other => other.map(|()| true),

@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 
 use super::Family;
-use super::batch::{nest, number, put, text};
+use super::wire::{nest, number, put, text};
 
 /// The first register: of keys that are looked up, and of what was found.
 const FIRST: u32 = 8;

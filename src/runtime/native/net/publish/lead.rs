@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::Result;
 
+use super::super::netlink::flow;
 use super::super::nft::tables::Lead;
 use super::super::nft::{Batch, Family, Filters};
 use super::super::store::{self, Lasting};
 use super::super::uplink::{Project, TABLE};
 use super::super::{Endpoint, Networks, failed, host};
-use super::reserve::Reserved;
+use super::reserve::{Protocol, Reserved};
 
 /// How many other ports are tried inside, if several addresses of the host have the same one.
 const ATTEMPTS: usize = 16;
@@ -121,9 +122,9 @@ impl Networks {
         let action = || failed::<io::Error>("lead a port by the packet filter");
         let project = self.projects().find(&led.namespace)?;
         let project = project.ok_or(io::Error::from(io::ErrorKind::NotFound)).map_err(action())?;
-        project.namespace.visit(|| Filters::open()?.lead(TABLE, &led.inside))?.map_err(action())?;
+        project.namespace.visit(|| lead(TABLE, &led.inside))?.map_err(action())?;
         let table = host::Host::new(&self.volatile).table();
-        Filters::open().and_then(|mut filters| filters.lead(&table, &led.outside)).map_err(action())
+        lead(&table, &led.outside).map_err(action())
     }
 
     /// All ports of the containers that this is said of.
@@ -179,9 +180,23 @@ fn middle(project: &Project, ip: IpAddr) -> Option<IpAddr> {
     }
 }
 
+fn lead(table: &str, lead: &Lead) -> io::Result<()> {
+    Filters::open()?.lead(table, lead)?;
+    forget_flows(lead)
+}
+
 fn unlead(table: &str, lead: &Lead) -> Result<()> {
     let mut batch = Batch::new(Family::of(lead.target.ip()), table);
     batch.unlead(lead);
     host::missing(Filters::open().and_then(|mut filters| filters.apply(batch)))
+        .and_then(|()| forget_flows(lead))
         .map_err(failed("take a port out of a packet filter"))
+}
+
+/// Streams end by themselves; packets may come for ever.
+fn forget_flows(lead: &Lead) -> io::Result<()> {
+    if lead.protocol != Protocol::Udp.number() {
+        return Ok(());
+    }
+    flow::forget(Family::of(lead.target.ip()), lead.address, (lead.protocol, lead.port))
 }
