@@ -29,7 +29,7 @@ const ATTEMPTS: usize = 16;
 
 /// A port on its way through host and project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Led {
+pub(super) struct Led {
     /// The pinned namespace.
     namespace: String,
     /// From the host to the project.
@@ -98,15 +98,18 @@ impl Networks {
     /// another address of the host has that one.
     fn free_inside(&self, namespace: &str, port: &Reserved) -> Result<u16> {
         let mut number = port.address.port();
-        let taken = self.all_led(&|_| true)?;
+        // Whoever has a port of all addresses has it alone.
+        if port.address.ip().is_unspecified() {
+            return Ok(number);
+        }
+        let taken = self.led_to_others("")?;
         let is_taken = |number: u16| {
-            taken.iter().any(|(_, led)| {
+            taken.iter().any(|led| {
                 led.namespace == namespace
                     && led.inside.protocol == port.protocol.number()
                     && led.inside.port == number
                     && led.outside.address != Some(port.address.ip())
                     && led.outside.target.is_ipv4() == port.address.is_ipv4()
-                    && (led.outside.address.is_some() || !port.address.ip().is_unspecified())
             })
         };
         for _ in 0..ATTEMPTS {
@@ -127,31 +130,31 @@ impl Networks {
         lead(&table, &led.outside).map_err(action())
     }
 
-    /// All ports of the containers that this is said of.
-    fn all_led(&self, of: &dyn Fn(&str) -> bool) -> Result<Vec<(String, Led)>> {
+    /// All ports of containers but this one.
+    fn led_to_others(&self, container: &str) -> Result<Vec<Led>> {
         let mut found = Vec::new();
         for name in store::names(&self.volatile.join("ports"))? {
-            let Some(id) = name.strip_suffix(".json").filter(|id| of(id)) else { continue };
-            let led: Vec<Led> = store::load(&self.ports_file(id))?.unwrap_or_default();
-            found.extend(led.into_iter().map(|led| (id.to_owned(), led)));
+            let Some(id) = name.strip_suffix(".json").filter(|id| *id != container) else {
+                continue;
+            };
+            found.extend(store::load::<Vec<Led>>(&self.ports_file(id))?.unwrap_or_default());
         }
         Ok(found)
     }
 
-    /// Undoes what was led to a container.
-    pub(super) fn forget_ports(&self, container: &str) -> Result<()> {
-        let others = self.all_led(&|id| id != container)?;
+    /// Undoes what was led to a container. `others`: what is led elsewhere and must stay.
+    pub(super) fn forget_ports(&self, container: &str, others: &[Led]) -> Result<()> {
+        let led: Vec<Led> = store::load(&self.ports_file(container))?.unwrap_or_default();
         let table = host::Host::new(&self.volatile).table();
-        for (_, led) in self.all_led(&|id| id == container)? {
-            // A container that came later may have the very same port.
-            if !others.iter().any(|(_, other)| other.outside.is_same_port(&led.outside)) {
+        for led in led {
+            if !others.iter().any(|other| other.outside.is_same_port(&led.outside)) {
                 unlead(&table, &led.outside)?;
             }
             let is_shared = |other: &Led| {
                 other.namespace == led.namespace && other.inside.is_same_port(&led.inside)
             };
             if let Some(project) = self.projects().find(&led.namespace)?
-                && !others.iter().any(|(_, other)| is_shared(other))
+                && !others.iter().any(is_shared)
             {
                 project.namespace.visit(|| unlead(TABLE, &led.inside))??;
             }
@@ -164,7 +167,8 @@ impl Networks {
         let mut dead = 0;
         for name in store::names(&self.volatile.join("ports"))? {
             if let Some(id) = name.strip_suffix(".json").filter(|id| !lives(id)) {
-                self.forget_ports(id)?;
+                // A container that came later may have the very same port.
+                self.forget_ports(id, &self.led_to_others(id)?)?;
                 dead += 1;
             }
         }
