@@ -165,7 +165,7 @@ codes! {
     Syntax = "yaml-syntax", "The text is not valid YAML.";
     DuplicateKey = "duplicate-key", "A mapping has the same key twice.";
     NonStringKey = "non-string-key", "A mapping key is not a string.";
-    MergeKey = "merge-key", "`<<` is used with something that is not a mapping.";
+    MergeKey = "merge-key", "`<<` is used with something that is not a mapping, or beside a `!reset` that it undoes.";
     Alias = "alias", "An alias has no anchor, or refers to itself.";
     // Shape
     UnknownAttribute = "unknown-attribute", "An attribute does not exist in the Compose specification.";
@@ -255,10 +255,13 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
-    /// Adds a place. The first one added is the primary one.
+    /// Adds a place, once. The first one added is the primary one.
     #[must_use]
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.labels.push(Label { span, text: text.into() });
+        let label = Label { span, text: text.into() };
+        if !self.labels.contains(&label) {
+            self.labels.push(label);
+        }
         self
     }
 

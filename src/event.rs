@@ -74,7 +74,7 @@ pub enum Event {
 /// A step as it is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StepLine {
-    /// `container`, `network`, `volume` or `image`.
+    /// `container`, `network`, `volume`, `image`, `service` or `model`.
     pub kind: &'static str,
     /// What it is done to.
     pub name: String,

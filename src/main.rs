@@ -3,6 +3,10 @@
 use std::process::ExitCode;
 
 use ketch::cli::{self, Process};
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()

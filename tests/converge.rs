@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ketch::model::Project;
 use ketch::model::observed::Observed;
+use ketch::plan::providers::ProviderCalls;
 use ketch::plan::{Desired, Down, Op, Origin, Orphans, Plan, Up, images, reconcile};
 use ketch::project::{Memory, Request, load};
 use ketch::runtime::Runtime as _;
@@ -267,6 +268,7 @@ async fn down(fake: &Fake, version: &Version) -> BTreeMap<String, Vec<String>> {
         seconds: None,
         images: Vec::new(),
         origin: Origin::Files,
+        calls: ProviderCalls::new(),
     };
     let plan = reconcile(&Desired::Down(down), &observed);
     let report = run(fake, &plan).await.expect("nothing hangs");

@@ -211,9 +211,19 @@ fn what_is_built_is_pushed_and_pulled() {
         "{text}"
     );
     assert!(text.contains(" Image REGISTRY/himg/app:1  Pulled\n"), "{text}");
+    let digests = site.says("config --lock-image-digests app");
+    let pinned = format!("services:\n  app:\n    image: {image}@sha256:");
+    assert!(digests.starts_with(&pinned) && digests.ends_with("rc 0"), "{digests}");
+    for flags in ["--resolve-image-digests", "--resolve-image-digests --no-interpolate"] {
+        let text = site.says(&format!("config {flags}"));
+        assert_eq!(text.matches(&format!("image: {image}@sha256:")).count(), 2, "{text}");
+    }
     let text = site.says("push");
     assert!(text.contains(" Service own  Skipped\n") && text.ends_with("rc 0"), "{text}");
     drop(registry);
+    let text = site.says("config --resolve-image-digests");
+    assert!(text.contains(&format!("cannot resolve the digest of `{image}`")), "{text}");
+    assert!(text.contains("hint: ") && text.ends_with("rc 1"), "{text}");
     let text = site.says("pull app");
     assert!(text.contains("must be built from source: `ketch build app`"), "{text}");
     assert!(text.ends_with("rc 0"), "{text}");

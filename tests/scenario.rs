@@ -12,6 +12,7 @@ mod foreground;
 mod logs;
 mod look;
 mod peer;
+mod provide;
 mod refuse;
 mod stage;
 mod treat;

@@ -3,6 +3,7 @@
 //! In: flags and a project. Out: every problem, in the format asked for; a failure if one of them
 //! is an error.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::args::{CheckArgs, CheckFormat};
@@ -10,7 +11,7 @@ use super::exit::Failure;
 use super::session::Session;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Project;
-use crate::project::Report;
+use crate::project::{self, Report};
 use crate::ui::diagnostics::Warnings;
 use crate::ui::report;
 use crate::ui::text::{count, printable};
@@ -29,8 +30,11 @@ pub(super) fn run(args: &CheckArgs, session: &mut Session<'_>) -> Result<(), Fai
         CheckFormat::Human => {
             session.draw(sources, diagnostics, Warnings::Full);
             if let (false, Some(loaded)) = (failed, &loaded) {
-                let line = verdict(&loaded.project, &request.cwd, diagnostics);
-                session.screen.data(&line)?;
+                let mut lines = verdict(&loaded.project, &request.cwd, diagnostics);
+                if args.services.is_empty() {
+                    lines += &left_out(&loaded.project);
+                }
+                session.screen.data(&lines)?;
             }
         }
         CheckFormat::Json => session.screen.data(&report::json(sources, diagnostics))?,
@@ -42,11 +46,8 @@ pub(super) fn run(args: &CheckArgs, session: &mut Session<'_>) -> Result<(), Fai
 
 /// `compose.yaml: no problems (5 services, 2 networks)`.
 fn verdict(project: &Project, cwd: &Path, warnings: &[Diagnostic]) -> String {
-    let files: Vec<String> = project
-        .compose_files
-        .iter()
-        .map(|file| file.strip_prefix(cwd).unwrap_or(file).display().to_string())
-        .collect();
+    let files: Vec<String> =
+        project.compose_files.iter().map(|file| project::display(cwd, file)).collect();
     let parts: Vec<String> = [
         (project.services.len(), "service"),
         (project.networks.len(), "network"),
@@ -65,4 +66,20 @@ fn verdict(project: &Project, cwd: &Path, warnings: &[Diagnostic]) -> String {
     };
     let files = files.join(", ");
     format!("{}: {found} ({})\n", printable(&files), parts.join(", "))
+}
+
+/// Says that services were looked at only in part, because they are behind profiles; blank if all
+/// were.
+fn left_out(project: &Project) -> String {
+    let disabled: Vec<_> = project.disabled_services.values().collect();
+    let profiles: BTreeSet<&str> =
+        disabled.iter().flat_map(|service| &service.profiles).map(String::as_str).collect();
+    if profiles.is_empty() {
+        return String::new();
+    }
+    let profiles: Vec<String> = profiles.iter().map(|profile| format!("`{profile}`")).collect();
+    let behind = count(disabled.len(), "service");
+    let noun = if profiles.len() == 1 { "profile" } else { "profiles" };
+    let profiles = profiles.join(", ");
+    format!("not fully checked: {behind} behind the {noun} {profiles} (`--profile '*'` adds all)\n")
 }

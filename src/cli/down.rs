@@ -11,7 +11,9 @@ use super::prompt::ask;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::model::observed::Observed;
+use crate::model::spec::ProviderAction;
 use crate::plan::name::Names;
+use crate::plan::providers::ProviderCalls;
 use crate::plan::{
     Action, Dependents, Desired, Down, Op, Origin, Orphans, Plan, Removal, Treatment, reconcile,
 };
@@ -33,6 +35,7 @@ pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
     let _lock = engine.lock(&target.project).await?;
+    let all_found = engine.find_providers(&mut target, ProviderAction::Down).await;
     let wanted = Wanted {
         services: &args.services,
         orphans: if remove { Orphans::Remove } else { Orphans::Ignore },
@@ -46,7 +49,8 @@ pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u
         engine.progress.aside(&format!("{text}\n"));
     }
     engine.run(&plan).await?;
-    Ok(0)
+    // What nobody could take down was told above.
+    if all_found { Ok(0) } else { Err(Failure::Project) }
 }
 
 /// The plan that takes the project down.
@@ -68,6 +72,7 @@ pub(super) async fn plan(
         seconds: wanted.seconds,
         images: wanted.images,
         origin: target.origin(),
+        calls: target.calls(ProviderAction::Down),
     };
     Ok(reconcile(&Desired::Down(desired), &observed))
 }
@@ -103,7 +108,28 @@ async fn images(
 
 /// Stops containers.
 pub(super) async fn stop(args: &StopArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
-    treat(session, &args.services, Action::Stop { seconds: args.timeout }).await
+    let mut engine = Engine::connect(session).await?;
+    let mut target = Target::find(&mut engine).await?;
+    let services = target.named(&args.services)?;
+    let _lock = engine.lock(&target.project).await?;
+    let all_found = stop_services(&mut engine, &mut target, services, args.timeout).await?;
+    if all_found { Ok(0) } else { Err(Failure::Project) }
+}
+
+/// Stops containers and what external programs run; returns whether all those were found.
+async fn stop_services(
+    engine: &mut Engine<'_, '_>,
+    target: &mut Target,
+    services: BTreeSet<String>,
+    seconds: Option<i32>,
+) -> Result<bool, Failure> {
+    let all_found = engine.find_providers(target, ProviderAction::Stop).await;
+    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    let calls = target.calls(ProviderAction::Stop);
+    let action = Action::Stop { seconds };
+    let treatment = Treatment { project: &target.project, services, action, calls };
+    engine.run(&reconcile(&Desired::Treat(treatment), &observed)).await?;
+    Ok(all_found)
 }
 
 /// Restarts containers.
@@ -135,7 +161,9 @@ pub(super) async fn kill(args: &KillArgs, session: &mut Session<'_>) -> Result<u
         services.extend(observed.containers.iter().map(|it| it.service().to_owned()));
     }
     let action = Action::Kill { signal: args.signal.clone() };
-    let desired = Desired::Treat(Treatment { project: &target.project, services, action });
+    let calls = ProviderCalls::new();
+    let treatment = Treatment { project: &target.project, services, action, calls };
+    let desired = Desired::Treat(treatment);
     let plan = reconcile(&desired, &observed);
     if plan.is_empty() {
         engine.progress.aside("No container to kill\n");
@@ -154,7 +182,9 @@ async fn treat(
     let services = target.named(services)?;
     let _lock = engine.lock(&target.project).await?;
     let observed = engine.runtime.observe(Some(&target.project.name)).await?;
-    let desired = Desired::Treat(Treatment { project: &target.project, services, action });
+    let calls = ProviderCalls::new();
+    let treatment = Treatment { project: &target.project, services, action, calls };
+    let desired = Desired::Treat(treatment);
     engine.run(&reconcile(&desired, &observed)).await?;
     Ok(0)
 }
@@ -166,11 +196,7 @@ pub(super) async fn rm(args: &RmArgs, session: &mut Session<'_>) -> Result<u8, F
     let services = target.named(&args.services)?;
     let _lock = engine.lock(&target.project).await?;
     if args.stop {
-        let observed = engine.runtime.observe(Some(&target.project.name)).await?;
-        let action = Action::Stop { seconds: None };
-        let services = services.clone();
-        let desired = Desired::Treat(Treatment { project: &target.project, services, action });
-        engine.run(&reconcile(&desired, &observed)).await?;
+        stop_services(&mut engine, &mut target, services.clone(), None).await?;
     }
     let observed = engine.runtime.observe(Some(&target.project.name)).await?;
     remove(args, &mut engine, services, &observed).await

@@ -54,6 +54,14 @@ pub enum Failure {
     /// The runtime failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// What a reference means now cannot be found out.
+    #[error("cannot resolve the digest of `{image}`")]
+    Digest {
+        /// The reference.
+        image: String,
+        /// Why.
+        source: RuntimeError,
+    },
     /// `--format` cannot be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -194,6 +202,9 @@ fn hint(failure: &Failure) -> Option<String> {
             similar.as_ref().map(|name| format!("a service with a similar name exists: `{name}`"))
         }
         Failure::NoSuchPath { hint, .. } => Some(hint.clone()),
+        Failure::Digest { .. } => Some(
+            "log in to the registry, or write digests into the file: `NAME@sha256:…`".to_owned(),
+        ),
         Failure::NoCurrentDirectory => Some("change to a directory that exists".to_owned()),
         Failure::Write { source, .. } if is_missing_folder(failure, source) => {
             Some("create the folder first".to_owned())
@@ -229,9 +240,6 @@ fn usage_hint(error: &UsageError) -> Option<String> {
         UsageError::ProgressWithoutAnsi { .. } => "leave out `--progress` or `--ansi`".to_owned(),
         UsageError::OldAndNew { new, .. } => format!("use only `{new}`"),
         UsageError::NotInteger { .. } => "set it to a whole number, or unset it".to_owned(),
-        UsageError::NeedsRegistry { .. } => {
-            "write digests into the file: `image: NAME@sha256:…`".to_owned()
-        }
         UsageError::Moment(_) | UsageError::Incompatible(..) | UsageError::Other(_) => {
             return None;
         }

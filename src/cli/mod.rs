@@ -140,7 +140,7 @@ async fn dispatch(
 /// Runs a command on a project.
 async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, Failure> {
     match command {
-        Command::Config(args) => config::run(&args, session).map(|()| 0),
+        Command::Config(args) => config::run(&args, session).await.map(|()| 0),
         Command::Check(args) => check::run(&args, session).map(|()| 0),
         Command::Explain(args) => explain::run(&args, session).map(|()| 0),
         Command::Graph(args) => graph::run(&args, session).map(|()| 0),

@@ -13,6 +13,7 @@ use super::exit::Failure;
 use super::explain::span_at;
 use super::session::Session;
 use super::usage::UsageError;
+use crate::model::spec::ProviderAction;
 use crate::plan::images::ImageFlags;
 use crate::plan::{Orphans, Plan, Recreate, Up};
 use crate::ui::plan::{human, json};
@@ -39,7 +40,7 @@ pub(super) async fn run(args: &PlanArgs, session: &mut Session<'_>) -> Result<u8
     } else {
         session.screen.show(&human(&plan, &place))?;
     }
-    Ok(if args.detailed_exitcode && !plan.is_empty() { PENDING } else { 0 })
+    Ok(if args.detailed_exitcode && plan.changes_something() { PENDING } else { 0 })
 }
 
 async fn plan_up(args: &PlanArgs, session: &mut Session<'_>) -> Result<(Target, Plan), Failure> {
@@ -50,10 +51,13 @@ async fn plan_up(args: &PlanArgs, session: &mut Session<'_>) -> Result<(Target, 
     let recreate = if args.force_recreate { Recreate::Force } else { Recreate::Diverged };
     let mut engine = Engine::connect(session).await?;
     engine.admit(&mut target).await?;
+    engine.admit_providers(&mut target).await?;
     let up = Up { recreate, orphans, ..target.up(&args.services) };
     let images = engine.forecast_images(&up, &ImageFlags::default()).await?;
+    let (provided, supplied) = Engine::forecast_supply(&target, up.project);
+    let up = Up { project: &supplied.project, unknown: supplied.unknown, ..up };
     let containers = engine.plan_up(&target, &up).await?;
-    let plan = images.then(containers);
+    let plan = images.then(provided).then(containers);
     Ok((target, plan))
 }
 
@@ -67,6 +71,7 @@ async fn plan_down(args: &PlanArgs, session: &mut Session<'_>) -> Result<(Target
         seconds: None,
         images: Vec::new(),
     };
+    engine.find_providers(&mut target, ProviderAction::Down).await;
     let plan = down::plan(&engine, &mut target, wanted).await?;
     Ok((target, plan))
 }

@@ -164,10 +164,6 @@ fn values_are_checked() {
     error: cannot specify DEPRECATED "--workdir" and "--project-directory"
     hint: use only `--project-directory`
     "#);
-    assert_snapshot!(refused("config --lock-image-digests"), @"
-    error: `--lock-image-digests` asks a registry, which this version of Ketch cannot do yet
-    hint: write digests into the file: `image: NAME@sha256:…`
-    ");
 }
 
 #[test]
@@ -304,11 +300,12 @@ fn check_says_that_all_is_well() {
     assert_snapshot!(ketch("check"), @"
     0
     compose.yaml: no problems (2 services, 1 network)
+    not fully checked: 1 service behind the profile `dev` (`--profile '*'` adds all)
     ---
     ");
     let warned = ketch_with(&format!("version: '3'\n{FILE}"), &[("NEEDED", "1")], "check");
     assert!(
-        warned.starts_with("0\ncompose.yaml: no errors, 1 warning (2 services, 1 network)\n---\n")
+        warned.starts_with("0\ncompose.yaml: no errors, 1 warning (2 services, 1 network)\nnot")
     );
     assert!(warned.contains("warning[obsolete-version]") && warned.contains("1 | version"));
     let strict = ketch_with(&format!("version: '3'\n{FILE}"), &[("NEEDED", "1")], "check -W");
@@ -326,6 +323,34 @@ fn check_finds_mistakes_in_any_format() {
     );
     assert!(check("check --format github").starts_with("1\n::error file=compose.yaml,line=5,"));
     assert!(check("config -q").starts_with("1\n---\nerror[undefined-service]"));
+}
+
+#[test]
+fn explain_shows_what_could_be_written() {
+    let file = "services:\n  web:\n    image: x\n    restart: 'no'\n    stop_grace_period: 90s\n    \
+                healthcheck: {test: [NONE], interval: 1h}\n";
+    let shown = ketch_with(file, &[], "explain services.web");
+    for line in ["restart: \"no\"", "stop_grace_period: 1m30s", "interval: 1h0m0s"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
+#[test]
+fn explain_names_the_value_of_a_list_item_that_was_replaced() {
+    let source = Memory::default()
+        .with("/p/a.yaml", "services: {web: {image: x, environment: [A=1]}}")
+        .with("/p/b.yaml", "services: {web: {environment: {A: 2}}}")
+        .with("/p/.env", "COMPOSE_PROJECT_NAME=named\nCOMPOSE_FILE=a.yaml:b.yaml\n");
+    let explained = |path: &str| {
+        let arguments = ["ketch", "explain", path].map(Into::into).into();
+        let process = Process { arguments, cwd: Some("/p".into()), ..Process::default() };
+        let mut screen = Screen::captured();
+        assert_eq!(block_on(run_on(&process, &source, &mut screen)), 0);
+        String::from_utf8_lossy(&screen.take().out).into_owned()
+    };
+    let shown = explained("services.web.environment.A");
+    assert!(shown.contains("replaces \"1\", from a.yaml:1"), "{shown}");
+    assert!(explained("name").contains(".env:1:1   COMPOSE_PROJECT_NAME=named"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::args::{CreateArgs, ScaleArgs, StartArgs, UpArgs};
-use super::engine::{Consent, Converged, Dependencies, Engine, Probes, Target};
+use super::engine::{Consent, Converged, Dependencies, Engine, Probes, Supplied, Target};
 use super::exit::Failure;
 use super::session::Session;
 use crate::plan::images::{BuildMode, ImageFlags};
@@ -31,6 +31,7 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let mut engine = Engine::connect_with(session, probes).await?;
     engine.quiet = flags::quiet(&args.create);
     engine.admit(&mut target).await?;
+    engine.admit_providers(&mut target).await?;
     let until = match (args.no_start, args.wait) {
         (true, _) => Until::Created,
         (false, true) => Until::Ready,
@@ -85,6 +86,8 @@ async fn attached_up(
 ) -> Result<u8, Failure> {
     let lock = engine.lock(&target.project).await?;
     engine.prepare_images(&up, images).await?;
+    let Supplied { project, unknown } = engine.supply(target, up.project).await?;
+    let up = Up { project: &project, unknown, ..up };
     let plan = engine.agreed_plan(target, up, consent).await?;
     let attached = attached::Attached::new(engine, target, args)?;
     attached.run(&plan, lock).await
@@ -102,6 +105,7 @@ pub(super) async fn create(args: &CreateArgs, session: &mut Session<'_>) -> Resu
     let mut engine = Engine::connect(session).await?;
     engine.quiet = flags::quiet(&args.create);
     engine.admit(&mut target).await?;
+    engine.admit_providers(&mut target).await?;
     let up = Up {
         until: Until::Created,
         scale,
@@ -131,7 +135,9 @@ pub(super) async fn start(args: &StartArgs, session: &mut Session<'_>) -> Result
     let _lock = engine.lock(&target.project).await?;
     let observed = engine.runtime.observe(Some(&target.project.name)).await?;
     for service in &services {
-        let is_wanted = up.replicas(service) > 0;
+        let has_provider =
+            target.project.services.get(service).is_some_and(|it| it.provider.is_some());
+        let is_wanted = up.replicas(service) > 0 && !has_provider;
         if is_wanted && observed.replicas(service).next().is_none() {
             let text = format!("service {service:?} has no container to start");
             return Err(Failure::Other(text));
@@ -153,6 +159,7 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     let orphans = target.orphans(session, Orphans::Tell)?;
     let mut engine = Engine::connect(session).await?;
     engine.admit(&mut target).await?;
+    engine.admit_providers(&mut target).await?;
     let up =
         Up { scale, anonymous_volumes: AnonymousVolumes::Renew, orphans, ..target.up(&services) };
     let images = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };

@@ -116,12 +116,6 @@ pub enum UsageError {
         /// What it holds.
         value: String,
     },
-    /// A flag of Docker Compose for which something is missing in this version.
-    #[error("`{flag}` asks a registry, which this version of Ketch cannot do yet")]
-    NeedsRegistry {
-        /// The flag.
-        flag: &'static str,
-    },
     /// Anything else that clap refuses.
     #[error("{0}")]
     Other(String),

@@ -82,7 +82,7 @@ pub use network::{Ipam, IpamPool, Network, ServiceNetwork};
 pub use output::Output;
 pub use port::Port;
 pub use project::Project;
-pub use provider::Provider;
+pub use provider::{Provider, ProviderCommand, ProviderMetadata, ProviderParameter};
 pub use scalar::FileMode;
 pub use service::Service;
 pub use size::Bytes;

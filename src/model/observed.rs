@@ -209,6 +209,8 @@ pub struct ObservedVolume {
     pub name: String,
     /// Its driver.
     pub driver: String,
+    /// Where it lies, as the runtime sees it; empty if the runtime does not tell.
+    pub mountpoint: String,
     /// Its labels.
     pub labels: Dict,
 }
@@ -268,6 +270,13 @@ impl ObservedContainer {
     /// Whether it was made by `run`.
     pub fn is_one_off(&self) -> bool {
         self.label(label::ONE_OFF) == "True"
+    }
+
+    /// Whether it has volumes that nobody gave a name: runtimes make up 64 hexadecimal digits.
+    pub fn has_anonymous_volumes(&self) -> bool {
+        let is_made_up =
+            |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.mounts.iter().any(|mount| mount.kind == "volume" && is_made_up(&mount.name))
     }
 
     /// Whether its process lives: running, paused, or about to be started again.

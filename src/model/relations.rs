@@ -27,6 +27,10 @@ pub enum Kind {
     Config,
     /// A secret, by its key.
     Secret,
+    /// An external program that runs services, by its type.
+    Provider,
+    /// An AI model, by its key.
+    Model,
 }
 
 /// A thing in a project.
@@ -72,6 +76,10 @@ pub enum Relation {
     },
     /// It is in this network.
     Joins,
+    /// This runs it.
+    ProvidedBy,
+    /// It uses this.
+    Uses,
     /// It has this at a path.
     Mounts {
         /// The path in the container.
@@ -98,9 +106,14 @@ impl Relations {
             relations.things.insert(Thing::new(Kind::Service, name));
             relations.services(project, name, settings);
             relations.resources(name, settings);
-            if settings.provider.is_none() {
+            if let Some(provider) = &settings.provider {
+                relations.add(name, Kind::Provider, &provider.kind, Relation::ProvidedBy);
+            } else {
                 let built = settings.build.is_some();
                 relations.add(name, Kind::Image, &image(name, settings), Relation::Runs { built });
+            }
+            for model in settings.models.keys() {
+                relations.add(name, Kind::Model, model, Relation::Uses);
             }
         }
         relations.find_external(project);
@@ -159,7 +172,7 @@ impl Relations {
             Kind::Volume => project.volumes.get(&thing.name).is_some_and(|it| it.external),
             Kind::Config => project.configs.get(&thing.name).is_some_and(|it| it.external),
             Kind::Secret => project.secrets.get(&thing.name).is_some_and(|it| it.external),
-            Kind::Service | Kind::Image => false,
+            Kind::Service | Kind::Image | Kind::Provider | Kind::Model => false,
         };
         self.external = self.things.iter().filter(is_external).cloned().collect();
     }
@@ -200,6 +213,8 @@ impl Kind {
             Self::Volume => "volume",
             Self::Config => "config",
             Self::Secret => "secret",
+            Self::Provider => "provider",
+            Self::Model => "model",
         }
     }
 }
@@ -220,7 +235,8 @@ impl Relation {
             }
             Self::BuildsFrom => "builds from it".to_owned(),
             Self::Runs { built: true } => "built here".to_owned(),
-            Self::Runs { built: false } | Self::Joins => String::new(),
+            Self::ProvidedBy => "runs it".to_owned(),
+            Self::Runs { built: false } | Self::Joins | Self::Uses => String::new(),
             Self::Mounts { target } => format!("at {target}"),
         }
     }

@@ -3,6 +3,7 @@
 //! In: the project, with names, numbers and references settled by `plan`. Out: read by runtimes.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Dict, Mount, Network, Service, ServiceNetwork, Volume};
@@ -163,4 +164,79 @@ pub struct BuildOptions {
     pub sbom: Option<String>,
     /// `--check`: only look for mistakes.
     pub check: bool,
+}
+
+/// A call of an external program: of the one that runs a service, or of the one that runs AI
+/// models.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProviderCall {
+    /// What it is about.
+    pub subject: Provided,
+    /// What shall become of it.
+    pub action: ProviderAction,
+    /// Path of the program.
+    pub program: PathBuf,
+    /// The words after its name.
+    pub arguments: Vec<String>,
+    /// Its environment: the variables that the files of the project see. Never shown.
+    pub environment: Dict,
+    /// The service as JSON, for a program that asks for it. Never shown.
+    pub service: String,
+}
+
+impl fmt::Debug for ProviderCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderCall")
+            .field("subject", &self.subject)
+            .field("action", &self.action)
+            .field("program", &self.program)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an external program runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provided {
+    /// A service.
+    Service(String),
+    /// An AI model.
+    Model(String),
+}
+
+impl Default for Provided {
+    fn default() -> Self {
+        Self::Service(String::new())
+    }
+}
+
+/// What shall become of what an external program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProviderAction {
+    /// It shall be there.
+    #[default]
+    Up,
+    /// It shall be gone.
+    Down,
+    /// It shall rest.
+    Stop,
+    /// A model shall be fetched.
+    Pull,
+    /// A model shall get its settings.
+    Configure,
+}
+
+/// Variables that a provider has for the services that depend on its own. May be secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Handed {
+    /// Those that get the name of the service in front.
+    pub prefixed: Dict,
+    /// Those whose names stay as they are.
+    pub plain: Dict,
+}
+
+impl fmt::Debug for Handed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.prefixed.keys().chain(self.plain.keys()).collect();
+        f.debug_tuple("Handed").field(&names).finish()
+    }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::Names;
+use super::providers::{ProviderCalls, Unknown};
 use crate::model::Project;
 
 /// What a command asks for.
@@ -47,6 +48,8 @@ pub struct Up<'a> {
     pub seconds: Option<i32>,
     /// Numbers of containers that replace those of the project.
     pub scale: BTreeMap<String, u64>,
+    /// Variables that providers will hand over: they are taken to be what they were.
+    pub unknown: Unknown,
 }
 
 /// How far containers are brought.
@@ -124,6 +127,8 @@ pub struct Treatment<'a> {
     pub services: BTreeSet<String>,
     /// What is done.
     pub action: Action,
+    /// What external programs do to their services.
+    pub calls: ProviderCalls,
 }
 
 /// What is done to running containers.
@@ -188,6 +193,8 @@ pub struct Down<'a> {
     pub images: Vec<String>,
     /// Whether the project was read from files, or from labels.
     pub origin: Origin,
+    /// How external programs remove their services.
+    pub calls: ProviderCalls,
 }
 
 /// Where a project comes from.
@@ -216,6 +223,7 @@ impl<'a> Up<'a> {
             changed_volumes: ChangedVolumes::default(),
             seconds: None,
             scale: BTreeMap::new(),
+            unknown: Unknown::new(),
         }
     }
 

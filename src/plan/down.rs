@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::desired::{Action, Dependents, Down, Origin, Orphans, Removal, Treatment};
+use super::providers::ProviderCalls;
 use super::step::{Cause, Op, Plan, Policy, Step, StepId};
 use super::up::{order, orphans};
 use crate::model::observed::{Milestone, Observed, ObservedContainer, State};
@@ -36,6 +37,7 @@ pub(super) fn treat(treatment: &Treatment<'_>, observed: &Observed) -> Plan {
                     steps = walk.each(service, |walk, container| {
                         walk.stop(container, *seconds, after.clone())
                     });
+                    steps.extend(walk.call(&treatment.calls, service, &after));
                 }
                 walk.settle(service, steps, after);
             }
@@ -82,8 +84,8 @@ pub(super) fn remove(removal: &Removal, observed: &Observed) -> Plan {
     let mut plan = Plan { policy: Policy::CarryOn, ..Plan::default() };
     for service in &removal.services {
         for container in observed.replicas(service).filter(|container| !container.is_up()) {
-            let op =
-                Op::RemoveContainer { container: container.name.clone(), volumes: removal.volumes };
+            let volumes = removal.volumes && container.has_anonymous_volumes();
+            let op = Op::RemoveContainer { container: container.name.clone(), volumes };
             plan.add(Step::new(op, Cause::Requested, Vec::new()));
         }
     }
@@ -107,6 +109,7 @@ pub(super) fn down(down: &Down<'_>, observed: &Observed) -> Plan {
                 removed.insert(&container.id, walk.remove(container, before));
                 Vec::new()
             });
+            stopped.extend(walk.call(&down.calls, service, &after));
         }
         // What others wait for is the stop, not the removal.
         walk.settle(service, stopped, after);
@@ -247,8 +250,14 @@ impl<'a> Walk<'a> {
         vec![self.add(op, after)]
     }
 
+    /// Has the external program of a service do its part.
+    fn call(&mut self, calls: &ProviderCalls, service: &str, after: &[StepId]) -> Option<StepId> {
+        let call = calls.get(service)?.clone();
+        Some(self.add(Op::CallProvider(call), after.to_vec()))
+    }
+
     fn remove(&mut self, container: &ObservedContainer, after: Vec<StepId>) -> StepId {
-        let volumes = self.volumes;
+        let volumes = self.volumes && container.has_anonymous_volumes();
         self.add(Op::RemoveContainer { container: container.name.clone(), volumes }, after)
     }
 

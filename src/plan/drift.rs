@@ -2,9 +2,12 @@
 //!
 //! In: a container as it is, and the service as it shall be. Out: a [`Cause`] to replace it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::providers;
 use super::step::{Cause, Change};
 use crate::model::hash::hex;
 use crate::model::observed::ObservedContainer;
@@ -24,12 +27,17 @@ pub(super) struct Expected<'a> {
     pub(super) networks: Vec<(&'a str, Option<&'a str>)>,
     /// Names of the volumes to be mounted.
     pub(super) volumes: Vec<&'a str>,
+    /// Variables of its environment that are not known yet.
+    pub(super) unknown: Option<&'a BTreeSet<String>>,
 }
 
 /// Why the container must be replaced; `None` if it will do.
 pub(super) fn cause(container: &ObservedContainer, expected: &Expected<'_>) -> Option<Cause> {
     if container.label(label::CONFIG_HASH) != expected.hash {
-        return Some(config_changed(container, expected.settings));
+        let changed = config_changed(container, expected);
+        if changed.is_some() {
+            return changed;
+        }
     }
     let (image, id) = expected.image;
     let made_from = container.label(label::IMAGE);
@@ -52,10 +60,29 @@ fn is_attached(container: &ObservedContainer, (name, id): &(&str, Option<&str>))
     attachment.is_some_and(|at| at.id.is_empty() || id.is_some_and(|id| at.id == id))
 }
 
-fn config_changed(container: &ObservedContainer, settings: &Service) -> Cause {
-    let before = serde_json::from_str(container.label(label::SPEC));
-    let changes = before.map(|before| changes(&before, &record(settings))).unwrap_or_default();
-    if changes.is_empty() { Cause::ConfigChanged } else { Cause::Changed(changes) }
+/// What changed, as far as it can be told; `None`: only what is not known yet.
+fn config_changed(container: &ObservedContainer, expected: &Expected<'_>) -> Option<Cause> {
+    let Ok(before) = serde_json::from_str(container.label(label::SPEC)) else {
+        return Some(Cause::ConfigChanged);
+    };
+    let mut after = record(expected.settings);
+    if let Some(unknown) = expected.unknown {
+        keep_unknown(&before, &mut after, unknown);
+        if before == after {
+            return None;
+        }
+    }
+    let changes = changes(&before, &after);
+    Some(if changes.is_empty() { Cause::ConfigChanged } else { Cause::Changed(changes) })
+}
+
+/// Takes variables that are not known yet to be what they were.
+fn keep_unknown(before: &Value, after: &mut Value, unknown: &BTreeSet<String>) {
+    let Some(Value::Object(before)) = before.get("environment") else { return };
+    let kept = before.iter().filter(|(name, _)| providers::is_unknown(unknown, name));
+    for (name, value) in kept {
+        after["environment"][name] = value.clone();
+    }
 }
 
 /// The text of [`label::SPEC`].

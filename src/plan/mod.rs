@@ -26,6 +26,7 @@ pub mod labels;
 pub mod name;
 mod needs;
 pub mod one_off;
+pub mod providers;
 mod references;
 mod refusals;
 pub mod spec;
@@ -40,7 +41,7 @@ pub use needs::{Need, needs};
 pub use refusals::refusals;
 pub use step::{Cause, Change, HookStage, Op, Plan, Policy, Role, Severity, Step, StepId, Subject};
 
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, ObservedContainer};
 
 /// The steps that lead from what is observed to what is desired.
 pub fn reconcile(desired: &Desired<'_>, observed: &Observed) -> Plan {
@@ -50,6 +51,12 @@ pub fn reconcile(desired: &Desired<'_>, observed: &Observed) -> Plan {
         Desired::Removed(removal) => down::remove(removal, observed),
         Desired::Down(down) => down::down(down, observed),
     }
+}
+
+/// The containers that are not as far as they should be although all waits have succeeded: `up
+/// --wait` takes one last look.
+pub fn fallen<'o>(up: &'o Up<'_>, observed: &'o Observed) -> Vec<&'o ObservedContainer> {
+    up::fallen(up, observed)
 }
 
 #[cfg(test)]

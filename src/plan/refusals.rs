@@ -20,14 +20,6 @@ fn of_service(
     refused: &mut Vec<(String, String)>,
 ) {
     let path = format!("services.{name}");
-    if service.provider.is_some() {
-        let text = "services that an external program runs cannot be run yet";
-        refused.push((format!("{path}.provider"), text.to_owned()));
-    }
-    if !service.models.is_empty() {
-        let text = "AI models cannot be run yet";
-        refused.push((format!("{path}.models"), text.to_owned()));
-    }
     let kinds = [
         ("secret", "secrets", &service.secrets, &project.secrets),
         ("config", "configs", &service.configs, &project.configs),
@@ -71,7 +63,7 @@ mod tests {
     #[test]
     fn what_cannot_be_had_is_refused_by_its_path() {
         let service: Service = serde_yaml::from_str(
-            "{image: x, read_only: true, provider: {type: y},
+            "{image: x, read_only: true,
               secrets: [{source: out}, {source: text}, {source: file}]}",
         )
         .expect("a canonical service");
@@ -87,9 +79,6 @@ mod tests {
             ..Project::default()
         };
         let paths: Vec<String> = refusals(&project).into_iter().map(|(path, _)| path).collect();
-        assert_eq!(
-            paths,
-            ["services.web.provider", "services.web.secrets.0", "services.web.secrets.1"]
-        );
+        assert_eq!(paths, ["services.web.secrets.0", "services.web.secrets.1"]);
     }
 }

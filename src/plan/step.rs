@@ -13,7 +13,8 @@ use crate::model::Hook;
 use crate::model::ServiceNetwork;
 use crate::model::observed::Milestone;
 use crate::model::spec::{
-    BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
+    BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, Provided, ProviderAction, ProviderCall,
+    PullSpec, VolumeSpec,
 };
 
 /// Position of a step in its plan.
@@ -182,6 +183,8 @@ pub enum Op {
         /// The other name.
         to: String,
     },
+    /// Call the external program that runs a service or an AI model.
+    CallProvider(Arc<ProviderCall>),
 }
 
 /// When a hook runs.
@@ -281,6 +284,15 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// Whether something is known to change. External programs are called each time, and mostly
+    /// find all as it should be.
+    pub fn changes_something(&self) -> bool {
+        self.steps.iter().any(|step| match &step.op {
+            Op::CallProvider(call) => call.action == ProviderAction::Pull,
+            _ => true,
+        })
+    }
+
     /// The steps that lose data which nobody asked to lose.
     pub fn needs_consent(&self) -> impl Iterator<Item = &Step> {
         self.steps
@@ -348,6 +360,10 @@ impl Op {
             | Self::UnpauseContainer(container)
             | Self::RemoveContainer { container, .. } => Subject::Container(container),
             Self::RenameContainer { to, .. } => Subject::Container(to),
+            Self::CallProvider(call) => match &call.subject {
+                Provided::Service(name) => Subject::Service(name),
+                Provided::Model(name) => Subject::Model(name),
+            },
         }
     }
 
@@ -381,6 +397,13 @@ impl Op {
             Self::PauseContainer(_) => ("Pausing", "Paused"),
             Self::UnpauseContainer(_) => ("Unpausing", "Unpaused"),
             Self::RenameContainer { .. } => ("Renaming", "Renamed"),
+            Self::CallProvider(call) => match call.action {
+                ProviderAction::Up => ("Creating", "Created"),
+                ProviderAction::Down => ("Removing", "Removed"),
+                ProviderAction::Stop => ("Stopping", "Stopped"),
+                ProviderAction::Pull => ("Pulling", "Pulled"),
+                ProviderAction::Configure => ("Configuring", "Configured"),
+            },
         }
     }
 }
@@ -396,6 +419,10 @@ pub enum Subject<'a> {
     Volume(&'a str),
     /// A container, by name.
     Container(&'a str),
+    /// A service that an external program runs, by name.
+    Service(&'a str),
+    /// An AI model, by its key in the file.
+    Model(&'a str),
 }
 
 impl<'a> Subject<'a> {
@@ -406,6 +433,8 @@ impl<'a> Subject<'a> {
             Self::Network(_) => "network",
             Self::Volume(_) => "volume",
             Self::Container(_) => "container",
+            Self::Service(_) => "service",
+            Self::Model(_) => "model",
         }
     }
 
@@ -415,7 +444,9 @@ impl<'a> Subject<'a> {
             Self::Image(name)
             | Self::Network(name)
             | Self::Volume(name)
-            | Self::Container(name) => name,
+            | Self::Container(name)
+            | Self::Service(name)
+            | Self::Model(name) => name,
         }
     }
 }
@@ -427,6 +458,8 @@ impl fmt::Display for Subject<'_> {
             Self::Network(_) => "Network",
             Self::Volume(_) => "Volume",
             Self::Container(_) => "Container",
+            Self::Service(_) => "Service",
+            Self::Model(_) => "Model",
         };
         write!(f, "{kind} {}", self.name())
     }
@@ -465,6 +498,18 @@ impl fmt::Display for Op {
             }
             Self::RenameContainer { from, to } => {
                 return write!(f, "rename container {from} to {to}");
+            }
+            Self::CallProvider(call) => {
+                let program = call.program.file_name().unwrap_or_default().display();
+                let verb = match call.action {
+                    ProviderAction::Up => "create",
+                    ProviderAction::Down => "remove",
+                    ProviderAction::Stop => "stop",
+                    ProviderAction::Pull => "pull",
+                    ProviderAction::Configure => "configure",
+                };
+                let subject = self.subject();
+                return write!(f, "{verb} {} {} with {program}", subject.kind(), subject.name());
             }
         };
         write!(f, "{verb} {} {}", self.subject().kind(), self.subject().name())

@@ -6,7 +6,9 @@ use crate::model::observed::{
     Attachment, Health, Observed, ObservedContainer, ObservedImage, ObservedMount, ObservedNetwork,
     ObservedVolume, State,
 };
+use crate::model::spec::ProviderAction;
 use crate::model::{Project, hash, label};
+use crate::plan::providers::{self, Program, ProviderCalls, Providers};
 use crate::project::{Memory, Request, load};
 
 /// The project `shop` with these services and resources.
@@ -371,6 +373,7 @@ fn down(project: &Project) -> Down<'_> {
         seconds: None,
         images: Vec::new(),
         origin: Origin::Files,
+        calls: ProviderCalls::new(),
     }
 }
 
@@ -422,6 +425,7 @@ fn restart_takes_those_along_that_follow() {
         project: &project,
         services: ["db".to_owned()].into(),
         action: Action::Restart { seconds: None, dependents },
+        calls: ProviderCalls::new(),
     };
     check(
         &Desired::Treat(restart),
@@ -442,4 +446,42 @@ fn rm_leaves_what_runs() {
     let services = project.services.keys().cloned().collect();
     let removal = Removal { services, volumes: true };
     check(&Desired::Removed(removal), &observed, "1 remove container shop-web-1 (requested)\n");
+}
+
+const CLOUD: &str = "
+services:
+  cloud: {provider: {type: sky}}
+  web: {image: web, environment: {A: b}, depends_on: [cloud]}
+";
+
+#[test]
+fn what_a_provider_runs_goes_after_its_dependents() {
+    let project = project(CLOUD);
+    let program = Program { path: "/bin/sky".into(), ..Program::default() };
+    let programs = [("sky".to_owned(), program)].into();
+    let found = Providers { programs, ..Providers::default() };
+    let calls = providers::calls(&project, &found, ProviderAction::Down);
+    check(
+        &Desired::Down(Down { calls, ..down(&project) }),
+        &settled(&project),
+        "\
+1 stop container shop-web-1 (requested)
+2 remove container shop-web-1 after 1 (requested)
+3 remove service cloud with sky after 1 (requested)
+4 remove network shop_default after 2 (requested)
+",
+    );
+}
+
+#[test]
+fn a_forecast_takes_what_providers_hand_over_to_be_what_it_was() {
+    let before = project(&CLOUD.replace("A: b", "A: b, CLOUD_URL: x, LOG: y"));
+    let observed = settled(&before);
+    let after = project(&CLOUD.replace("A: b", "A: b, LOG: y"));
+    let up = |project| Up { unknown: providers::unknown(&after), ..Up::all(project) };
+    assert_eq!(reconcile(&Desired::Up(up(&after)), &observed).to_string(), "");
+    let changed = project(CLOUD);
+    let plan = reconcile(&Desired::Up(up(&changed)), &observed).to_string();
+    assert!(plan.contains("(environment.LOG changed)"), "{plan}");
+    assert!(!plan.contains("CLOUD_URL"), "{plan}");
 }

@@ -9,6 +9,7 @@ use super::attribute::Long;
 use super::cursor::Cursor;
 use super::merge::{entry, nothing, started, to_named};
 use super::node::{Map, Node, Value};
+use super::parallel;
 use super::session::Session;
 use super::short::{self, MountKind, ShortError};
 
@@ -20,7 +21,9 @@ pub(super) fn canonical(session: &mut Session<'_>, node: &mut Node, cursor: &Cur
     }
     match &mut node.value {
         Value::Map(map) if cursor.has_rules() => {
-            map.retain(|key, entry| canonical(session, &mut entry.node, &cursor.key(key)));
+            parallel::retain(session, map, cursor, |session, entry, cursor| {
+                canonical(session, &mut entry.node, cursor)
+            });
         }
         Value::Seq(items) if cursor.has_rules() => {
             let mut index = 0;

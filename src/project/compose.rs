@@ -60,7 +60,7 @@ pub(super) fn parse_file(
 fn parse_text(session: &mut Session<'_>, path: &Path, file: FileId) -> Option<Parsed> {
     let text: Arc<str> = session.text(file);
     let mut problems = Vec::new();
-    let documents = yaml::parse(&text, file, &mut session.budget, &mut problems);
+    let documents = yaml::parse(&text, file, &session.budget, &mut problems);
     for problem in problems {
         session.report(problem);
     }
@@ -139,6 +139,9 @@ fn prepare(
     }
     if session.phases().interpolate {
         interpolate::interpolate(session, &mut node, &scope.variables);
+        if session.is_exhausted() {
+            return None;
+        }
     }
     extender.extend_all(session, &mut node, &resets);
     if let Some(tree) = tree {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Span};
 
 use super::compose::Parsed;
 use super::environment;
@@ -236,15 +236,27 @@ pub(super) fn is_name(text: &str, name: &str) -> bool {
     normal_name(text) == name
 }
 
+/// What gives a project its name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named {
+    /// A line of an env file.
+    At(Span),
+    /// A rule.
+    By(&'static str),
+}
+
 /// What gives the project its name if its files do not.
-pub(super) fn name_rule(session: &Session<'_>, found: &Found) -> &'static str {
+pub(super) fn named(session: &Session<'_>, found: &Found) -> Named {
+    const VARIABLE: &str = "COMPOSE_PROJECT_NAME";
     let is_set = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
     if is_set(session.request.project_name.as_deref()) {
-        "`--project-name` gives it"
-    } else if is_set(found.variables.get("COMPOSE_PROJECT_NAME")) {
-        "`COMPOSE_PROJECT_NAME` gives it"
+        Named::By("`--project-name` gives it")
+    } else if !is_set(found.variables.get(VARIABLE)) {
+        Named::By("the folder of the project gives it")
+    } else if let VariableSource::File(span) = found.variables.origin(VARIABLE) {
+        Named::At(span)
     } else {
-        "the folder of the project gives it"
+        Named::By("`COMPOSE_PROJECT_NAME` gives it")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
@@ -63,7 +63,8 @@ fn read(
     for unset in &parsed.unset {
         session.unset(&unset.name, Span::new(file, unset.at.start, unset.at.end));
     }
-    assigned.reserve(parsed.assignments.len());
+    let room = assigned.capacity() - assigned.len();
+    assigned.reserve(parsed.assignments.len() + room);
     for (name, assignment) in &parsed.assignments {
         let span = Span::new(file, assignment.at.start, assignment.at.end);
         let mut node = Node::string(&assignment.value, span);
@@ -100,7 +101,7 @@ fn parse(
     (file, dialect): (FileId, Dialect),
     lookup: &Lookup<'_>,
     assigned: &Map,
-) -> (Rc<Parsed>, Vec<DotenvError>) {
+) -> (Arc<Parsed>, Vec<DotenvError>) {
     if let Some(parsed) = session.env_files.get(&(file, dialect)) {
         return (parsed.clone(), Vec::new());
     }
@@ -118,7 +119,7 @@ fn parse(
             Err(error) => (Parsed::default(), vec![error]),
         },
     };
-    let parsed = Rc::new(parsed);
+    let parsed = Arc::new(parsed);
     if !depends.get() && errors.is_empty() {
         session.env_files.insert((file, dialect), parsed.clone());
     }
@@ -250,7 +251,8 @@ pub(super) fn service(
         Some(entry) if variables.get(name).is_none() => VariableSource::File(entry.node.span),
         _ => variables.origin(name),
     };
-    let mut assigned = Map::new();
+    // With room for the service's own variables, so that those of a file do not move for them.
+    let mut assigned = Map::with_capacity(own.len());
     let files = service.as_map_mut().and_then(|map| map.shift_remove("env_file"));
     let files =
         files.and_then(

@@ -14,7 +14,7 @@ use super::locations::{self, Base};
 use super::node::{Entry, Map, Node, Step, Value};
 use super::session::Session;
 use super::yaml::Reset;
-use super::{interpolate, merge, unique};
+use super::{interpolate, merge, short, unique};
 
 /// How many services may extend each other in a row.
 const MAX_CHAIN: usize = 256;
@@ -29,6 +29,7 @@ pub(super) struct Extender<'s> {
 /// Services that others extend, as their file has them.
 #[derive(Debug, Default)]
 struct BaseFile {
+    /// What is done is null here.
     services: Map,
     resets: Vec<Reset>,
     /// Services that have been extended themselves.
@@ -90,22 +91,31 @@ impl<'s> Extender<'s> {
     fn settle(&mut self, session: &mut Session<'_>, file: &str, name: &str, chain: &mut Vec<Link>) {
         let open = self.bases.get(file).filter(|base| !base.done.contains_key(name));
         let Some(service) = open.and_then(|base| base.services.get(name)) else { return };
-        let extended = self.extend(session, (file, name), service.node.clone(), chain);
+        let extends = service.node.get("extends").cloned();
+        let base = extends.map(|extends| self.base(session, (file, name), &extends, chain));
+        // In a circle it may be done by now.
+        let open = self.bases.get_mut(file).filter(|base| !base.done.contains_key(name));
+        let Some(entry) = open.and_then(|base| base.services.get_mut(name)) else { return };
+        let nothing = Node::new(Value::Null, entry.node.span);
+        let service = std::mem::replace(&mut entry.node, nothing);
+        let extended = match base {
+            None => service,
+            Some(base) => self.extend(session, (file, name), base, service),
+        };
         if let Some(base) = self.bases.get_mut(file) {
             base.done.insert(name.to_owned(), extended);
         }
     }
 
-    /// A service of `file`, merged onto what it extends.
+    /// A service of `file`, merged onto what it extends, if that could be found.
     fn extend(
-        &mut self,
+        &self,
         session: &mut Session<'_>,
         (file, name): (&str, &str),
+        base: Option<Node>,
         mut service: Node,
-        chain: &mut Vec<Link>,
     ) -> Node {
-        let Some(extends) = service.get("extends").cloned() else { return service };
-        match self.base(session, (file, name), &extends, chain) {
+        match base {
             // As in Compose, a base that is null leaves even `extends` in place.
             Some(base) if base.is_null() => service,
             Some(base) => self.merge(session, (file, name), base, service),
@@ -191,6 +201,7 @@ impl<'s> Extender<'s> {
             return None;
         }
         let path = self.scope.base.dir.join(written);
+        let path = PathBuf::from(short::clean(&path.to_string_lossy()));
         let name = path.to_string_lossy().into_owned();
         if !self.bases.contains_key(&name) {
             let base = self.load(session, &path, from)?;

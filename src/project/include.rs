@@ -112,7 +112,8 @@ fn load(session: &mut Session<'_>, entry: &Node, scope: &Scope) -> Option<Node> 
         if refuse_remote(session, path) {
             return None;
         }
-        files.push(scope.base.dir.join(path.as_str()?));
+        // Without `..`, so that a file has one name on whatever way it is reached.
+        files.push(normal(&scope.base.dir.join(path.as_str()?)));
     }
     if let Some(position) = scope.chain.iter().position(|file| *file == files[0]) {
         report_circle(session, entry, &scope.chain[position..], &files[0]);

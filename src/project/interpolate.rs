@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 use super::attribute::Cast;
 use super::cursor::Cursor;
 use super::node::{Node, Value, VariableSource};
+use super::parallel;
 use super::session::Session;
 use super::template::{self, Outcome, TemplateError};
 use super::variables::Variables;
@@ -36,7 +37,10 @@ impl Interpolation<'_, '_> {
                 true
             }
             Value::Map(map) => {
-                map.retain(|key, entry| self.node(&mut entry.node, &cursor.key(key)));
+                let variables = self.variables;
+                parallel::retain(self.session, map, cursor, |session, entry, cursor| {
+                    Interpolation { session, variables }.node(&mut entry.node, cursor)
+                });
                 true
             }
             _ => true,

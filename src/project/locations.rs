@@ -7,6 +7,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use super::attribute::Location;
 use super::cursor::Cursor;
 use super::node::{Node, Value};
+use super::parallel;
 use super::session::Session;
 use super::short;
 
@@ -46,9 +47,10 @@ fn children(session: &mut Session<'_>, node: &mut Node, base: &Base, cursor: &Cu
     }
     match &mut node.value {
         Value::Map(map) => {
-            for (key, entry) in map {
-                walk(session, &mut entry.node, base, &cursor.key(key));
-            }
+            parallel::retain(session, map, cursor, |session, entry, cursor| {
+                walk(session, &mut entry.node, base, cursor);
+                true
+            });
         }
         Value::Seq(items) => {
             for (index, item) in items.iter_mut().enumerate() {
@@ -144,6 +146,13 @@ fn volume(session: &Session<'_>, node: &mut Node, base: &Base) {
     {
         change(device, |path| maybe_windows(session, path, base));
     }
+}
+
+/// How a path is called in messages to somebody who is in `cwd`: the short way.
+pub fn display(cwd: &Path, path: &Path) -> String {
+    let whole = path.display().to_string();
+    let way = relative(cwd, path);
+    if path.is_absolute() && way.len() < whole.len() { way } else { whole }
 }
 
 /// The way from folder `from` to `to`, both absolute.

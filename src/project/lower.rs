@@ -18,7 +18,8 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 use super::attribute::Type;
 use super::cursor::Cursor;
 use super::merge::entry;
-use super::node::{Map, Node, Value};
+use super::node::{Entry, Map, Node, Value};
+use super::parallel;
 use super::session::Session;
 use deserialize::Finished;
 
@@ -83,9 +84,9 @@ fn node(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) -> bool
             for entry in map.values_mut().filter(|entry| top_level && entry.node.is_null()) {
                 entry.node.value = Value::Map(Map::new());
             }
-            map.retain(|key, entry| {
-                key.starts_with("x-") && !keyed
-                    || self::node(session, &mut entry.node, &cursor.key(key))
+            parallel::retain(session, map, cursor, |session, entry, cursor| {
+                cursor.name().starts_with("x-") && !keyed
+                    || self::node(session, &mut entry.node, cursor)
             });
         }
         Value::Seq(items) => {
@@ -153,7 +154,7 @@ pub(super) fn typed<T: DeserializeOwned>(
 }
 
 /// The resources of one kind, by name.
-pub(super) fn resources<T: DeserializeOwned>(
+pub(super) fn resources<T: DeserializeOwned + Send>(
     tree: &Node,
     cursor: &Cursor<'_>,
 ) -> Result<BTreeMap<String, T>, Box<Diagnostic>> {
@@ -161,10 +162,10 @@ pub(super) fn resources<T: DeserializeOwned>(
         tree.get(cursor.name()).and_then(Node::as_map).into_iter().flatten().collect();
     // Services are large: what is in order already is not moved about.
     entries.sort_by_key(|(name, _)| *name);
-    entries
-        .into_iter()
-        .map(|(name, entry)| Ok((name.clone(), typed(&entry.node, &cursor.key(name))?)))
-        .collect()
+    let typed = |(name, entry): &(&String, &Entry)| {
+        Ok(((*name).clone(), typed(&entry.node, &cursor.key(name))?))
+    };
+    parallel::map(&entries, typed).into_iter().collect()
 }
 
 /// A text without a history, at the place of another.
@@ -173,6 +174,6 @@ fn text_at(text: impl Into<String>, near: &Node) -> Node {
 }
 
 /// An entry for a text at the place of another.
-fn text_entry(text: impl Into<String>, near: &Node) -> super::node::Entry {
+fn text_entry(text: impl Into<String>, near: &Node) -> Entry {
     entry(text_at(text, near))
 }

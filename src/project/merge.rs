@@ -79,6 +79,10 @@ fn mappings(session: &mut Session<'_>, mut base: Map, over: Map, cursor: &Cursor
 
 /// The later value, which remembers the earlier one.
 pub(super) fn replace(base: &Node, mut over: Node) -> Node {
+    // One text that comes in on two ways: nothing is replaced.
+    if base.span == over.span {
+        return over;
+    }
     let mut trail = base.trail.clone();
     trail.push(Step::Replaced { span: base.span, was: base.brief() });
     trail.append(&over.trail);

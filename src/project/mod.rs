@@ -43,6 +43,7 @@ mod map;
 mod merge;
 pub mod node;
 mod normalize;
+mod parallel;
 mod resources;
 mod select;
 mod session;
@@ -72,6 +73,7 @@ use locations::Base;
 use node::VariableSource;
 use session::Session;
 
+pub use locations::display;
 pub use node::Node;
 pub use source::{Disk, Memory, Source};
 
@@ -191,7 +193,7 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     session.incomplete |= files.iter().any(Option::is_none);
     let files: Vec<_> = files.into_iter().flatten().collect();
     let name = discover::project_name(session, &found, &files)?;
-    let name_rule = discover::name_rule(session, &found);
+    let named = discover::named(session, &found);
     found.variables.set("COMPOSE_PROJECT_NAME", &name, VariableSource::Ketch);
     let base = Base { prefix: found.dir.to_string_lossy().into_owned(), dir: found.dir.clone() };
     let scope = Scope { base, variables: found.variables.clone(), chain: Vec::new() };
@@ -203,7 +205,7 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
         report_empty(session, &found);
     }
     if session.phases().normalize {
-        put_name(&mut tree, &name, name_rule);
+        put_name(&mut tree, &name, named);
         let variables = session.phases().interpolate.then_some(&found.variables);
         normalize::normalize(session, &mut tree, &name, variables);
     }
@@ -215,9 +217,14 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     }
 }
 
-/// Puts the project's name into the tree. Unless the files give it, `rule` says where it is from.
-fn put_name(tree: &mut Node, name: &str, rule: &'static str) {
-    let implied = Node::string(name, tree.span).with(node::Step::Default { rule });
+/// Puts the project's name into the tree. Unless the files give it, `named` says where it is from.
+fn put_name(tree: &mut Node, name: &str, named: discover::Named) {
+    let implied = match named {
+        discover::Named::At(span) => Node::string(name, span),
+        discover::Named::By(rule) => {
+            Node::string(name, tree.span).with(node::Step::Default { rule })
+        }
+    };
     let Some(top) = tree.as_map_mut() else { return };
     let written = top.get_mut("name").map(|entry| &mut entry.node);
     match written
@@ -236,6 +243,9 @@ fn finish(
     name: String,
 ) -> Option<Loaded> {
     lower::finish(session, &mut tree);
+    if session.is_exhausted() {
+        return None;
+    }
     let mut enabled = select::enabled(&tree, &found.profiles);
     if session.phases().check_consistency && !session.incomplete {
         consistency::check(session, &mut tree, &enabled);

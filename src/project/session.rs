@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{Hash, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -14,8 +14,8 @@ use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
 use super::cursor::Cursor;
 use super::dotenv::Parsed;
 use super::environment::Dialect;
-use super::locations::relative;
-use super::node::{Node, Step, VariableSource};
+use super::locations::display;
+use super::node::{Node, Step, Trail, VariableSource};
 use super::source::reason;
 use super::yaml::Budget;
 use super::{Phases, Report, Request, Source};
@@ -31,7 +31,7 @@ pub(super) struct Session<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) request: &'a Request,
     pub(super) report: Report,
-    pub(super) budget: Budget,
+    pub(super) budget: Arc<Budget>,
     /// There is too much, of values or of problems: the load goes no further.
     exhausted: bool,
     /// Whether a part of the project could not be read: what is missing may be defined there.
@@ -48,9 +48,12 @@ pub(super) struct Session<'a> {
     /// Files that were read already.
     files: foldhash::HashMap<PathBuf, FileId>,
     /// Env files that were parsed already and mean the same wherever they are used.
-    pub(super) env_files: foldhash::HashMap<(FileId, Dialect), Rc<Parsed>>,
+    pub(super) env_files: foldhash::HashMap<(FileId, Dialect), Arc<Parsed>>,
     /// Services and resources with an error, as `services.web`: what follows from it is not reported again.
     tainted: BTreeSet<String>,
+    /// Paths of mappings and lists with an error in them: what is missing there may have been taken
+    /// out.
+    broken: BTreeSet<String>,
     /// Variables that are not set, and where they are used.
     unset: IndexMap<String, IndexSet<Span>>,
 }
@@ -90,7 +93,7 @@ impl<'a> Session<'a> {
             source,
             request,
             report: Report::default(),
-            budget: Budget::default(),
+            budget: Arc::default(),
             exhausted: false,
             incomplete: false,
             lacks_variables: false,
@@ -100,6 +103,7 @@ impl<'a> Session<'a> {
             files: foldhash::HashMap::default(),
             env_files: foldhash::HashMap::default(),
             tainted: BTreeSet::new(),
+            broken: BTreeSet::new(),
             unset: IndexMap::new(),
         }
     }
@@ -141,8 +145,53 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// A session for a part of the work, with what is known so far. It reads no files.
+    pub(super) fn fork(&self) -> Self {
+        let report = Report { sources: self.report.sources.clone(), diagnostics: Vec::new() };
+        Self {
+            report,
+            budget: self.budget.clone(),
+            exhausted: self.exhausted,
+            incomplete: self.incomplete,
+            lacks_variables: self.lacks_variables,
+            misplaced: self.misplaced.clone(),
+            reported: self.reported.clone(),
+            tainted: self.tainted.clone(),
+            broken: self.broken.clone(),
+            ..Self::new(self.source, self.request)
+        }
+    }
+
+    /// Takes in what the parts of a work found, which begins at `place`.
+    pub(super) fn join(&mut self, parts: Vec<Self>, place: Span) {
+        // How far each part came depends on the others then.
+        if self.budget.is_overdrawn() {
+            return self.too_large(place);
+        }
+        for part in parts {
+            self.misplaced.extend(part.misplaced);
+            self.tainted.extend(part.tainted);
+            self.broken.extend(part.broken);
+            for (name, places) in part.unset {
+                self.unset.entry(name).or_default().extend(places);
+            }
+            let mut again = vec![0; part.report.diagnostics.len()];
+            for (index, times) in part.alike.into_values() {
+                again[index] = times;
+            }
+            for (diagnostic, again) in part.report.diagnostics.into_iter().zip(again) {
+                self.take_in(diagnostic, again);
+            }
+        }
+    }
+
     /// Reports a problem, once.
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.take_in(diagnostic, 0);
+    }
+
+    /// Takes in a problem, and that others like it came `again`.
+    fn take_in(&mut self, diagnostic: Diagnostic, again: usize) {
         if self.report.diagnostics.len() > MAX_PROBLEMS {
             return;
         }
@@ -152,21 +201,22 @@ impl<'a> Session<'a> {
             self.exhausted = true;
             return;
         }
-        if !self.reported.insert(hash(&diagnostic)) {
-            return;
-        }
+        let is_new = self.reported.insert(hash(&diagnostic));
         let index = self.report.diagnostics.len();
         if let Some(span) = diagnostic.span() {
             let kind = (diagnostic.code, span, without_service(&diagnostic.message));
             match self.alike.entry(hash(&kind)) {
                 Entry::Occupied(mut first) => {
-                    first.get_mut().1 += 1;
+                    first.get_mut().1 += again + usize::from(is_new);
                     return;
                 }
-                Entry::Vacant(first) => drop(first.insert((index, 0))),
+                Entry::Vacant(first) if is_new => drop(first.insert((index, again))),
+                Entry::Vacant(_) => {}
             }
         }
-        self.report.diagnostics.push(diagnostic);
+        if is_new {
+            self.report.diagnostics.push(diagnostic);
+        }
     }
 
     /// Adds to each problem how often it came again: what an anchor or an env file brings into many
@@ -186,13 +236,13 @@ impl<'a> Session<'a> {
         if self.lacks_variables && is_blanked(node) {
             return;
         }
-        let diagnostic = Self::with_trail(diagnostic, node);
+        let diagnostic = Self::with_trail(diagnostic, &node.trail);
         self.report(diagnostic);
     }
 
     /// Adds the history of a value to a diagnostic about it.
-    fn with_trail(diagnostic: Diagnostic, node: &Node) -> Diagnostic {
-        node.trail.steps().into_iter().fold(diagnostic, |diagnostic, step| match step {
+    pub(super) fn with_trail(diagnostic: Diagnostic, trail: &Trail) -> Diagnostic {
+        trail.steps().into_iter().fold(diagnostic, |diagnostic, step| match step {
             Step::Replaced { span, was } => diagnostic.at(*span, format!("replaces {was}")),
             Step::Extended { span } => diagnostic.at(*span, "inherited through this"),
             Step::Merged { span } => diagnostic.at(*span, "merged in here"),
@@ -213,11 +263,20 @@ impl<'a> Session<'a> {
     /// Marks a service or resource as broken: errors that may only follow from that are not
     /// reported.
     pub(super) fn taint(&mut self, cursor: &Cursor<'_>) {
+        if self.exhausted {
+            return;
+        }
         self.tainted.extend(cursor.resource());
+        self.broken.insert(cursor.parent_text());
     }
 
     pub(super) fn is_tainted(&self, cursor: &Cursor<'_>) -> bool {
         cursor.resource().is_some_and(|resource| self.tainted.contains(&resource))
+    }
+
+    /// Whether something in this mapping or list was wrong, and has been reported.
+    pub(super) fn is_broken(&self, cursor: &Cursor<'_>) -> bool {
+        self.broken.contains(&cursor.to_string())
     }
 
     /// Remembers the use of a variable that is not set.
@@ -290,9 +349,7 @@ impl<'a> Session<'a> {
         if path == Path::new(STDIN) {
             return "<stdin>".to_owned();
         }
-        let whole = path.display().to_string();
-        let way = relative(&self.request.cwd, path);
-        if path.is_absolute() && way.len() < whole.len() { way } else { whole }
+        display(&self.request.cwd, path)
     }
 
     /// Reports a file that cannot be read. `from` is where it is named.

@@ -8,12 +8,15 @@
 mod remedy;
 mod rules;
 
-use std::collections::HashSet;
+use std::collections::hash_map;
 
-use crate::diagnostic::{Code, Diagnostic, closest};
+use foldhash::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic, Span, closest};
 
 use super::cursor::Cursor;
-use super::node::{Entry, Map, Node, Value};
+use super::node::{Entry, Map, Node, Trail, Value};
+use super::parallel;
 use super::session::Session;
 use remedy::Unknown;
 use rules::Rule;
@@ -37,15 +40,7 @@ impl Checker<'_, '_> {
         let fits = self.value(node, rule, cursor);
         match &mut node.value {
             Value::Map(map) => {
-                let mut before: Option<String> = None;
-                map.retain(|key, entry| {
-                    let entry_of = (key.as_str(), before.as_deref());
-                    let stays = self.entry(entry_of, entry, rule, &cursor.key(key));
-                    if stays && cursor.depth() < 2 {
-                        before = Some(key.clone());
-                    }
-                    stays
-                });
+                self.map(map, rule, cursor);
                 let missing = rule.required.iter().find(|name| !map.contains_key(*name));
                 self.required(node, missing, cursor)
             }
@@ -55,6 +50,42 @@ impl Checker<'_, '_> {
             }
             _ => fits,
         }
+    }
+
+    /// Checks the entries of a mapping.
+    fn map(&mut self, map: &mut Map, rule: &'static Rule, cursor: &Cursor<'_>) {
+        if cursor.depth() > 0 {
+            self.drop_misplaced(map, cursor);
+            return parallel::retain(self.session, map, cursor, |session, entry, cursor| {
+                Checker { session }.entry((cursor.name(), None), entry, rule, cursor)
+            });
+        }
+        let mut before: Option<String> = None;
+        map.retain(|key, entry| {
+            let entry_of = (key.as_str(), before.as_deref());
+            let stays = self.entry(entry_of, entry, rule, &cursor.key(key));
+            if stays {
+                before = Some(key.clone());
+            }
+            stays
+        });
+    }
+
+    /// Reports attributes of services that stand where services are named.
+    fn drop_misplaced(&mut self, map: &mut Map, cursor: &Cursor<'_>) {
+        if cursor.depth() != 1 || cursor.name() != "services" {
+            return;
+        }
+        let mut before: Option<String> = None;
+        map.retain(|key, entry| {
+            let is_misplaced = remedy::is_misplaced(key, &entry.node);
+            if is_misplaced {
+                self.misplaced((key, before.as_deref()), entry, &cursor.key(key));
+            } else {
+                before = Some(key.clone());
+            }
+            !is_misplaced
+        });
     }
 
     fn wrong_type(&mut self, node: &Node, rule: &'static Rule, cursor: &Cursor<'_>) {
@@ -92,13 +123,6 @@ impl Checker<'_, '_> {
         rule: &'static Rule,
         cursor: &Cursor<'_>,
     ) -> bool {
-        if cursor.depth() == 2
-            && remedy::in_services(cursor)
-            && remedy::is_misplaced(key, &entry.node)
-        {
-            self.misplaced(key, entry, (cursor, before));
-            return false;
-        }
         let Some(known) = rule.property(key) else {
             if !rule.open {
                 self.unknown((key, entry, before), rule, cursor);
@@ -119,9 +143,9 @@ impl Checker<'_, '_> {
     /// An attribute of services where services are named.
     fn misplaced(
         &mut self,
-        key: &str,
+        (key, before): (&str, Option<&str>),
         entry: &Entry,
-        (cursor, before): (&Cursor<'_>, Option<&str>),
+        cursor: &Cursor<'_>,
     ) {
         let message = format!("`{key}` stands where services are named, but it is an attribute");
         let diagnostic = Diagnostic::error(Code::WrongType, message)
@@ -136,7 +160,7 @@ impl Checker<'_, '_> {
     fn required(&mut self, node: &Node, missing: Option<&String>, cursor: &Cursor<'_>) -> bool {
         let Some(name) = missing else { return true };
         // An attribute that was there but wrong has been reported already.
-        if !self.session.is_tainted(cursor) {
+        if !self.session.is_broken(cursor) {
             let message = format!("`{cursor}` has no `{name}`");
             let diagnostic = Diagnostic::error(Code::MissingAttribute, message)
                 .at(node.span, format!("`{name}` is missing"))
@@ -147,7 +171,7 @@ impl Checker<'_, '_> {
     }
 
     fn seq(&mut self, items: &mut Vec<Node>, rule: &'static Rule, cursor: &Cursor<'_>) {
-        let mut seen = HashSet::new();
+        let mut seen: HashMap<String, (Span, Trail)> = HashMap::default();
         let mut index = 0;
         items.retain_mut(|item| {
             let here = cursor.item(index);
@@ -155,18 +179,35 @@ impl Checker<'_, '_> {
             if !rule.items().is_none_or(|rule| self.node(item, rule, &here)) {
                 return false;
             }
-            let repeated = rule.unique && !seen.insert(fingerprint(item));
-            if repeated {
-                let diagnostic = Diagnostic::error(
-                    Code::InvalidValue,
-                    format!("`{cursor}` lists {} twice", item.brief()),
-                )
-                .at(item.span, "again here")
-                .hint("remove one of the two");
-                self.session.report_at(diagnostic, item, &here);
+            if !rule.unique {
+                return true;
             }
-            !repeated
+            match seen.entry(fingerprint(item)) {
+                hash_map::Entry::Vacant(first) => {
+                    first.insert((item.span, item.trail.clone()));
+                    true
+                }
+                hash_map::Entry::Occupied(first) => {
+                    self.repeated(item, first.get(), &here);
+                    false
+                }
+            }
         });
+    }
+
+    /// Reports an item that is there already.
+    fn repeated(&mut self, item: &Node, (first, came): &(Span, Trail), cursor: &Cursor<'_>) {
+        let message = format!("`{}` lists {} twice", cursor.parent_text(), item.brief());
+        let diagnostic = Diagnostic::error(Code::InvalidValue, message);
+        let diagnostic = if *first == item.span {
+            // It comes in on two ways, and each is shown.
+            diagnostic.at(*first, "comes in twice").hint("bring it in on one way only")
+        } else {
+            let diagnostic = diagnostic.at(item.span, "again here").at(*first, "first here");
+            diagnostic.hint("remove one of the two")
+        };
+        let diagnostic = Session::with_trail(diagnostic, came);
+        self.session.report_at(diagnostic, item, cursor);
     }
 
     fn unknown(

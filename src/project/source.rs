@@ -24,8 +24,8 @@ pub enum Kind {
     Other,
 }
 
-/// Gives the loader its files.
-pub trait Source {
+/// Gives the loader its files. Large projects are worked on by several threads.
+pub trait Source: Sync {
     /// Reads a whole file.
     ///
     /// # Errors
@@ -109,7 +109,8 @@ pub fn reason(error: &io::Error) -> String {
 
 /// Reads all there is, or fails as soon as it is too much.
 fn limited(reader: impl io::Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Room for most files: each time it grows is one more call.
+    let mut bytes = Vec::with_capacity(16 << 10);
     reader.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
         let limit = MAX_FILE >> 20;

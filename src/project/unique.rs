@@ -11,6 +11,7 @@ use super::attribute::Unique;
 use super::cursor::Cursor;
 use super::merge;
 use super::node::{Node, Value};
+use super::parallel;
 use super::session::Session;
 use super::short;
 
@@ -18,9 +19,10 @@ use super::short;
 pub(super) fn enforce(session: &mut Session<'_>, node: &mut Node, cursor: &Cursor<'_>) {
     match &mut node.value {
         Value::Map(map) if cursor.has_rules() => {
-            for (key, entry) in map {
-                enforce(session, &mut entry.node, &cursor.key(key));
-            }
+            parallel::retain(session, map, cursor, |session, entry, cursor| {
+                enforce(session, &mut entry.node, cursor);
+                true
+            });
         }
         Value::Seq(items) => {
             let rule = cursor.attribute().unique;
@@ -51,11 +53,12 @@ fn unique(
             Ok(key) => {
                 let key = key.into_owned();
                 let item = match kept.get(&key) {
-                    Some(earlier) => merge::replace(earlier, item),
+                    Some(earlier) => replace(earlier, item, rule),
                     None => item,
                 };
                 kept.insert(key, item);
             }
+            Err(Problem::Missing(_)) if session.is_broken(&cursor.item(index)) => {}
             Err(problem) => {
                 let cursor = cursor.item(index);
                 let diagnostic = problem.diagnostic(&item, &cursor);
@@ -64,6 +67,17 @@ fn unique(
         }
     }
     kept.into_values().collect()
+}
+
+/// The later item, which remembers the earlier one: of `KEY=VALUE`, its value.
+fn replace(earlier: &Node, item: Node, rule: Unique) -> Node {
+    match earlier.as_str().and_then(|text| text.split_once('=')) {
+        Some((_, value)) if rule == Unique::Key => {
+            let value = Value::Str(value.to_owned());
+            merge::replace(&Node { value, ..earlier.clone() }, item)
+        }
+        _ => merge::replace(earlier, item),
+    }
 }
 
 /// Why an item has no key.

@@ -1,6 +1,6 @@
 //! The variables that interpolation sees, and where each comes from.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -9,7 +9,7 @@ use super::node::VariableSource;
 
 /// Variables by name. Cheap to clone: includes see those of their project and a few more.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Variables(Rc<IndexMap<String, Variable>>);
+pub(super) struct Variables(Arc<IndexMap<String, Variable>>);
 
 impl Variables {
     /// The environment of the process.
@@ -17,7 +17,7 @@ impl Variables {
         let variable = |(name, value): (&String, &String)| {
             (name.clone(), Variable { value: value.clone(), from: VariableSource::Process })
         };
-        Self(Rc::new(environment.iter().map(variable).collect()))
+        Self(Arc::new(environment.iter().map(variable).collect()))
     }
 
     /// The value of a variable.
@@ -38,16 +38,16 @@ impl Variables {
     /// Sets a variable, whatever it was.
     pub(super) fn set(&mut self, name: &str, value: &str, from: VariableSource) {
         let variable = Variable { value: value.to_owned(), from };
-        Rc::make_mut(&mut self.0).insert(name.to_owned(), variable);
+        Arc::make_mut(&mut self.0).insert(name.to_owned(), variable);
     }
 
     /// Sets a variable if it is not set.
     pub(super) fn add(&mut self, name: &str, variable: Variable) {
-        Rc::make_mut(&mut self.0).entry(name.to_owned()).or_insert(variable);
+        Arc::make_mut(&mut self.0).entry(name.to_owned()).or_insert(variable);
     }
 
     /// All of them, by name.
     pub(super) fn into_map(self) -> IndexMap<String, Variable> {
-        Rc::unwrap_or_clone(self.0)
+        Arc::unwrap_or_clone(self.0)
     }
 }

@@ -12,7 +12,11 @@ pub mod docker;
 mod error;
 pub mod fake;
 pub mod native;
+mod provider;
 mod session;
+mod signal;
+
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -23,7 +27,7 @@ use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
 use crate::model::spec::{
-    BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
+    BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
 };
 use crate::model::{Feature, Hook, ServiceNetwork};
 
@@ -178,12 +182,24 @@ pub trait Runtime: Send + Sync {
     /// Builds an image.
     async fn build(&self, build: &BuildSpec, progress: OnProgress<'_>) -> Result<()>;
 
+    /// A program that extends this runtime, by name, such as `docker-model`; `None`: there is none.
+    fn plugin(&self, name: &str) -> Option<PathBuf>;
+
+    /// Lets an external program work; gives the variables that it has for others.
+    async fn run_provider(&self, call: &ProviderCall, progress: OnProgress<'_>) -> Result<Handed>;
+
+    /// Asks an external program something; gives what it prints.
+    async fn ask_provider(&self, call: &ProviderCall) -> Result<String>;
+
     /// The references of the images that carry this project's label.
     async fn project_images(&self, project: &str) -> Result<Vec<String>>;
 
     /// The credentials for registries that are known here, as a `config.json`: for containers
     /// that get the socket of the engine.
     async fn registry_credentials(&self) -> Result<String>;
+
+    /// The digest that a reference has in its registry at this moment.
+    async fn image_digest(&self, reference: &str) -> Result<String>;
 
     /// Removes a name of an image, and the image with its last one.
     async fn remove_image(&self, reference: &str) -> Result<()>;

@@ -1,6 +1,7 @@
 //! From an [`Op`] to the one call that it stands for. The only match over `Op` that acts.
 
 use crate::model::Hook;
+use crate::model::spec::Handed;
 use crate::plan::{HookStage, Op};
 use crate::runtime::{OnProgress, Runtime, RuntimeError, Volumes};
 
@@ -19,12 +20,21 @@ impl From<RuntimeError> for Failure {
     }
 }
 
-/// Makes the call; returns what the runtime has to remark.
+/// What came of a call besides what it was made for.
+#[derive(Debug, Default)]
+pub(super) struct Yield {
+    /// What the runtime has to remark.
+    pub(super) remarks: Vec<String>,
+    /// Variables for services that depend on this one.
+    pub(super) handed: Option<Handed>,
+}
+
+/// Makes the call.
 pub(super) async fn call(
     op: &Op,
     runtime: &dyn Runtime,
     progress: OnProgress<'_>,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Yield, Failure> {
     match op {
         Op::PullImage(pull) => runtime.pull(pull, progress).await,
         Op::BuildImage(build) => runtime.build(build, progress).await,
@@ -38,7 +48,10 @@ pub(super) async fn call(
         Op::Disconnect { network, container } => runtime.disconnect(network, container).await,
         Op::CreateVolume(volume) => runtime.create_volume(volume).await,
         Op::RemoveVolume(volume) => runtime.remove_volume(volume).await,
-        Op::CreateContainer(spec) => return Ok(runtime.create_container(spec).await?),
+        Op::CreateContainer(spec) => {
+            let remarks = runtime.create_container(spec).await?;
+            return Ok(Yield { remarks, handed: None });
+        }
         Op::StartContainer { container, files } => runtime.start_container(container, files).await,
         Op::RunHook { container, hook, stage } => {
             return run_hook(runtime, container, hook, *stage).await;
@@ -58,8 +71,12 @@ pub(super) async fn call(
             runtime.remove_container(container, volumes).await
         }
         Op::RenameContainer { from, to } => runtime.rename_container(from, to).await,
+        Op::CallProvider(call) => {
+            let handed = runtime.run_provider(call, progress).await?;
+            return Ok(Yield { handed: Some(handed), remarks: Vec::new() });
+        }
     }?;
-    Ok(Vec::new())
+    Ok(Yield::default())
 }
 
 async fn run_hook(
@@ -67,15 +84,15 @@ async fn run_hook(
     container: &str,
     hook: &Hook,
     stage: HookStage,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Yield, Failure> {
     match runtime.run_hook(container, hook).await {
-        Ok((0, _)) => Ok(Vec::new()),
+        Ok((0, _)) => Ok(Yield::default()),
         Ok((code, output)) => Err(Failure::Hook(code, output)),
         // There is nothing left to prepare for its end.
         Err(RuntimeError::NotFound(_) | RuntimeError::Conflict(_))
             if stage == HookStage::PreStop =>
         {
-            Ok(Vec::new())
+            Ok(Yield::default())
         }
         Err(error) => Err(Failure::Runtime(error)),
     }

@@ -146,6 +146,7 @@ fn is_limited(op: &Op) -> bool {
         Op::PullImage(_)
         | Op::BuildImage(_)
         | Op::PushImage(_)
+        | Op::CallProvider(_)
         | Op::CreateNetwork(_)
         | Op::CreateVolume(_)
         | Op::CreateContainer(_)

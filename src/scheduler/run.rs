@@ -1,5 +1,6 @@
 //! The loop that runs a plan.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::pin::pin;
@@ -11,10 +12,11 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use super::call::{Failure, call};
+use super::call::{Failure, Yield, call};
 use super::ordering::Ordering;
 use super::{Shutdown, Stage, StepError};
 use crate::event::{Event, Outcome};
+use crate::model::spec::Handed;
 use crate::plan::{Op, Plan, Policy, Severity, Step, StepId};
 use crate::runtime::{Progress, Runtime};
 
@@ -47,6 +49,8 @@ pub struct Report {
     /// The steps that failed, in the order in which they did. Those that are only a warning are
     /// not among them.
     pub failures: Vec<StepError>,
+    /// What providers have for the services that depend on theirs, by step.
+    pub handed: BTreeMap<StepId, Handed>,
 }
 
 /// How a step ended.
@@ -133,7 +137,7 @@ struct Attempt {
     id: StepId,
     took: Duration,
     /// `None`: it was dropped.
-    result: Option<Result<Vec<String>, Failure>>,
+    result: Option<Result<Yield, Failure>>,
 }
 
 /// Makes the call of a step, unless the shutdown is first.
@@ -220,8 +224,9 @@ impl<'a> Run<'a> {
         self.ordering.release(step, self.plan);
         let failure = match result {
             None => return self.record(step, Outcome::Interrupted, took),
-            Some(Ok(remarks)) => {
+            Some(Ok(Yield { remarks, handed })) => {
                 self.warn(step, remarks);
+                self.report.handed.extend(handed.map(|handed| (step, handed)));
                 self.record(step, Outcome::Done, took);
                 return self.ordering.succeed(step, self.plan);
             }

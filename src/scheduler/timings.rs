@@ -162,7 +162,8 @@ fn services(plan: &Plan) -> HashMap<&str, &str> {
 fn owner<'p>(step: &'p Step, services: &HashMap<&'p str, &'p str>) -> Option<&'p str> {
     match step.op.subject() {
         Subject::Container(name) => Some(services.get(name).copied().unwrap_or(name)),
-        Subject::Image(_) | Subject::Network(_) | Subject::Volume(_) => None,
+        Subject::Service(name) => Some(name),
+        Subject::Image(_) | Subject::Network(_) | Subject::Volume(_) | Subject::Model(_) => None,
     }
 }
 

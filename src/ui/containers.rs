@@ -33,6 +33,17 @@ const MORE: Columns = &[
     ("Size", "SIZE"),
     ("State", "STATE"),
 ];
+/// What `--format raw` stands for.
+const RAW: &str = "container_id: {{.ID}}
+image: {{.Image}}
+command: {{.Command}}
+created_at: {{.CreatedAt}}
+state: {{- pad .State 1 0}}
+status: {{- pad .Status 1 0}}
+names: {{.Names}}
+labels: {{- pad .Labels 1 0}}
+ports: {{- pad .Ports 1 0}}
+";
 /// Characters of a command and of a mount that are shown.
 const COMMAND: usize = 20;
 const MOUNT: usize = 15;
@@ -40,7 +51,7 @@ const MOUNT: usize = 15;
 /// What `ps` prints of containers; `now` in seconds since 1970.
 pub fn listing(containers: &[&ObservedContainer], now: i64, truncation: Truncation) -> Listing {
     let rows = containers.iter().map(|container| row(container, now, truncation)).collect();
-    Listing { rows, columns: COLUMNS, more: MORE }
+    Listing { rows, columns: COLUMNS, more: MORE, raw: RAW }
 }
 
 fn row(container: &ObservedContainer, now: i64, truncation: Truncation) -> Row {

@@ -226,7 +226,13 @@ fn scalar(node: &Node) -> Option<String> {
 
 /// A text as short as YAML takes it, if it fits one line.
 fn plain(node: &Node) -> Option<String> {
-    let text = serde_yaml::to_string(node.as_str()?).ok()?;
+    // What YAML 1.1 takes for a boolean stays in quotes, as `config` writes it.
+    const WORDS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    let text = node.as_str()?;
+    if WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return None;
+    }
+    let text = serde_yaml::to_string(text).ok()?;
     let line = text.trim_end();
     (!line.contains('\n')).then(|| printable(line).into_owned())
 }

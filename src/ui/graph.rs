@@ -99,6 +99,7 @@ pub fn dot(relations: &Relations) -> String {
             Kind::Network => "ellipse",
             Kind::Volume => "cylinder",
             Kind::Config | Kind::Secret => "note",
+            Kind::Provider | Kind::Model => "hexagon",
         };
         let dashed = if relations.external.contains(thing) { " style=dashed" } else { "" };
         let (id, label) = (id(thing.kind, &thing.name), quoted(&thing.name));
@@ -125,6 +126,7 @@ pub fn mermaid(relations: &Relations) -> String {
             Kind::Network => ("([", "])"),
             Kind::Volume => ("[(", ")]"),
             Kind::Config | Kind::Secret => (">", "]"),
+            Kind::Provider | Kind::Model => ("{{", "}}"),
         };
         let _ = writeln!(text, "  n{id}{open}{}{close}", quoted(&thing.name));
     }
@@ -195,6 +197,21 @@ db:
         └── network front (external)
 
         * shown with all that it needs above
+        ");
+    }
+
+    #[test]
+    fn what_external_programs_run_is_shown() {
+        let services = "{cloud: {provider: {type: sky}}, web: {image: i, models: {chat: null}}}";
+        let services = serde_yaml::from_str(services).expect("canonical services");
+        let project = Project { services, ..Project::default() };
+        let text = tree(&Relations::of(&project, |_, service| service.image.clone()));
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text), @"
+        cloud
+        └── provider sky (runs it)
+        web
+        ├── image i
+        └── model chat
         ");
     }
 

@@ -38,11 +38,13 @@ pub struct Listing {
     pub columns: Columns,
     /// Headings of further fields.
     pub more: Columns,
+    /// The template that `raw` stands for; empty: none.
+    pub raw: &'static str,
 }
 
 impl Listing {
     /// The listing in the form that `--format` asks for: nothing or `table`, `json`,
-    /// `table TEMPLATE`, or a template.
+    /// `raw`, `table TEMPLATE`, or a template.
     ///
     /// # Errors
     ///
@@ -50,6 +52,7 @@ impl Listing {
     pub fn format(&self, format: &str) -> Result<String, TemplateError> {
         match format.trim() {
             "" | "table" => Ok(self.table()),
+            "raw" if !self.raw.is_empty() => self.lines(&Template::parse(self.raw)?),
             "json" => Ok(self.rows.iter().map(|row| compact(&row.fields) + "\n").collect()),
             other => match other.strip_prefix("table ") {
                 Some(template) => self.templated_table(&Template::parse(template.trim())?),

@@ -19,6 +19,7 @@ use super::replacement::lasting_names;
 use super::report::pretty;
 use super::text::{count, cut, printable};
 use crate::event::{Event, StepLine};
+use crate::model::spec::ProviderAction;
 use crate::plan::{Cause, Change, Op, Plan, Role, Severity, Step};
 
 const MAKES: Style = AnsiColor::Green.on_default();
@@ -56,7 +57,7 @@ pub struct PlanReport {
 pub struct StepReport {
     /// Its position, from 0.
     pub id: usize,
-    /// `container`, `network`, `volume` or `image`.
+    /// `container`, `network`, `volume`, `image`, `service` or `model`.
     pub kind: &'static str,
     /// What it is done to.
     pub name: String,
@@ -321,6 +322,12 @@ fn sign(step: &Step) -> (char, Style) {
             ('x', CHANGES)
         }
         Op::RunHook { .. } | Op::Wait { .. } => ('.', PLAIN),
+        Op::CallProvider(ref call) => match call.action {
+            ProviderAction::Up | ProviderAction::Pull => ('+', MAKES),
+            ProviderAction::Configure => ('~', CHANGES),
+            ProviderAction::Down => ('-', REMOVES),
+            ProviderAction::Stop => ('x', CHANGES),
+        },
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Usage {
 /// What `stats` prints.
 pub fn listing(usages: &[Usage], truncation: Truncation) -> Listing {
     let rows = usages.iter().map(|usage| row(usage, truncation)).collect();
-    Listing { rows, columns: COLUMNS, more: MORE }
+    Listing { rows, columns: COLUMNS, more: MORE, raw: "" }
 }
 
 fn row(usage: &Usage, truncation: Truncation) -> Row {

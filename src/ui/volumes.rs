@@ -19,14 +19,17 @@ const MORE: Columns = &[
     ("Status", "STATUS"),
 ];
 
+/// What `--format raw` stands for.
+const RAW: &str = "name: {{.Name}}\ndriver: {{.Driver}}\n";
+
 /// What `volumes` prints.
 pub fn listing(volumes: &[&ObservedVolume]) -> Listing {
     let rows = volumes.iter().map(|volume| row(volume)).collect();
-    Listing { rows, columns: COLUMNS, more: MORE }
+    Listing { rows, columns: COLUMNS, more: MORE, raw: RAW }
 }
 
 fn row(volume: &ObservedVolume) -> Row {
-    // Where a volume lies is not observed, and the rest is about clusters.
+    // The rest is about clusters, or costs too much to find out.
     let unknown = || json!("N/A");
     let fields: [(&'static str, Value); 10] = [
         ("Availability", unknown()),
@@ -34,7 +37,7 @@ fn row(volume: &ObservedVolume) -> Row {
         ("Group", unknown()),
         ("Labels", json!(labels(&volume.labels))),
         ("Links", unknown()),
-        ("Mountpoint", unknown()),
+        ("Mountpoint", json!(volume.mountpoint)),
         ("Name", json!(volume.name)),
         ("Scope", json!("local")),
         ("Size", unknown()),
@@ -55,6 +58,7 @@ mod tests {
         let volume = ObservedVolume {
             name: "p_data".to_owned(),
             driver: "local".to_owned(),
+            mountpoint: "/v/p_data".to_owned(),
             labels: [("a".to_owned(), "<b>".to_owned())].into(),
         };
         let shown = |format: &str| listing(&[&volume]).format(format).expect("a good format");
@@ -62,6 +66,7 @@ mod tests {
         DRIVER    VOLUME NAME
         local     p_data
         ");
-        assert_snapshot!(shown("json"), @r#"{"Availability":"N/A","Driver":"local","Group":"N/A","Labels":"a=\u003cb\u003e","Links":"N/A","Mountpoint":"N/A","Name":"p_data","Scope":"local","Size":"N/A","Status":"N/A"}"#);
+        assert_snapshot!(shown("json"), @r#"{"Availability":"N/A","Driver":"local","Group":"N/A","Labels":"a=\u003cb\u003e","Links":"N/A","Mountpoint":"/v/p_data","Name":"p_data","Scope":"local","Size":"N/A","Status":"N/A"}"#);
+        assert_eq!(shown("raw"), "name: p_data\ndriver: local\n\n");
     }
 }

@@ -439,7 +439,7 @@ pub(crate) const CIRCLES: &[Case] = &[
             file(d, "a/b.yaml", "include: [../compose.yaml]\n");
         },
         "error[include-cycle]",
-        "a/../compose.yaml:1:11",
+        "a/b.yaml:1:11",
     ),
     refused(
         "include through a link",

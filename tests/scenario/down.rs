@@ -98,3 +98,21 @@ services:
         assert!(output.stderr.contains("invalid value for --rmi: \"some\""), "{output:?}");
     });
 }
+
+#[test]
+fn plan_says_which_anonymous_volumes_are_lost() {
+    let file = "
+services:
+  own: {<<: *app, volumes: [/data]}
+  none: *app
+";
+    scenario("down-loses", file, |it| {
+        it.ok("up -d");
+        let plan = it.ok("plan --down -v").stdout;
+        let lost = |name: &str| format!("anonymous volumes of container {}", it.name(name));
+        assert!(plan.contains(&lost("own-1")) && !plan.contains(&lost("none-1")), "{plan}");
+        let before = docker(&["volume", "ls", "-q"]).lines().count();
+        it.ok("down -v");
+        assert!(docker(&["volume", "ls", "-q"]).lines().count() < before || before == 0);
+    });
+}

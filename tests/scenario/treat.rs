@@ -1,6 +1,6 @@
 //! `stop`, `start`, `restart`, `pause`, `unpause`, `kill`, `rm`.
 
-use super::scenario;
+use super::{docker, scenario};
 
 #[test]
 fn containers_pause_and_go_on() {
@@ -30,6 +30,29 @@ fn containers_stop_start_and_restart() {
         it.ok("restart web");
         assert_eq!(it.containers(), before);
         assert_ne!(it.inspect("web-1", "{{.State.StartedAt}}"), started);
+    });
+}
+
+#[test]
+fn what_can_take_no_signal_is_not_waited_for_unless_somebody_said_so() {
+    let file = "
+services:
+  deaf: {<<: *app, stop_signal: SIGTERM}
+  patient: {<<: *app, stop_signal: SIGTERM, stop_grace_period: 4s}
+";
+    scenario("deaf", file, |it| {
+        it.ok("up -d");
+        for name in ["deaf-1", "patient-1"] {
+            docker(&["exec", &it.name(name), "true"]);
+        }
+        it.ok("stop");
+        let ended = |name| it.inspect(name, "{{.State.FinishedAt}}");
+        assert!(ended("deaf-1") < ended("patient-1"), "ten seconds by themselves");
+        it.ok("start");
+        let before = it.inspect("deaf-1", "{{.State.StartedAt}}");
+        it.ok("restart");
+        let after = it.inspect("deaf-1", "{{.State.StartedAt}}");
+        assert!(before < after && after < it.inspect("patient-1", "{{.State.StartedAt}}"));
     });
 }
 

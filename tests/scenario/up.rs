@@ -1,6 +1,6 @@
 //! `up`: from nothing, again, scaled, waited for.
 
-use super::{docker, scenario};
+use super::{docker, scenario, until};
 
 #[test]
 fn what_is_up_stays_as_it_is() {
@@ -120,6 +120,30 @@ services:
         let output = it.ends(1, "up -d --wait");
         let text = format!("container {} exited (3)", it.name("web-1"));
         assert!(output.stderr.contains(&text), "{output:?}");
+    });
+}
+
+#[test]
+fn wait_takes_one_last_look() {
+    // `web` is ready as soon as it runs, and has ended before `slow` can be healthy.
+    let file = "
+services:
+  web: {<<: *app, volumes: ['.:/here'], command: [sh, -c, 'until [ -e /here/go ]; do :; done; exit 3']}
+  slow:
+    <<: *app
+    volumes: ['.:/here']
+    healthcheck: {test: test -e /here/done, interval: 1s, retries: 1000}
+";
+    scenario("wait-last", file, |it| {
+        let mut up = it.start("--progress plain up -d --wait");
+        let ready = format!("{}  Healthy", it.name("web-1"));
+        until("web is ready", || up.stderr().contains(&ready));
+        std::fs::write(it.dir().join("go"), "").unwrap();
+        until("web has ended", || it.states().contains(&"web-1 exited".to_owned()));
+        std::fs::write(it.dir().join("done"), "").unwrap();
+        assert_eq!(up.end(), Some(1), "{}", up.stderr());
+        let text = format!("container {} exited (3)", it.name("web-1"));
+        assert!(up.stderr().contains(&text), "{}", up.stderr());
     });
 }
 

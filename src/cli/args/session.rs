@@ -158,7 +158,8 @@ pub(in crate::cli) struct CpArgs {
     /// Where to: `SERVICE:PATH`, `PATH`, or `-` for a tar archive on standard output
     #[arg(value_name = "TARGET", allow_hyphen_values = true)]
     pub(in crate::cli) target: String,
-    /// Keep owners and groups; Ketch always does
+    /// Keep owners and groups on the way out too, which only root can; on the way in they are kept
+    /// anyhow
     #[arg(short, long)]
     pub(in crate::cli) archive: bool,
     /// Copy what links lead to

@@ -9,10 +9,13 @@
 //! - What is rendered can be loaded again: every `$` is doubled, unless nothing was interpolated.
 //! - Lists are sorted; Docker Compose prints many of them in an order that changes by chance.
 
+mod digests;
 mod list;
 mod output;
 
 use std::path::Path;
+
+use serde_yaml::Value;
 
 use super::args::ConfigArgs;
 use super::exit::Failure;
@@ -23,17 +26,16 @@ use crate::project::{Phases, Request};
 use crate::ui::diagnostics::Message;
 
 /// Runs `config`.
-pub(super) fn run(args: &ConfigArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) async fn run(args: &ConfigArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let request = Request { phases: phases(args, session), ..session.request()? };
     if let Some(list) = list::List::of(args) {
         return list::run(&list, args, request, session);
     }
     let format = Format::of(args)?;
-    refuse_digests(args)?;
     let content = if args.no_interpolate {
-        uninterpolated(args, format, &request, session)?
+        uninterpolated(args, format, &request, session).await?
     } else {
-        interpolated(args, format, request, session)?
+        interpolated(args, format, request, session).await?
     };
     if args.quiet {
         return Ok(());
@@ -77,27 +79,27 @@ fn phases(args: &ConfigArgs, session: &Session<'_>) -> Phases {
     }
 }
 
-/// Refuses what needs a registry.
-fn refuse_digests(args: &ConfigArgs) -> Result<(), UsageError> {
-    let flags = [
-        (args.lock_image_digests, "--lock-image-digests"),
-        (args.resolve_image_digests, "--resolve-image-digests"),
-    ];
-    match flags.into_iter().find(|(given, _)| *given) {
-        Some((_, flag)) => Err(UsageError::NeedsRegistry { flag }),
-        None => Ok(()),
-    }
+/// Whether images are named by digest.
+fn pins_images(args: &ConfigArgs) -> bool {
+    args.resolve_image_digests || args.lock_image_digests
 }
 
 /// The typed model.
-fn interpolated(
+async fn interpolated(
     args: &ConfigArgs,
     format: Format,
     mut request: Request,
     session: &mut Session<'_>,
 ) -> Result<String, Failure> {
     request.services.clone_from(&args.services_named);
-    let (loaded, _) = session.load(&request)?;
+    let (mut loaded, _) = session.load(&request)?;
+    if pins_images(args) {
+        let services = loaded.project.services.values_mut();
+        digests::resolve(session, services.map(|service| &mut service.image)).await?;
+    }
+    if args.lock_image_digests {
+        loaded.project = digests::lock(&loaded.project);
+    }
     let content = match format {
         // Only JSON cannot say everything: nothing is missed where YAML is not written.
         Format::Yaml if args.quiet => String::new(),
@@ -110,7 +112,7 @@ fn interpolated(
 }
 
 /// The merged tree as it is written.
-fn uninterpolated(
+async fn uninterpolated(
     args: &ConfigArgs,
     format: Format,
     request: &Request,
@@ -121,10 +123,40 @@ fn uninterpolated(
         session.screen.message(Message::warning(text));
     }
     let (loaded, _) = session.load(request)?;
-    let tree = loaded.values();
+    let mut tree = loaded.values();
+    if pins_images(args) {
+        pin(&mut tree, session).await?;
+    }
+    if args.lock_image_digests {
+        keep_images(&mut tree);
+    }
     Ok(match format {
         Format::Yaml if args.quiet => String::new(),
         Format::Yaml => render::value_yaml(&tree),
         Format::Json => render::value_json(&tree)?,
     })
+}
+
+/// Gives the images of services as they are written their digests.
+async fn pin(tree: &mut Value, session: &mut Session<'_>) -> Result<(), Failure> {
+    let services = tree.get_mut("services").and_then(Value::as_mapping_mut);
+    let images = services.into_iter().flat_map(|services| services.values_mut());
+    let images = images.filter_map(|service| match service.get_mut("image") {
+        Some(Value::String(image)) => Some(image),
+        _ => None,
+    });
+    digests::resolve(session, images).await
+}
+
+/// Leaves nothing but the images of services.
+fn keep_images(tree: &mut Value) {
+    if let Some(tree) = tree.as_mapping_mut() {
+        tree.retain(|key, _| key.as_str() == Some("services"));
+    }
+    let services = tree.get_mut("services").and_then(Value::as_mapping_mut);
+    for service in services.into_iter().flat_map(|services| services.values_mut()) {
+        if let Some(service) = service.as_mapping_mut() {
+            service.retain(|key, _| key.as_str() == Some("image"));
+        }
+    }
 }

@@ -4,32 +4,35 @@
 //!
 //! # Invariants
 //!
-//! - Archives are streamed, and nothing is held in memory.
+//! - Archives are streamed, and nothing is held in memory; one from standard input is kept in a
+//!   file first (`spool`).
 //! - What comes out of a container is written beneath the target and nowhere else (`unpack`).
 
 mod pack;
 mod place;
+mod spool;
 mod unpack;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use futures_util::future::{join_all, try_join};
+use futures_util::future::{join_all, try_join, try_join_all};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, channel};
 
 use super::args::CpArgs;
 use super::engine::{Engine, Sight, interruptible, one_container};
 use super::exit::Failure;
 use super::session::Session;
-use super::terminal::input;
 use super::usage::UsageError;
 use crate::model::observed::ObservedContainer;
 use crate::runtime::{Bytes, Runtime, RuntimeError};
 use crate::ui::diagnostics::Message;
 use pack::Links;
 use place::{Kind, Origin, Place, Side, follow, part, place, split};
+use spool::Spooling;
+use unpack::Owners;
 
 /// Pieces of an archive that may wait.
 const PIECES: usize = 16;
@@ -45,6 +48,9 @@ pub(super) async fn run(args: &CpArgs, session: &mut Session<'_>) -> Result<u8, 
         (from, Side::Service(service, path)) => (service, Way::In { from, path }),
         _ => return Err(wrong("unknown copy direction")),
     };
+    // Before the engine is asked for anything: it may wait for whoever writes our input.
+    let is_archive = matches!(way, Way::In { from: Side::Stream, .. });
+    let spooling = if is_archive { Some(spooled(Spooling::begin())?) } else { None };
     let cwd = session.request()?.cwd;
     let sight = Sight::find(session)?;
     sight.named(&[service.to_owned()])?;
@@ -62,7 +68,9 @@ pub(super) async fn run(args: &CpArgs, session: &mut Session<'_>) -> Result<u8, 
     let shutdown = engine.interrupts.shutdown();
     let work = async {
         match way {
-            Way::In { from, path } => job.copy_in(&engine, &containers, (&from, path)).await,
+            Way::In { from, path } => {
+                job.copy_in(&engine, &containers, (&from, path, spooling)).await
+            }
             Way::Out { path, to } => job.copy_out(&mut engine, &containers, (path, &to)).await,
         }
     };
@@ -115,42 +123,31 @@ impl Job<'_> {
         &self,
         engine: &Engine<'_, '_>,
         containers: &[ObservedContainer],
-        (from, path): (&Side<'_>, &str),
+        (from, path, spooling): (&Side<'_>, &str, Option<Spooling>),
     ) -> Result<(), Failure> {
         let runtime = &*engine.runtime;
-        let source = match from {
-            Side::Path(local) => Some(pack::look(self.cwd, local, self.links())?),
-            _ => None,
-        };
-        let mut senders = Vec::new();
-        let mut copies = Vec::new();
-        for container in containers {
-            let target = Target { runtime, container, path };
-            let streamed = if source.is_none() {
-                let (sender, receiver) = channel(PIECES);
-                senders.push(sender);
-                Some(receiver)
-            } else {
-                None
-            };
-            let source = &source;
-            copies.push(async move {
-                match (source, streamed) {
-                    (Some((local, origin)), _) => target.take_files(local, origin).await?,
-                    (None, Some(archive)) => target.take_archive(archive).await?,
-                    (None, None) => {}
-                }
+        let targets = containers.iter().map(|container| Target { runtime, container, path });
+        if let Some(spooling) = spooling {
+            let looks =
+                targets.clone().map(async |it| Ok::<_, Failure>((it.directory().await?, it)));
+            let directories = try_join_all(looks).await?;
+            let spool = spooled(spooling.end().await)?;
+            let copies = directories.iter().map(async |(directory, target)| {
+                let id = &target.container.id;
+                runtime.copy_in(id, directory, spool.pieces()).await?;
                 self.tell(engine, &target.container.name);
                 Ok(())
             });
+            return join_all(copies).await.into_iter().collect();
         }
-        let feeding = async {
-            if source.is_none() {
-                feed(input::read(), senders).await;
-            }
-        };
-        let (done, ()) = futures_util::future::join(join_all(copies), feeding).await;
-        done.into_iter().collect()
+        let Side::Path(local) = from else { return Ok(()) };
+        let (local, origin) = pack::look(self.cwd, local, self.links())?;
+        let copies = targets.map(async |target| {
+            target.take_files(&local, &origin).await?;
+            self.tell(engine, &target.container.name);
+            Ok(())
+        });
+        join_all(copies).await.into_iter().collect()
     }
 
     fn tell(&self, engine: &Engine<'_, '_>, name: &str) {
@@ -190,7 +187,8 @@ impl Job<'_> {
             return Ok(out.flush()?);
         };
         let place = self.local_place(local, &origin)?;
-        let left_out = receive(archive, place).await?;
+        let owners = if self.args.archive { Owners::Keep } else { Owners::Mine };
+        let left_out = receive(archive, (place, owners)).await?;
         for path in left_out {
             let text = format!("`{}` is no file, directory or link: left out", path.display());
             engine.session.screen.message(Message::warning(&text));
@@ -260,15 +258,15 @@ impl Target<'_> {
         }
     }
 
-    /// Unpacks an archive.
-    async fn take_archive(&self, archive: Receiver<Bytes>) -> Result<(), Failure> {
+    /// The directory that an archive goes to.
+    async fn directory(&self) -> Result<String, Failure> {
         let (path, found) = self.look().await?;
-        if found != Some(Kind::Directory) {
-            let Self { container, path, .. } = self;
-            let text = format!("destination \"{}:{path}\" must be a directory", container.id);
-            return Err(Failure::Other(text));
+        if found == Some(Kind::Directory) {
+            return Ok(path);
         }
-        Ok(self.runtime.copy_in(&self.container.id, &path, pieces(archive)).await?)
+        let Self { container, path, .. } = self;
+        let text = format!("destination \"{}:{path}\" must be a directory", container.id);
+        Err(Failure::Other(text))
     }
 }
 
@@ -279,31 +277,23 @@ fn pieces(receiver: Receiver<Bytes>) -> BoxStream<'static, Bytes> {
     stream::unfold(receiver, next).boxed()
 }
 
-/// Gives each piece of the input to all; one that has failed gets no more.
-async fn feed(mut input: Receiver<Vec<u8>>, mut senders: Vec<Sender<Bytes>>) {
-    while let Some(piece) = input.recv().await {
-        let piece = Bytes::from(piece);
-        for sender in &senders {
-            let _ = sender.send(piece.clone()).await;
-        }
-        senders.retain(|sender| !sender.is_closed());
-        if senders.is_empty() {
-            return;
-        }
-    }
+/// What was kept of standard input, or why it could not be.
+fn spooled<T>(kept: std::io::Result<T>) -> Result<T, Failure> {
+    let action = "keep standard input in a temporary file".to_owned();
+    kept.map_err(|source| RuntimeError::Io { action, source }.into())
 }
 
 /// Unpacks an archive on the host; gives what was left out.
 async fn receive(
     mut archive: crate::runtime::Stream<'static, Bytes>,
-    place: Place,
+    (place, owners): (Place, Owners),
 ) -> Result<Vec<PathBuf>, Failure> {
     let (sender, receiver) = channel(PIECES);
     let directory = PathBuf::from(&place.directory);
     let name = place.name.clone();
     let target = Path::new(&place.directory).join(&place.name);
     let unpacking =
-        tokio::task::spawn_blocking(move || unpack::unpack(receiver, &directory, &name));
+        tokio::task::spawn_blocking(move || unpack::unpack(receiver, (&directory, &name), owners));
     let sending = async move {
         while let Some(bytes) = archive.try_next().await? {
             if sender.send(bytes).await.is_err() {

@@ -7,7 +7,8 @@
 //! - Every path is walked from the directory on, name by name, and no link is followed on the way,
 //!   whoever made it and however late: each step is relative to an open directory.
 //! - `..` is refused. Nothing is written through what exists: a file is replaced, not opened.
-//! - Files belong to the user who copies, and have no set-user-id bit. Devices are left out.
+//! - Files belong to the user who copies, unless he wants the owners kept, and have no set-user-id
+//!   bit. Devices are left out.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -15,8 +16,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens,
-    linkat, mkdirat, openat, statat, symlinkat, unlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chownat,
+    fchmod, fchown, futimens, linkat, mkdirat, openat, statat, symlinkat, unlinkat,
 };
 use tar::EntryType;
 use tokio::sync::mpsc::Receiver;
@@ -26,15 +27,31 @@ use crate::runtime::Bytes;
 /// The permission bits that are kept.
 const PERMISSIONS: u32 = 0o777;
 
+/// Whom files belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owners {
+    /// The user who copies.
+    Mine,
+    /// Whom the archive says: `--archive`. Only root can give files away.
+    Keep,
+}
+
+/// What is set when all that a file holds is there.
+struct Attributes {
+    mode: u32,
+    time: u64,
+    owner: Option<(Uid, Gid)>,
+}
+
 /// Unpacks what an archive holds, all below one first name, as `name`; without a name, what is in
 /// it. Gives what was left out.
 pub(super) fn unpack(
     archive: Receiver<Bytes>,
-    directory: &Path,
-    name: &str,
+    (directory, name): (&Path, &str),
+    owners: Owners,
 ) -> io::Result<Vec<PathBuf>> {
     let mut archive = tar::Archive::new(Pipe { pieces: archive, piece: Bytes::new() });
-    let mut beneath = Beneath::open(directory, name)?;
+    let mut beneath = Beneath::open(directory, name, owners)?;
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
@@ -53,16 +70,27 @@ struct Beneath {
     name: OsString,
     /// How many first names of a path that name replaces: those of the first entry.
     replaced: Option<usize>,
-    /// Directories that were made, with permissions and time of change, which come last.
-    made: Vec<(Vec<OsString>, u32, u64)>,
+    /// Directories that were made, with their attributes, which come last.
+    made: Vec<(Vec<OsString>, Attributes)>,
+    owners: Owners,
     left_out: Vec<PathBuf>,
 }
 
 impl Beneath {
-    fn open(directory: &Path, name: &str) -> io::Result<Self> {
+    fn open(directory: &Path, name: &str, owners: Owners) -> io::Result<Self> {
         let root = openat(CWD, directory, directory_flags() - OFlags::NOFOLLOW, Mode::empty())?;
         let name = OsString::from(name);
-        Ok(Self { root, name, replaced: None, made: Vec::new(), left_out: Vec::new() })
+        let (made, left_out) = (Vec::new(), Vec::new());
+        Ok(Self { root, name, replaced: None, made, owners, left_out })
+    }
+
+    fn attributes(&self, header: &tar::Header) -> io::Result<Attributes> {
+        let owner = match self.owners {
+            Owners::Mine => None,
+            Owners::Keep => Some((owner_id(header.uid()?)?, owner_id(header.gid()?)?)),
+        };
+        let owner = owner.map(|(user, group)| (Uid::from_raw(user), Gid::from_raw(group)));
+        Ok(Attributes { mode: header.mode()? & PERMISSIONS, time: header.mtime()?, owner })
     }
 
     /// Unpacks an entry.
@@ -71,23 +99,26 @@ impl Beneath {
         let Some((last, parents)) = names.split_last() else { return Ok(()) };
         let parent = self.directory(parents)?;
         let header = entry.header();
-        let mode = header.mode()? & PERMISSIONS;
-        let time = header.mtime()?;
+        let attributes = self.attributes(header)?;
         match header.entry_type() {
             EntryType::Directory => {
                 if make_directory(&parent, last)? {
-                    self.made.push((names, mode, time));
+                    self.made.push((names, attributes));
                 }
                 Ok(())
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 clear(&parent, last)?;
-                write_file(&parent, last, entry, (mode, time))
+                write_file(&parent, last, entry, &attributes)
             }
             EntryType::Symlink => {
                 let target = entry.link_name()?.ok_or_else(|| refused("a link to nothing"))?;
                 clear(&parent, last)?;
-                Ok(symlinkat(target.as_ref(), &parent, last.as_os_str())?)
+                symlinkat(target.as_ref(), &parent, last.as_os_str())?;
+                let Some((user, group)) = attributes.owner else { return Ok(()) };
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                chownat(&parent, last.as_os_str(), Some(user), Some(group), flags)
+                    .map_err(not_given)
             }
             EntryType::Link => {
                 let target = entry.link_name()?.ok_or_else(|| refused("a link to nothing"))?;
@@ -139,9 +170,9 @@ impl Beneath {
 
     /// Gives directories their permissions and times; gives what was left out.
     fn finish(self) -> io::Result<Vec<PathBuf>> {
-        for (names, mode, time) in self.made.iter().rev() {
+        for (names, attributes) in self.made.iter().rev() {
             let directory = self.directory(names)?;
-            settle(&directory, (*mode, *time))?;
+            settle(&directory, attributes)?;
         }
         Ok(self.left_out)
     }
@@ -188,17 +219,33 @@ fn write_file(
     parent: &OwnedFd,
     name: &OsStr,
     content: &mut impl Read,
-    settings: (u32, u64),
+    attributes: &Attributes,
 ) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = std::fs::File::from(openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
     io::copy(content, &mut file)?;
-    settle(&OwnedFd::from(file), settings)
+    settle(&OwnedFd::from(file), attributes)
 }
 
-fn settle(file: &OwnedFd, (mode, time): (u32, u64)) -> io::Result<()> {
-    fchmod(file, Mode::from_raw_mode(mode))?;
-    let changed = Timespec { tv_sec: i64::try_from(time).unwrap_or(0), tv_nsec: 0 };
+fn owner_id(id: u64) -> io::Result<u32> {
+    // The highest one means "leave it" to the kernel.
+    u32::try_from(id).ok().filter(|id| *id != u32::MAX).ok_or_else(|| refused("a bad owner"))
+}
+
+fn not_given(error: rustix::io::Errno) -> io::Error {
+    let error = io::Error::from(error);
+    io::Error::new(
+        error.kind(),
+        format!("cannot give it to its owner, as --archive wants: {error}"),
+    )
+}
+
+fn settle(file: &OwnedFd, attributes: &Attributes) -> io::Result<()> {
+    if let Some((user, group)) = attributes.owner {
+        fchown(file, Some(user), Some(group)).map_err(not_given)?;
+    }
+    fchmod(file, Mode::from_raw_mode(attributes.mode))?;
+    let changed = Timespec { tv_sec: i64::try_from(attributes.time).unwrap_or(0), tv_nsec: 0 };
     let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     Ok(futimens(file, &Timestamps { last_access: unchanged, last_modification: changed })?)
 }

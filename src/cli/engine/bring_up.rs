@@ -1,7 +1,7 @@
 //! Brings a project up: images first, then containers. What `up`, `create`, `start`, `scale` and
 //! `run` have in common.
 
-use super::{Converged, Engine, Target, now, observe};
+use super::{Converged, Engine, Supplied, Target, failures, now, observe};
 use crate::cli::exit::Failure;
 use crate::cli::explain::span_at;
 use crate::cli::prompt::ask;
@@ -9,7 +9,9 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::event::Event;
 use crate::model::observed::Observed;
 use crate::plan::images::{self, ImageFlags};
-use crate::plan::{ChangedVolumes, Desired, Op, Plan, Up, api_socket, needs, reconcile, refusals};
+use crate::plan::{
+    ChangedVolumes, Desired, Op, Plan, Until, Up, api_socket, fallen, needs, reconcile, refusals,
+};
 use crate::ui::diagnostics::Warnings;
 
 /// Whether the user is asked.
@@ -82,15 +84,35 @@ impl Engine<'_, '_> {
         Ok(Observed { images: found.into_iter().flatten().collect(), ..Observed::default() })
     }
 
-    /// Observes, plans, asks where data would be lost, and runs the plan.
+    /// Observes, plans, asks where data would be lost, and runs the plan. What external programs
+    /// run comes first.
     pub(in crate::cli) async fn bring_up(
         &mut self,
         target: &Target,
         up: Up<'_>,
         consent: Consent,
     ) -> Result<Converged, Failure> {
-        let plan = self.agreed_plan(target, up, consent).await?;
-        self.run(&plan).await
+        let Supplied { project, unknown } = self.supply(target, up.project).await?;
+        let up = Up { project: &project, unknown, ..up };
+        let is_waited_for = up.until == Until::Ready && !self.session.global.dry_run;
+        let plan = self.agreed_plan(target, up.clone(), consent).await?;
+        let done = self.run(&plan).await?;
+        if is_waited_for {
+            self.look_once_more(&up).await?;
+        }
+        Ok(done)
+    }
+
+    /// Fails if a container that was ready has ended while others were waited for.
+    async fn look_once_more(&self, up: &Up<'_>) -> Result<(), Failure> {
+        let observed = self.runtime.observe(Some(&up.project.name)).await?;
+        let fallen = fallen(up, &observed);
+        if fallen.is_empty() {
+            return Ok(());
+        }
+        let failures = failures::of_fallen(&*self.runtime, &fallen).await;
+        self.progress.finish();
+        Err(Failure::Steps(failures))
     }
 
     /// Observes, plans, and asks where data would be lost.
@@ -181,7 +203,7 @@ impl Engine<'_, '_> {
     }
 
     /// Draws problems at the places of their paths; fails if there is one.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         target: &Target,
         code: Code,

@@ -8,6 +8,7 @@ use super::{Engine, Lock, Quiet};
 use crate::cli::exit::Failure;
 use crate::event::{Event, Outcome};
 use crate::model::Project;
+use crate::model::spec::Handed;
 use crate::plan::{Op, Plan, StepId};
 use crate::scheduler::{BeforeStart, Execution, Report, Stage, Timings, execute};
 
@@ -20,6 +21,8 @@ pub(in crate::cli) struct Converged {
     pub(in crate::cli) warned: BTreeSet<StepId>,
     /// The last lines that builds printed.
     pub(in crate::cli) output: BuildLines,
+    /// What providers have for the services that depend on theirs, by step.
+    pub(in crate::cli) handed: BTreeMap<StepId, Handed>,
 }
 
 /// The last lines that builds printed, by step.
@@ -82,12 +85,13 @@ impl Engine<'_, '_> {
             on_event: &on_event,
             before_start,
         };
-        let report = execute(plan, &*self.runtime, &how).await;
+        let mut report = execute(plan, &*self.runtime, &how).await;
+        let handed = std::mem::take(&mut report.handed);
         let timings = Timings::new(plan, &report.durations());
         let warned = warned(&report);
         let output = output.take();
         self.conclude(plan, report, &output).await?;
-        Ok(Converged { timings, warned, output })
+        Ok(Converged { timings, warned, output, handed })
     }
 
     fn on_event(&self) -> impl Fn(Event) {

@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 
 use super::converge::BuildLines;
 use super::port_holder;
+use crate::model::observed::ObservedContainer;
 use crate::plan::{Op, Plan, StepId, Subject};
 use crate::runtime::{LogOptions, Runtime, RuntimeError};
 use crate::scheduler::{Report, StepError};
@@ -36,6 +37,30 @@ pub(super) async fn describe(
             blocks: blocked(plan, step),
             probe: probe(error),
             log,
+        });
+    }
+    told
+}
+
+/// What is known about containers that were ready and are not any more.
+pub(super) async fn of_fallen(
+    runtime: &dyn Runtime,
+    fallen: &[&ObservedContainer],
+) -> Vec<Failure> {
+    let mut told = Vec::new();
+    for container in fallen {
+        let name = container.name.clone();
+        let code = container.exit_code;
+        told.push(Failure {
+            what: format!("keep container {name} ready"),
+            cause: if container.is_up() {
+                format!("container {name} is unhealthy")
+            } else {
+                format!("container {name} exited ({code}) while others were waited for")
+            },
+            blocks: Vec::new(),
+            probe: String::new(),
+            log: last_lines(runtime, &name).await,
         });
     }
     told

@@ -9,6 +9,8 @@ use crate::cli::exit::Failure;
 use crate::cli::session::{Session, is_true};
 use crate::diagnostic::{Sources, closest};
 use crate::model::Project;
+use crate::model::spec::ProviderAction;
+use crate::plan::providers::{self, ProviderCalls, Providers};
 use crate::plan::{Origin, Orphans, Up, api_socket, labels};
 use crate::project::{Loaded, Node, Request, Variable};
 use crate::ui::diagnostics::Warnings;
@@ -38,6 +40,8 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) ignore_orphans: bool,
     /// The variables that the files see.
     pub(in crate::cli) variables: IndexMap<String, Variable>,
+    /// The external programs that it needs, once they have been looked for.
+    pub(in crate::cli) providers: Providers,
 }
 
 impl Target {
@@ -80,6 +84,7 @@ impl Target {
             separator: if underscore { '_' } else { '-' },
             ignore_orphans: ignore.is_some_and(|variable| is_true(&variable.value)),
             variables: loaded.variables,
+            providers: Providers::default(),
         }
     }
 
@@ -92,12 +97,18 @@ impl Target {
             separator: '-',
             ignore_orphans: false,
             variables: IndexMap::new(),
+            providers: Providers::default(),
         })
     }
 
     /// Where the project comes from.
     pub(in crate::cli) fn origin(&self) -> Origin {
         if self.files.is_some() { Origin::Files } else { Origin::Labels }
+    }
+
+    /// How external programs do this to their services.
+    pub(in crate::cli) fn calls(&self, action: ProviderAction) -> ProviderCalls {
+        providers::calls(&self.project, &self.providers, action)
     }
 
     /// The services that are named; all if none is. Profiles do not matter for those.

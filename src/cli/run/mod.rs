@@ -11,7 +11,7 @@
 mod flags;
 
 use super::args::RunArgs;
-use super::engine::{Consent, Dependencies, Engine, Quiet, Target, observe};
+use super::engine::{Consent, Dependencies, Engine, Quiet, Supplied, Target, observe};
 use super::exit::{Failure, code};
 use super::session::Session;
 use super::terminal::{DetachKeys, Ended, Link, OnSignal, Stdin};
@@ -35,6 +35,7 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
     let mut target = Target::load(session, named)?;
     let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
     target.restrict(named, dependencies)?;
+    check_container(&target.project, service)?;
     let run = flags::run(args, &target, session)?;
     let orphans = target
         .orphans(session, if args.remove_orphans { Orphans::Remove } else { Orphans::Tell })?;
@@ -44,6 +45,7 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
     }
     engine.quiet = Quiet { pull: args.quiet_pull, build: args.quiet_build };
     engine.admit(&mut target).await?;
+    engine.admit_providers(&mut target).await?;
     let until = if args.detach { Until::Started } else { Until::Created };
     let up = Up { until, ..target.up(named) };
     prepare(&mut engine, &target, &up, (&run, &images, orphans)).await?;
@@ -61,6 +63,18 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
     attend(&mut engine, &target.project, &run, &name).await
 }
 
+/// Refuses a service that has no containers.
+fn check_container(project: &Project, service: &str) -> Result<(), Failure> {
+    let settings = project.services.get(service);
+    match settings.and_then(|settings| settings.provider.as_ref()) {
+        None => Ok(()),
+        Some(provider) => Err(Failure::Other(format!(
+            "service `{service}` has no containers: the external program `{}` runs it",
+            provider.kind
+        ))),
+    }
+}
+
 /// Brings up what the service depends on, and makes the container.
 async fn prepare(
     engine: &mut Engine<'_, '_>,
@@ -75,10 +89,14 @@ async fn prepare(
     engine.prepare_images(&dependencies, &ImageFlags::default()).await?;
     let own = Up { separator: target.separator, ..Up::all(&alone) };
     engine.prepare_images(&own, images).await?;
-    engine.bring_up(target, dependencies, Consent::Ask).await?;
+    let Supplied { project, unknown } = engine.supply(target, &target.project).await?;
+    let others = without(&project, |name| name == run.service);
+    let dependencies = Up { project: &others, unknown, ..dependencies };
+    let plan = engine.agreed_plan(target, dependencies, Consent::Ask).await?;
+    engine.run(&plan).await?;
     let references = images::references(up);
-    let observed = observe(&*engine.runtime, &target.project, &references).await?;
-    let plan = one_off::plan(up, &observed, run);
+    let observed = observe(&*engine.runtime, &project, &references).await?;
+    let plan = one_off::plan(&Up { project: &project, ..up.clone() }, &observed, run);
     // Nothing to wait for: what the command writes comes at once, with nothing of ours before it.
     if plan.steps.len() == 1 && !engine.session.global.dry_run {
         engine.silence();
@@ -115,9 +133,10 @@ async fn attend(
     let options = AttachOptions { stdin, detach_keys: String::new() };
     let streams = engine.runtime.attach(name, &options).await?;
     let files = spec::injected(project, &settings);
+    let expecting = engine.expect_end(&project.name, name);
     let started = engine.runtime.start_container(name, &files).await;
     started.map_err(|error| not_started(name, error))?;
-    let ending = engine.watch_end(&project.name, name);
+    let ending = expecting.watch();
     let hooks = run_hooks(engine, name, settings.post_start.clone());
     let link = Link {
         runtime: &*engine.runtime,

@@ -18,6 +18,7 @@ use crate::cli::exit::Failure;
 use crate::cli::usage::UsageError;
 use crate::model::label;
 use crate::model::observed::State;
+use crate::model::spec::ProviderAction;
 use crate::plan::{Action, Desired, Op, Plan, Treatment, reconcile};
 use crate::runtime::{AttachOptions, Chunk, LogOptions, Runtime, RuntimeEvent};
 use crate::scheduler::Stage;
@@ -112,8 +113,9 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         let names = self.names(plan);
         self.announce(&names)?;
         for name in names.iter().filter(|name| plan.unchanged.contains(name)) {
-            self.watched.started(name);
-            attach(&*runtime, name, &sender).await;
+            if join(&*runtime, name, &sender).await? {
+                self.watched.started(name);
+            }
         }
         self.start(plan, &names, (&sender, &mut pieces)).await?;
         self.engine.progress.finish();
@@ -304,7 +306,9 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         let project = &self.target.project;
         let observed = self.engine.runtime.observe(Some(&project.name)).await?;
         let services = self.targets.clone();
-        let plan = reconcile(&Desired::Treat(Treatment { project, services, action }), &observed);
+        let calls = self.target.calls(ProviderAction::Stop);
+        let treatment = Treatment { project, services, action, calls };
+        let plan = reconcile(&Desired::Treat(treatment), &observed);
         let Self { engine, logs, sources, .. } = self;
         let engine = &**engine;
         let mut run = std::pin::pin!(engine.run(&plan));
@@ -374,6 +378,22 @@ async fn attach(runtime: &dyn Runtime, name: &str, sender: &Sender<Piece>) {
     }
 }
 
+/// Attaches to a container that was seen to run; says whether it still does. If it has ended since,
+/// nobody listened when its end was told, and the engine keeps its streams open for the next start.
+async fn join(runtime: &dyn Runtime, name: &str, sender: &Sender<Piece>) -> Result<bool, Failure> {
+    let session = runtime.attach(name, &AttachOptions::default()).await;
+    let runs = runtime
+        .state(name)
+        .await?
+        .is_some_and(|state| matches!(state, State::Running | State::Paused | State::Restarting));
+    match session {
+        Ok(session) if runs => forward(session.output, name, sender),
+        Ok(_) => {}
+        Err(error) => tracing::debug!(name, %error, "cannot attach"),
+    }
+    Ok(runs)
+}
+
 /// Reads the log of a container from a time on (nanoseconds since 1970), until it ends.
 fn follow(runtime: &std::sync::Arc<dyn Runtime>, name: &str, since: i64, sender: &Sender<Piece>) {
     let second = 1_000_000_000;
@@ -392,4 +412,35 @@ fn forward(mut output: crate::runtime::Stream<'static, Chunk>, name: &str, sende
         }
         let _ = sender.send((name, None)).await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::channel;
+
+    use super::join;
+    use crate::model::spec::ContainerSpec;
+    use crate::runtime::Runtime as _;
+    use crate::runtime::fake::Fake;
+
+    #[tokio::test]
+    async fn what_has_ended_since_it_was_seen_is_not_waited_for() {
+        let fake = Fake::new().with_image("web");
+        let spec = ContainerSpec {
+            name: "web".to_owned(),
+            image: "web".to_owned(),
+            ..ContainerSpec::default()
+        };
+        fake.create_container(&spec).await.expect("created");
+        fake.start_container("web", &[]).await.expect("started");
+        let (sender, mut pieces) = channel(1);
+        assert!(join(&fake, "web", &sender).await.expect("asked"));
+        fake.stop_container("web", None).await.expect("stopped");
+        while pieces.recv().await.is_some_and(|(_, chunk)| chunk.is_some()) {}
+        assert!(!join(&fake, "web", &sender).await.expect("asked"));
+        fake.remove_container("web", crate::runtime::Volumes::Keep).await.expect("removed");
+        assert!(!join(&fake, "web", &sender).await.expect("asked"));
+        drop(sender);
+        assert!(pieces.recv().await.is_none(), "nobody holds the other end");
+    }
 }

@@ -183,6 +183,7 @@ impl<'a> Planner<'a> {
                 image: (&image, image_id),
                 networks: self.expected_networks(settings),
                 volumes: self.expected_volumes(settings),
+                unknown: self.up.unknown.get(service),
             },
         )
     }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::desired::{Orphans, Up};
 use super::step::{Cause, Op, Plan, Role, Step, StepId};
 use crate::graph::Graph;
-use crate::model::observed::{Milestone, Observed, ObservedContainer};
+use crate::model::observed::{Health, Milestone, Observed, ObservedContainer, State};
 use crate::model::{Project, Service, label};
 
 use fate::Replica;
@@ -68,6 +68,26 @@ pub(super) fn plan(up: &Up<'_>, observed: &Observed) -> Plan {
     planner.await_targets(&order);
     planner.treat_orphans();
     planner.plan
+}
+
+/// The containers of the services that are meant which have been as far as they should be and are
+/// not any more: they ended, or became unhealthy, while others were waited for.
+pub(super) fn fallen<'o>(up: &'o Up<'_>, observed: &'o Observed) -> Vec<&'o ObservedContainer> {
+    let mut fallen = Vec::new();
+    for service in &up.targets {
+        let milestone = start::milestone(up.project, service);
+        let failed = |container: &&ObservedContainer| {
+            let has_ended = matches!(container.state, State::Exited | State::Dead);
+            let is_done = milestone == Milestone::ReadyOrCompleted && container.exit_code == 0;
+            let is_sick =
+                container.state == State::Running && container.health == Health::Unhealthy;
+            (has_ended && !is_done) || is_sick
+        };
+        if milestone != Milestone::Completed {
+            fallen.extend(observed.replicas(service).filter(failed));
+        }
+    }
+    fallen
 }
 
 /// The services, each after those that it depends on.
@@ -172,7 +192,7 @@ pub(super) fn orphans<'a>(
     observed.containers.iter().filter(move |container| {
         let unknown = !known.contains(container.service());
         if container.is_one_off() {
-            !container.is_up() && container.state != crate::model::observed::State::Created
+            !container.is_up() && container.state != State::Created
         } else {
             unknown && !container.label(label::CONFIG_HASH).is_empty()
         }

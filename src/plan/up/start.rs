@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Planner;
-use crate::model::Dependency;
 use crate::model::observed::{Milestone, ObservedContainer, State};
 use crate::model::spec::InjectedFile;
+use crate::model::{Dependency, Project};
 use crate::plan::desired::Until;
 use crate::plan::spec;
 use crate::plan::step::{Cause, Op, Step, StepId};
@@ -148,24 +148,24 @@ impl<'a> Planner<'a> {
         }
         for service in order {
             if self.up.targets.contains(*service) {
-                let milestone = self.milestone(service);
+                let milestone = milestone(self.up.project, service);
                 self.await_service(service, milestone, (true, Cause::Requested));
             }
         }
     }
+}
 
-    /// How far a service gets that does all it should.
-    fn milestone(&self, service: &str) -> Milestone {
-        let others = self.up.project.services.values();
-        let mut conditions =
-            others.filter_map(|other| other.depends_on.get(service)).map(|it| &it.condition);
-        if conditions.any(|condition| condition == COMPLETED) {
-            return Milestone::Completed;
-        }
-        match self.settings(service) {
-            Some(settings) if restarts(settings) => Milestone::Ready,
-            _ => Milestone::ReadyOrCompleted,
-        }
+/// How far a service gets that does all it should.
+pub(super) fn milestone(project: &Project, service: &str) -> Milestone {
+    let others = project.services.values();
+    let mut conditions =
+        others.filter_map(|other| other.depends_on.get(service)).map(|it| &it.condition);
+    if conditions.any(|condition| condition == COMPLETED) {
+        return Milestone::Completed;
+    }
+    match project.services.get(service) {
+        Some(settings) if restarts(settings) => Milestone::Ready,
+        _ => Milestone::ReadyOrCompleted,
     }
 }
 

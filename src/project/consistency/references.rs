@@ -1,7 +1,7 @@
 //! References to services and resources.
 
 use crate::diagnostic::{Code, Diagnostic, Span, closest};
-use crate::project::node::{Map, Node, Value};
+use crate::project::node::{Map, Node, Step, Value};
 use crate::project::session::Session;
 
 use super::{Model, Service};
@@ -110,8 +110,15 @@ fn dependencies(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
             Some(_) if model.enabled.contains(name) => {}
             Some(_) if !required => {}
             Some(other) => {
-                let diagnostic =
-                    disabled(service.name, name, &other.node).at(entry.key, "not enabled");
+                let message = format!(
+                    "service `{}` depends on `{name}`, which no active profile enables",
+                    service.name
+                );
+                let mut diagnostic = disabled(message, entry.key, &other.node);
+                let is_written = !matches!(entry.node.trail.last(), Some(Step::Default { .. }));
+                if let (true, Some(hint)) = (is_written, &mut diagnostic.hint) {
+                    hint.push_str(", or let the dependency have `required: false`");
+                }
                 service.report(session, diagnostic, service.node());
             }
             None if session.misplaced.contains(name) => {}
@@ -126,15 +133,15 @@ fn dependencies(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
     }
 }
 
-/// A service that is there, but that no active profile enables.
-fn disabled(from: &str, name: &str, service: &Node) -> Diagnostic {
+/// The error for a reference at `place` to a service that is there, but that no active profile
+/// enables.
+fn disabled(message: String, place: Span, service: &Node) -> Diagnostic {
+    let diagnostic = Diagnostic::error(Code::UndefinedService, message).at(place, "not enabled");
     let profiles = service.get("profiles").and_then(Node::as_seq).unwrap_or_default();
-    let names: Vec<&str> = profiles.iter().filter_map(Node::as_str).collect();
-    let message = format!("service `{from}` depends on `{name}`, which no active profile enables");
-    Diagnostic::error(Code::UndefinedService, message).hint(format!(
-        "add `--profile {}`, or let the dependency have `required: false`",
-        names.first().unwrap_or(&"*")
-    ))
+    let Some(first) = profiles.first() else { return diagnostic };
+    let name = first.as_str().unwrap_or("*");
+    let diagnostic = diagnostic.at(first.span, "its profile");
+    diagnostic.hint(format!("add `--profile {name}`"))
 }
 
 /// Adds which other service may have been meant.
@@ -171,15 +178,18 @@ fn network_mode(session: &mut Session<'_>, model: &Model<'_>, service: &Service<
     let Some(name) = mode.strip_prefix("service:") else { return };
     let implied =
         service.get("depends_on").is_some_and(|depends_on| depends_on.get(name).is_some());
-    if !implied && !model.enabled.contains(name) {
-        let message = format!(
-            "service `{}` shares the network of `{name}`, which is not there",
-            service.name
-        );
-        let diagnostic =
-            Diagnostic::error(Code::UndefinedService, message).at(node.span, "no such service");
-        service.report(session, similar(model, service, name, diagnostic), node);
+    if implied || model.enabled.contains(name) {
+        return;
     }
+    let message = format!("service `{}` shares the network of `{name}`, which", service.name);
+    let diagnostic = if let Some(other) = model.services.get(name) {
+        disabled(format!("{message} no active profile enables"), node.span, &other.node)
+    } else {
+        let message = format!("{message} is not defined");
+        let missing = Diagnostic::error(Code::UndefinedService, message);
+        similar(model, service, name, missing.at(node.span, "no such service"))
+    };
+    service.report(session, diagnostic, node);
 }
 
 /// Build contexts that are other services' images.
@@ -189,18 +199,25 @@ fn contexts(session: &mut Session<'_>, model: &Model<'_>, service: &Service<'_>,
         let Some(name) = entry.node.as_str().and_then(|text| text.strip_prefix("service:")) else {
             continue;
         };
-        let other = model.services.get(name).filter(|_| model.enabled.contains(name));
-        let problem = match other {
-            None => "is not defined",
-            Some(other) if other.node.get("build").is_none() => "is not built",
-            Some(_) => continue,
-        };
-        let message = format!(
-            "build context `{context}` of service `{}` is service `{name}`, which {problem}",
+        let is = format!(
+            "build context `{context}` of service `{}` is service `{name}`, which",
             service.name
         );
-        let diagnostic =
-            Diagnostic::error(Code::UndefinedService, message).at(entry.node.span, problem);
-        service.report(session, similar(model, service, name, diagnostic), &entry.node);
+        let span = entry.node.span;
+        let error = |problem: &str| {
+            let message = format!("{is} {problem}");
+            Diagnostic::error(Code::UndefinedService, message).at(span, problem)
+        };
+        let diagnostic = match model.services.get(name) {
+            None => similar(model, service, name, error("is not defined")),
+            Some(other) if !model.enabled.contains(name) => {
+                disabled(format!("{is} no active profile enables"), span, &other.node)
+            }
+            Some(other) if other.node.get("build").is_none() => {
+                error("is not built").hint(format!("give service `{name}` a `build` section"))
+            }
+            Some(_) => continue,
+        };
+        service.report(session, diagnostic, &entry.node);
     }
 }

@@ -7,6 +7,7 @@ use serde::de::{Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_yaml::Value as Yaml;
 
+use crate::model::Duration;
 use crate::project::attribute::Type;
 use crate::project::cursor::Cursor;
 use crate::project::node::{Map, Node, Value};
@@ -41,7 +42,13 @@ impl Finished<'_, '_> {
                 let value = visitor.visit_seq(&mut items)?;
                 items.end().map(|()| value)
             }
-            Self::Node(Node { value: Value::Str(text), .. }, _) => visitor.visit_str(text),
+            Self::Node(Node { value: Value::Str(text), .. }, cursor) => {
+                let is_duration = cursor.attribute().kind == Type::Duration;
+                match is_duration.then(|| Duration::parse(text)) {
+                    Some(Ok(duration)) => visitor.visit_i64(duration.0),
+                    _ => visitor.visit_str(text),
+                }
+            }
             Self::Node(node, _) => plain(Yaml::from(node), visitor),
             Self::Extensions(map) => {
                 let pair = |(key, value): (&String, Yaml)| (Yaml::from(key.as_str()), value);

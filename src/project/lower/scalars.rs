@@ -120,7 +120,8 @@ pub(super) fn text(node: &Node) -> Fit {
 pub(super) fn duration(node: &Node) -> Fit {
     let text = node.scalar_text().unwrap_or_default();
     match Duration::parse(&text) {
-        Ok(duration) => Ok(Value::Int(duration.0.into())),
+        // People read it too; the model takes it as a number.
+        Ok(duration) => Ok(Value::Str(duration.to_string())),
         Err(error) => Err(Misfit::new(format!("is not valid: {error}"))
             .hint("write a number with a unit: `30s`, `1m30s`, `500ms`")),
     }

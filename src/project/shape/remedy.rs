@@ -41,7 +41,7 @@ pub(super) fn wrong_type(node: &Node, wanted: &str, cursor: &Cursor<'_>) -> Opti
 }
 
 /// Whether a place is that of a service.
-pub(super) fn in_services(cursor: &Cursor<'_>) -> bool {
+fn in_services(cursor: &Cursor<'_>) -> bool {
     matches!(cursor.keys()[..], [Some("services"), Some(_)])
 }
 

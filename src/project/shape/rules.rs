@@ -6,13 +6,19 @@
 //!
 //! It is read from the file that `model` generates: generating it took most of a small load. After
 //! a change of the types, tests say that the file is behind; `UPDATE=1 cargo test` writes it anew.
+//! A definition is read when a file first uses it: most projects use few, and load in little more
+//! time than it takes to read all.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{LazyLock, OnceLock};
 
 use foldhash::HashMap;
 use regex_lite::Regex;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{IntoDeserializer as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::project::node::{Node, Value};
 
@@ -65,13 +71,14 @@ impl Kind {
 pub(super) struct Rule {
     /// The definition that stands in its place.
     #[serde(rename = "$ref")]
-    reference: Option<String>,
+    reference: Option<&'static str>,
     /// Types that are taken; empty: all.
     #[serde(rename = "type", deserialize_with = "one_or_many")]
     kinds: Vec<Kind>,
-    properties: HashMap<String, Rule>,
-    #[serde(rename = "patternProperties")]
-    patterns: BTreeMap<String, Rule>,
+    #[serde(borrow)]
+    properties: HashMap<&'static str, Rule>,
+    #[serde(rename = "patternProperties", borrow)]
+    patterns: BTreeMap<&'static str, Rule>,
     /// Whether keys are taken that no rule names.
     #[serde(rename = "additionalProperties", default = "open")]
     pub(super) open: bool,
@@ -87,8 +94,33 @@ pub(super) struct Rule {
     /// Rules of which one must hold; everything else is empty then.
     #[serde(rename = "oneOf", alias = "anyOf")]
     alternatives: Vec<Rule>,
-    #[serde(rename = "$defs")]
-    definitions: HashMap<String, Rule>,
+    #[serde(rename = "$defs", borrow)]
+    definitions: HashMap<&'static str, Definition>,
+}
+
+/// A rule that others refer to.
+#[derive(Debug)]
+struct Definition {
+    text: &'static RawValue,
+    rule: OnceLock<Rule>,
+}
+
+impl Deserialize<'static> for Definition {
+    fn deserialize<D: Deserializer<'static>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Deserialize::deserialize(deserializer)?;
+        Ok(Self { text, rule: OnceLock::new() })
+    }
+}
+
+impl Definition {
+    fn rule(&self) -> &Rule {
+        self.rule.get_or_init(|| read(self.text.get()))
+    }
+}
+
+/// Reads the schema or a part of it.
+fn read(schema: &'static str) -> Rule {
+    serde_json::from_str(schema).expect("the tests check what the schema holds")
 }
 
 /// What the schema says by not saying whether there may be other keys.
@@ -98,25 +130,31 @@ fn open() -> bool {
 
 /// A list, or the only item of one.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(Kind),
-        Many(Vec<Kind>),
+    struct OneOrMany;
+
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Vec<Kind>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a type or a list of types")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Vec<Kind>, E> {
+            Kind::deserialize(name.into_deserializer()).map(|kind| vec![kind])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, kinds: A) -> Result<Vec<Kind>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(kinds))
+        }
     }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(kind) => vec![kind],
-        OneOrMany::Many(kinds) => kinds,
-    })
+    deserializer.deserialize_any(OneOrMany)
 }
 
 impl Rule {
     /// The rule of a whole file.
     pub(super) fn top() -> &'static Self {
-        static TOP: LazyLock<Rule> = LazyLock::new(|| {
-            let schema = include_str!("../../../schemas/compose.schema.json");
-            serde_json::from_str(schema).expect("the tests check what this file holds")
-        });
+        static TOP: LazyLock<Rule> =
+            LazyLock::new(|| read(include_str!("../../../schemas/compose.schema.json")));
         &TOP
     }
 
@@ -128,9 +166,9 @@ impl Rule {
 
     /// The rule itself, or the definition that it refers to.
     fn resolved(&'static self) -> &'static Self {
-        let Some(reference) = &self.reference else { return self };
+        let Some(reference) = self.reference else { return self };
         let name = reference.trim_start_matches("#/$defs/");
-        Self::top().definitions.get(name).unwrap_or(self)
+        Self::top().definitions.get(name).map_or(self, Definition::rule)
     }
 
     fn takes(&self, kind: Kind) -> bool {
@@ -167,12 +205,12 @@ impl Rule {
 
     /// Whether keys are names that users choose.
     pub(super) fn is_named(&self) -> bool {
-        self.properties.is_empty() && self.patterns.keys().any(|pattern| pattern != EXTENSION)
+        self.properties.is_empty() && self.patterns.keys().any(|pattern| *pattern != EXTENSION)
     }
 
     /// The keys that are known, sorted.
     pub(super) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.properties.keys().map(String::as_str).collect();
+        let mut names: Vec<&str> = self.properties.keys().copied().collect();
         names.sort_unstable();
         names
     }
@@ -240,13 +278,14 @@ impl Pattern {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rule, fits};
+    use super::{Definition, Rule, fits};
 
     /// Calls `visit` for a rule and all below it.
     fn walk(rule: &Rule, visit: &mut impl FnMut(&Rule)) {
         visit(rule);
         let children = rule.properties.values().chain(rule.patterns.values());
-        let children = children.chain(rule.definitions.values()).chain(&rule.alternatives);
+        let definitions = rule.definitions.values().map(Definition::rule);
+        let children = children.chain(definitions).chain(&rule.alternatives);
         children.chain(rule.items.as_deref()).for_each(|child| walk(child, visit));
     }
 

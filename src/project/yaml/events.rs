@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
     /// The next document, or `None` at the end of the text.
     pub(super) fn next_document(
         &mut self,
-        budget: &mut Budget,
+        budget: &Budget,
     ) -> Result<Option<Raw<'a>>, Box<Diagnostic>> {
         loop {
             match self.next()? {
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads up to the end of the document that has just begun.
-    fn document(&mut self, budget: &mut Budget) -> Result<Raw<'a>, Box<Diagnostic>> {
+    fn document(&mut self, budget: &Budget) -> Result<Raw<'a>, Box<Diagnostic>> {
         let mut raw = Raw::default();
         let mut open: Vec<usize> = Vec::new();
         while let Some((event, span)) = self.next()? {

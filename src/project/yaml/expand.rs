@@ -15,7 +15,7 @@ const MAX_PROBLEMS: usize = 1_000;
 pub(super) fn document(
     raw: &Raw<'_>,
     file: FileId,
-    budget: &mut Budget,
+    budget: &Budget,
     problems: &mut Vec<Diagnostic>,
 ) -> Outcome<Document> {
     let mut expander = Expander {
@@ -34,7 +34,7 @@ pub(super) fn document(
 
 struct Expander<'a> {
     raw: &'a Raw<'a>,
-    budget: &'a mut Budget,
+    budget: &'a Budget,
     problems: &'a mut Vec<Diagnostic>,
     /// Keys down to the node at hand.
     path: Vec<&'a str>,
@@ -138,6 +138,7 @@ impl<'a> Expander<'a> {
     fn map(&mut self, items: &'a [usize]) -> Outcome<Value> {
         let mut map = Map::with_capacity(items.len() / 2);
         let mut merge = None;
+        let mut resets = Vec::new();
         for pair in items.chunks_exact(2) {
             let (key, value) = (pair[0], pair[1]);
             let raw_key = self.raw.node(key);
@@ -149,12 +150,23 @@ impl<'a> Expander<'a> {
                 continue;
             }
             match self.key(key) {
-                Ok((name, span)) => self.pair(&mut map, (name, span), value)?,
+                Ok((name, span)) => {
+                    let raw = self.raw.node(value);
+                    if raw.tag.as_deref() == Some("!reset") {
+                        resets.push((name, raw.span));
+                    }
+                    self.pair(&mut map, (name, span), value)?;
+                }
                 Err(problem) => drop(self.leave_out(*problem)),
             }
         }
         if let Some((value, span)) = merge {
             self.merge(&mut map, value, span)?;
+            for (name, reset) in resets {
+                if let Some(entry) = map.get(name) {
+                    self.leave_out(undone(name, reset, entry.key));
+                }
+            }
         }
         Ok(Value::Map(map))
     }
@@ -278,6 +290,15 @@ fn duplicate(key: &str, second: Span, first: Span) -> Diagnostic {
 
 fn two_merges(second: Span, first: Span) -> Diagnostic {
     duplicate("<<", second, first).hint("name all of them in one list: `<<: [*a, *b]`")
+}
+
+/// The warning for a `!reset` that has no effect on what `<<` brings, as in Compose.
+fn undone(key: &str, reset: Span, source: Span) -> Diagnostic {
+    let message = format!("`!reset` does not take away the `{key}` that `<<` brings");
+    Diagnostic::warning(Code::MergeKey, message)
+        .at(reset, format!("`{key}` stays"))
+        .at(source, "comes from here")
+        .hint(format!("`!reset` is for earlier files and `extends`: take `{key}` out of the anchor, or give it a value here"))
 }
 
 fn not_mergeable(node: &Node, key: Span) -> Diagnostic {

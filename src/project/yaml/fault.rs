@@ -405,7 +405,7 @@ mod tests {
     fn said(text: &str) -> String {
         let mut sources = Sources::default();
         let file = sources.add("a", text);
-        let Err(problem) = parse(text, file, &mut Budget::default(), &mut Vec::new()) else {
+        let Err(problem) = parse(text, file, &Budget::default(), &mut Vec::new()) else {
             return format!("no error: {text:?}");
         };
         let labels = problem.labels.iter().map(|label| {

@@ -19,6 +19,8 @@ mod lines;
 mod open;
 mod scalar;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use crate::diagnostic::{Code, Diagnostic, FileId, Span};
 
 use super::node::Node;
@@ -47,43 +49,56 @@ pub(super) struct Reset {
     pub(super) span: Span,
 }
 
-/// What a whole project may still expand to.
+/// What a whole project may still expand to. All threads of a load take from the same.
 #[derive(Debug)]
 pub(super) struct Budget {
-    nodes: usize,
-    bytes: usize,
+    nodes: AtomicUsize,
+    bytes: AtomicUsize,
     /// Nodes that merging may look at: many documents on a large tree are many looks.
-    visits: usize,
+    visits: AtomicUsize,
+    overdrawn: AtomicBool,
 }
 
 impl Default for Budget {
     /// Ten times the largest project that was ever seen.
     fn default() -> Self {
-        Self { nodes: 500_000, bytes: 64 << 20, visits: 8_000_000 }
+        Self {
+            nodes: AtomicUsize::new(500_000),
+            bytes: AtomicUsize::new(64 << 20),
+            visits: AtomicUsize::new(8_000_000),
+            overdrawn: AtomicBool::new(false),
+        }
     }
 }
 
 impl Budget {
     /// Takes one node with `bytes` of text from the budget; false if there is not enough left.
-    pub(super) fn spend(&mut self, bytes: usize) -> bool {
+    pub(super) fn spend(&self, bytes: usize) -> bool {
         self.spend_many(1, bytes)
     }
 
     /// Takes several nodes with `bytes` of text from the budget; false if there is not enough left.
-    pub(super) fn spend_many(&mut self, count: usize, bytes: usize) -> bool {
-        let (Some(nodes), Some(left)) =
-            (self.nodes.checked_sub(count), self.bytes.checked_sub(bytes))
-        else {
-            return false;
-        };
-        (self.nodes, self.bytes) = (nodes, left);
-        true
+    pub(super) fn spend_many(&self, count: usize, bytes: usize) -> bool {
+        self.take(&self.nodes, count) && self.take(&self.bytes, bytes)
+    }
+
+    fn take(&self, left: &AtomicUsize, amount: usize) -> bool {
+        let rest = |left: usize| left.checked_sub(amount);
+        let enough = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).is_ok();
+        if !enough {
+            self.overdrawn.store(true, Ordering::Relaxed);
+        }
+        enough
+    }
+
+    /// Whether more was asked for than there was.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        self.overdrawn.load(Ordering::Relaxed)
     }
 
     /// Takes the looks at `nodes` from the budget; false if there are none left.
-    pub(super) fn visit(&mut self, nodes: usize) -> bool {
-        self.visits = self.visits.saturating_sub(nodes);
-        self.visits > 0
+    pub(super) fn visit(&self, nodes: usize) -> bool {
+        self.take(&self.visits, nodes)
     }
 }
 
@@ -96,7 +111,7 @@ impl Budget {
 pub(super) fn parse(
     text: &str,
     file: FileId,
-    budget: &mut Budget,
+    budget: &Budget,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Vec<Document>, Box<Diagnostic>> {
     check_characters(text, file)?;
@@ -114,6 +129,11 @@ fn check_characters(text: &str, file: FileId) -> Result<(), Box<Diagnostic>> {
         matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{85}' | '\u{a0}'..='\u{d7ff}'
             | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
     };
+    // Most files are plain, and that is seen many bytes at a time.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n');
+    if text.as_bytes().chunks(64).all(|bytes| bytes.iter().all(|byte| is_plain(*byte))) {
+        return Ok(());
+    }
     match text.char_indices().find(|(_, c)| !allowed(*c)) {
         None => Ok(()),
         Some((at, c)) => Err(Box::new(

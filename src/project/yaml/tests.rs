@@ -8,7 +8,7 @@ fn parse_text(text: &str) -> Result<Vec<Document>, Box<Diagnostic>> {
     let mut sources = Sources::default();
     let file = sources.add("compose.yaml", text);
     let mut problems = Vec::new();
-    let documents = parse(text, file, &mut Budget::default(), &mut problems)?;
+    let documents = parse(text, file, &Budget::default(), &mut problems)?;
     match problems.into_iter().next() {
         Some(problem) => Err(Box::new(problem)),
         None => Ok(documents),

@@ -21,8 +21,9 @@ mod ignore;
 
 use std::path::{Path, PathBuf};
 
-use super::Docker;
 use super::connect::Proxies;
+use super::{Address, Docker};
+use crate::model::Dict;
 use crate::model::spec::BuildSpec;
 use crate::runtime::{OnProgress, Progress, Result, RuntimeError};
 
@@ -87,15 +88,24 @@ impl Docker {
         } else if (self.api.major_version, self.api.minor_version) < OLDEST {
             Builder::Classic("the engine is too old for it")
         } else {
-            match self.plugin("docker-buildx") {
+            match self.plugin_named("docker-buildx") {
                 Some(program) => Builder::Buildx(program),
                 None => Builder::Classic("the plug-in docker-buildx is not installed"),
             }
         }
     }
 
+    /// What tells other programs which engine is meant.
+    pub(super) fn engine_variables(&self) -> Dict {
+        let host = match &self.address {
+            Address::Unix(path) => format!("unix://{}", path.display()),
+            Address::Remote(address) => address.clone(),
+        };
+        [("DOCKER_HOST".to_owned(), host)].into()
+    }
+
     /// A plug-in of the `docker` program, from where that one looks for them.
-    fn plugin(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn plugin_named(&self, name: &str) -> Option<PathBuf> {
         const EVERYBODYS: [&str; 4] = [
             "/usr/local/lib/docker/cli-plugins",
             "/usr/local/libexec/docker/cli-plugins",

@@ -104,6 +104,23 @@ fn io_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e io::Error> {
     None
 }
 
+/// What to do about what engines say when something runs out.
+const REMEDIES: [(&str, &str); 2] = [
+    (
+        "non-overlapping IPv4 address pool",
+        "remove networks that nobody uses with `docker network prune`, or give this one a subnet",
+    ),
+    ("no space left on device", "free some, for example with `docker system prune`"),
+];
+
+/// The words of an engine, and what to do about them if that is known.
+fn advised(message: String) -> String {
+    match REMEDIES.iter().find(|(words, _)| message.contains(words)) {
+        Some((_, remedy)) => format!("{message}; {remedy}"),
+        None => message,
+    }
+}
+
 /// What an engine refused, by its status and words.
 pub(super) fn refusal(status: u16, message: &str) -> RuntimeError {
     let message = message.trim().to_owned();
@@ -116,14 +133,15 @@ pub(super) fn refusal(status: u16, message: &str) -> RuntimeError {
         404 => RuntimeError::NotFound(message),
         409 => RuntimeError::Conflict(message),
         501 => RuntimeError::Unsupported(message),
-        _ => RuntimeError::Refused(message),
+        _ => RuntimeError::Refused(advised(message)),
     }
 }
 
 /// The port of the host that is taken, if that is the matter.
 fn taken_port(message: &str) -> Option<u16> {
     static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]*\]|::):(\d+)").expect("it is a pattern")
+        Regex::new(r"(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]*\]|::|tcp[46]? ):(\d+)")
+            .expect("it is a pattern")
     });
     let taken = message.contains("port is already allocated")
         || message.contains("address already in use") && message.contains("port")
@@ -147,6 +165,7 @@ mod tests {
              userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
             "failed to bind host port for 0.0.0.0:8080:172.18.0.2:80/tcp: address already in use",
             "failed to bind host port [::]:8080/tcp: address already in use",
+            "cannot listen on the TCP port: listen tcp4 :8080: bind: address already in use",
         ] {
             let error = refusal(500, message);
             let RuntimeError::PortTaken { port, message: kept } = error else {
@@ -167,6 +186,8 @@ mod tests {
             RuntimeError::Conflict(_)
         ));
         assert!(matches!(refusal(500, "no"), RuntimeError::Refused(_)));
+        let full = refusal(500, "write /x: no space left on device").to_string();
+        assert!(full.ends_with("; free some, for example with `docker system prune`"), "{full}");
     }
 
     #[test]

@@ -124,6 +124,25 @@ impl Docker {
         Ok(())
     }
 
+    /// Asks the registry of an image, by way of the engine.
+    pub(super) async fn digest_of(&self, image: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Found {
+            descriptor: Descriptor,
+        }
+        #[derive(Deserialize)]
+        struct Descriptor {
+            digest: String,
+        }
+        let credential = self.credentials().await?.for_image(image).await?;
+        let call = Call::new(Method::GET, format!("/distribution/{image}/json"))
+            .header("X-Registry-Auth", credential.header());
+        let mut found = self.wire().lines::<Found>(call).await?;
+        let found = found.try_next().await?.map(|found| found.descriptor.digest);
+        found.ok_or_else(|| RuntimeError::Refused("the engine tells no digest".to_owned()))
+    }
+
     pub(super) async fn images_of(&self, project: &str) -> Result<Vec<String>> {
         let filters = HashMap::from([
             ("label".to_owned(), vec![format!("{}={project}", label::PROJECT)]),

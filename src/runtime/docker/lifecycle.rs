@@ -14,8 +14,10 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 use super::Docker;
+use super::connect::Address;
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
+use crate::runtime::signal::is_lost;
 use crate::runtime::{Bytes, Result, RuntimeError, Volumes};
 
 impl Docker {
@@ -52,13 +54,30 @@ impl Docker {
     }
 
     pub(super) async fn stop(&self, container: &str, seconds: Option<i32>) -> Result<()> {
-        let options = StopContainerOptions { t: seconds, ..Default::default() };
+        let t = self.grace(container, seconds).await;
+        let options = StopContainerOptions { t, ..Default::default() };
         let done = self.patient.stop_container(container, Some(options)).await;
         gone_is_fine(done.map_err(|error| self.failure(error)))
     }
 
+    /// How long a container may take to stop. Where nobody has said it, a container of this machine
+    /// whose first process cannot take its stop signal gets no time: it would not use it.
+    async fn grace(&self, container: &str, seconds: Option<i32>) -> Option<i32> {
+        if seconds.is_some() || !matches!(self.address, Address::Unix(_)) {
+            return seconds;
+        }
+        let found = self.client.inspect_container(container, None).await.ok()?;
+        let (config, state) = (found.config?, found.state?);
+        if config.stop_timeout.is_some() || state.running != Some(true) {
+            return None;
+        }
+        let signal = config.stop_signal.unwrap_or_default();
+        is_lost(state.pid?, &found.id?, &signal).then_some(0)
+    }
+
     pub(super) async fn restart(&self, container: &str, seconds: Option<i32>) -> Result<()> {
-        let options = RestartContainerOptions { t: seconds, ..Default::default() };
+        let t = self.grace(container, seconds).await;
+        let options = RestartContainerOptions { t, ..Default::default() };
         let done = self.patient.restart_container(container, Some(options)).await;
         done.map_err(|error| self.failure(error))
     }
@@ -66,17 +85,18 @@ impl Docker {
     pub(super) async fn signal(&self, container: &str, signal: &str) -> Result<()> {
         let options = KillContainerOptions { signal: signal.to_owned() };
         let done = self.client.kill_container(container, Some(options)).await;
-        gone_is_fine(done_is_fine(done.map_err(|error| self.failure(error)), "is not running"))
+        let words = ["is not running", "can only kill running containers"];
+        gone_is_fine(done_is_fine(done.map_err(|error| self.failure(error)), &words))
     }
 
     pub(super) async fn pause(&self, container: &str) -> Result<()> {
         let done = self.patient.pause_container(container).await;
-        done_is_fine(done.map_err(|error| self.failure(error)), "already paused")
+        done_is_fine(done.map_err(|error| self.failure(error)), &["already paused"])
     }
 
     pub(super) async fn unpause(&self, container: &str) -> Result<()> {
         let done = self.patient.unpause_container(container).await;
-        done_is_fine(done.map_err(|error| self.failure(error)), "is not paused")
+        done_is_fine(done.map_err(|error| self.failure(error)), &["is not paused"])
     }
 
     pub(super) async fn delete_container(&self, container: &str, volumes: Volumes) -> Result<()> {
@@ -106,7 +126,7 @@ impl Docker {
     pub(super) async fn rename(&self, container: &str, name: &str) -> Result<()> {
         let options = RenameContainerOptions { name: name.to_owned() };
         let done = self.client.rename_container(container, options).await;
-        done_is_fine(done.map_err(|error| self.failure(error)), "same name")
+        done_is_fine(done.map_err(|error| self.failure(error)), &["same name"])
     }
 }
 
@@ -118,10 +138,10 @@ fn gone_is_fine(done: Result<()>) -> Result<()> {
     }
 }
 
-/// Takes it as done that the engine says so in these words.
-fn done_is_fine(done: Result<()>, words: &str) -> Result<()> {
+/// Takes it as done that the engine says so, in Docker's words or in Podman's.
+fn done_is_fine(done: Result<()>, words: &[&str]) -> Result<()> {
     match done {
-        Err(error) if error.to_string().contains(words) => Ok(()),
+        Err(error) if words.iter().any(|words| error.to_string().contains(words)) => Ok(()),
         done => done,
     }
 }

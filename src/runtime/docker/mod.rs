@@ -26,6 +26,8 @@ mod volume;
 mod wait;
 mod wire;
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use bollard::{ClientVersion, Docker as Client};
 use futures_util::stream::BoxStream;
@@ -34,13 +36,13 @@ use tokio::sync::Semaphore;
 use super::{
     AttachOptions, Bytes, Chunk, Commit, ExecSpec, Feature, LogOptions, OnProgress, PathInfo,
     ProcessTable, Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session, Size,
-    Stream, Terminal, Volumes,
+    Stream, Terminal, Volumes, provider,
 };
 use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
 use crate::model::spec::{
-    BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
+    BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
 };
 use crate::model::{Hook, ServiceNetwork};
 
@@ -241,6 +243,22 @@ impl Runtime for Docker {
 
     async fn build(&self, build: &BuildSpec, progress: OnProgress<'_>) -> Result<()> {
         self.build_image(build, progress).await
+    }
+
+    fn plugin(&self, name: &str) -> Option<PathBuf> {
+        self.plugin_named(name)
+    }
+
+    async fn run_provider(&self, call: &ProviderCall, progress: OnProgress<'_>) -> Result<Handed> {
+        provider::run(call, &self.engine_variables(), progress).await
+    }
+
+    async fn ask_provider(&self, call: &ProviderCall) -> Result<String> {
+        provider::ask(call, &self.engine_variables()).await
+    }
+
+    async fn image_digest(&self, reference: &str) -> Result<String> {
+        self.digest_of(reference).await
     }
 
     async fn project_images(&self, project: &str) -> Result<Vec<String>> {

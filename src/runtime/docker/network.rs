@@ -65,6 +65,7 @@ impl Docker {
         match done.map_err(|error| self.failure(error)) {
             Err(error) if error.to_string().contains("already exists in network") => Ok(()),
             Err(error) if error.to_string().contains("already attached to network") => Ok(()),
+            Err(error) if error.to_string().contains("is already connected to network") => Ok(()),
             done => done,
         }
     }

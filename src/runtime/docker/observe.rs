@@ -9,11 +9,17 @@
 
 use std::collections::HashMap;
 
+use bollard::errors::Error;
 use bollard::models::{
     ContainerSummary, ContainerSummaryStateEnum, MountPoint, PortSummary, PortSummaryTypeEnum,
 };
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
 
+use futures_util::{TryFutureExt as _, TryStreamExt as _};
+use hyper::Method;
+use serde_json::Value;
+
+use super::wire::Call;
 use super::{Docker, network, volume};
 use crate::model::observed::{
     Attachment, Health, Observed, ObservedContainer, ObservedMount, ObservedPort, State,
@@ -27,15 +33,14 @@ impl Docker {
             || label::PROJECT.to_owned(),
             |project| format!("{}={project}", label::PROJECT),
         );
-        let filters = Some(HashMap::from([("label".to_owned(), vec![wanted])]));
-        let containers =
-            ListContainersOptions { all: true, filters: filters.clone(), ..Default::default() };
+        let filters = HashMap::from([("label".to_owned(), vec![wanted])]);
+        let networks = ListNetworksOptions { filters: Some(filters.clone()) };
+        let volumes = ListVolumesOptions { filters: Some(filters.clone()) };
         let (containers, networks, volumes) = tokio::try_join!(
-            self.client.list_containers(Some(containers)),
-            self.client.list_networks(Some(ListNetworksOptions { filters: filters.clone() })),
-            self.client.list_volumes(Some(ListVolumesOptions { filters })),
-        )
-        .map_err(|error| self.failure(error))?;
+            self.list_containers(filters),
+            self.client.list_networks(Some(networks)).map_err(|error| self.failure(error)),
+            self.client.list_volumes(Some(volumes)).map_err(|error| self.failure(error)),
+        )?;
         let belongs = |labels: &Dict| belongs(labels, project);
         let mut observed = Observed {
             containers: containers.into_iter().map(container).collect(),
@@ -51,6 +56,40 @@ impl Docker {
         observed.volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(observed)
     }
+
+    async fn list_containers(&self, filters: Filters) -> Result<Vec<ContainerSummary>> {
+        let query = [("all", "1".to_owned()), ("filters", serde_json::json!(filters).to_string())];
+        let options =
+            ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        match self.client.list_containers(Some(options)).await {
+            // Podman has a state of its own, for a moment after the end of a container.
+            Err(Error::JsonDataError { .. }) => {
+                let call = Call::new(Method::GET, "/containers/json").query(&query);
+                let lists: Vec<_> = self.wire().lines(call).await?.try_collect().await?;
+                summaries(lists).map_err(|error| self.failure(error.into()))
+            }
+            found => found.map_err(|error| self.failure(error)),
+        }
+    }
+}
+
+type Filters = HashMap<String, Vec<String>>;
+
+/// Containers of lists in which states may have names that the Docker API does not know.
+fn summaries(lists: Vec<Value>) -> serde_json::Result<Vec<ContainerSummary>> {
+    let items = lists.into_iter().flat_map(|list| match list {
+        Value::Array(items) => items,
+        other => vec![other],
+    });
+    let known = |mut item: Value| {
+        if let Some(state) = item.get_mut("State")
+            && state == "stopped"
+        {
+            *state = "exited".into();
+        }
+        serde_json::from_value(item)
+    };
+    items.map(known).collect()
 }
 
 /// Whether the labels are those of the project. Engines take filters more or less literally.
@@ -154,9 +193,10 @@ fn port(port: PortSummary) -> ObservedPort {
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::ContainerSummary;
+    use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+    use serde_json::json;
 
-    use super::{Health, State, belongs, container, exit_code, health, is_managed};
+    use super::{Health, State, belongs, container, exit_code, health, is_managed, summaries};
     use crate::model::Dict;
 
     #[test]
@@ -185,6 +225,17 @@ mod tests {
         ] {
             assert_eq!(exit_code(status), expected, "{status}");
         }
+    }
+
+    #[test]
+    fn podmans_own_state_is_understood() {
+        let list = json!([{"State": "stopped", "Labels": {"State": "stopped"}}, {"State": "dead"}]);
+        let found = summaries(vec![list]).expect("understood");
+        let [stopped, dead] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(stopped.state, Some(ContainerSummaryStateEnum::EXITED));
+        assert_eq!(stopped.labels.as_ref().map(|labels| labels["State"].as_str()), Some("stopped"));
+        assert_eq!(dead.state, Some(ContainerSummaryStateEnum::DEAD));
+        assert!(summaries(vec![json!("no list")]).is_err());
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub(super) fn observed(volume: Volume) -> ObservedVolume {
     ObservedVolume {
         name: volume.name,
         driver: volume.driver,
+        mountpoint: volume.mountpoint,
         labels: volume.labels.into_iter().collect(),
     }
 }

@@ -1,5 +1,7 @@
 //! The fake as a [`Runtime`]: each method is one call to its world.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
@@ -8,13 +10,13 @@ use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
 use crate::model::spec::{
-    BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, PullSpec, VolumeSpec,
+    BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
 };
 use crate::model::{Hook, ServiceNetwork};
 use crate::runtime::{
     AttachOptions, Bytes, Chunk, Commit, ExecSpec, Feature, LogOptions, OnProgress, PathInfo,
-    ProcessTable, Progress, Repeat, Result, Runtime, RuntimeEvent, RuntimeVersion, Sample, Session,
-    Size, Stream, Terminal, Volumes,
+    ProcessTable, Progress, Repeat, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeVersion,
+    Sample, Session, Size, Stream, Terminal, Volumes,
 };
 
 #[async_trait]
@@ -250,6 +252,27 @@ impl Runtime for Fake {
     async fn build(&self, build: &BuildSpec, progress: OnProgress<'_>) -> Result<()> {
         progress(Progress { status: "Building".to_owned(), ..Progress::default() });
         self.act(format!("build {}", build.service_name), |world| world.build(build)).await
+    }
+
+    fn plugin(&self, _: &str) -> Option<PathBuf> {
+        None
+    }
+
+    async fn run_provider(&self, call: &ProviderCall, progress: OnProgress<'_>) -> Result<Handed> {
+        let program = call.program.display().to_string();
+        progress(Progress { status: "working".to_owned(), ..Progress::default() });
+        let said = format!("call_provider {program} {}", call.arguments.join(" "));
+        self.act(said, |_| Ok(())).await?;
+        Ok(Handed { prefixed: [("BY".to_owned(), program)].into(), ..Handed::default() })
+    }
+
+    async fn ask_provider(&self, _: &ProviderCall) -> Result<String> {
+        Ok(String::new())
+    }
+
+    async fn image_digest(&self, reference: &str) -> Result<String> {
+        let image = self.look(|world| world.observed_image(reference));
+        image.map(|image| image.id).ok_or_else(|| RuntimeError::NotFound(reference.to_owned()))
     }
 
     async fn project_images(&self, project: &str) -> Result<Vec<String>> {

@@ -131,5 +131,5 @@ fn observed_network(name: &str, network: &Network) -> ObservedNetwork {
 
 fn observed_volume(name: &str, volume: &Volume) -> ObservedVolume {
     let (driver, labels) = (volume.driver.clone(), volume.labels.clone());
-    ObservedVolume { name: name.to_owned(), driver, labels }
+    ObservedVolume { name: name.to_owned(), driver, mountpoint: String::new(), labels }
 }

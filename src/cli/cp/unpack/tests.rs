@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
 use tokio::sync::mpsc::channel;
 
-use super::unpack;
+use super::{Owners, unpack};
 use crate::runtime::Bytes;
 
 /// An entry of an archive: its kind, its path, and what it holds or leads to.
@@ -49,7 +49,7 @@ fn unpacked(entries: &[Told<'_>], directory: &Path, name: &str) -> io::Result<Ve
             }
         }
     });
-    let done = unpack(receiver, directory, name);
+    let done = unpack(receiver, (directory, name), Owners::Mine);
     sending.join().expect("no panic");
     done
 }
@@ -203,5 +203,5 @@ fn an_archive_that_is_cut_is_an_error() {
     let bytes = archive(&[(FILE, "f", &"x".repeat(2000))]);
     sender.blocking_send(Bytes::copy_from_slice(&bytes[..1500])).expect("room");
     drop(sender);
-    assert!(unpack(receiver, &world.inside(), "f").is_err());
+    assert!(unpack(receiver, (&world.inside(), "f"), Owners::Mine).is_err());
 }

@@ -20,7 +20,6 @@ use tokio::process::{Child, Command};
 use super::classic::limits;
 use super::{Docker, Source, failed, line};
 use crate::model::spec::BuildSpec;
-use crate::runtime::docker::Address;
 use crate::runtime::{OnProgress, Progress, Result, RuntimeError};
 
 impl Docker {
@@ -47,10 +46,6 @@ impl Docker {
     }
 
     fn command(&self, program: &Path, spec: &BuildSpec) -> Command {
-        let host = match &self.address {
-            Address::Unix(path) => format!("unix://{}", path.display()),
-            Address::Remote(address) => address.clone(),
-        };
         let input =
             if spec.build.dockerfile_inline.is_empty() { Stdio::null() } else { Stdio::piped() };
         let mut command = Command::new(program);
@@ -61,7 +56,7 @@ impl Docker {
             .envs(secrets(spec).map(|(variable, content)| (variable, content.to_owned())))
             // The engine that Ketch speaks to, whatever the context is.
             .env_remove("DOCKER_CONTEXT")
-            .env("DOCKER_HOST", host)
+            .envs(self.engine_variables())
             .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
