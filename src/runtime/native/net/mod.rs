@@ -20,7 +20,7 @@
 //!
 //! # Invariants
 //!
-//! - The namespace that a thread calls from is the host's. None of these calls changes it.
+//! - The namespace that a thread calls from is the host's, before and after.
 //! - What a process leaves when it is killed is found again by [`Networks::sweep`].
 //! - No other program is run.
 //!

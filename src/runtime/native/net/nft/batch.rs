@@ -194,6 +194,12 @@ impl Batch {
         attributes
     }
 
+    /// Whether it removes anything.
+    pub(super) fn removes(&self) -> bool {
+        let removals = [DELETE_TABLE, DELETE_RULE, DELETE_ELEMENT];
+        self.messages.iter().any(|(kind, ..)| removals.contains(kind))
+    }
+
     /// The bytes, and the number of the last message that is answered; 0: there is nothing to do.
     pub(super) fn finish(self, socket: &mut Socket) -> (Vec<u8>, u32) {
         let mut bytes = Vec::new();

@@ -155,11 +155,6 @@ impl Rule {
         self.meta(Way::In.key(), FIRST).meta(Way::Out.key(), FIRST + 1).lookup(set, FIRST, None)
     }
 
-    /// The address that it comes from is in a set.
-    pub(super) fn comes_from(self, family: Family, set: &str) -> Self {
-        self.payload(1, family.source(), FIRST).lookup(set, FIRST, None)
-    }
-
     /// It goes to where a map says for its protocol and port.
     pub(super) fn lead_by_port(self, family: Family, map: &str) -> Self {
         self.port(FIRST)

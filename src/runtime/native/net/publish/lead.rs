@@ -26,6 +26,8 @@ use super::reserve::{Protocol, Reserved};
 
 /// How many other ports are tried inside, if several addresses of the host have the same one.
 const ATTEMPTS: usize = 16;
+/// The first of these: others are seldom published.
+const CHOSEN: u16 = 61000;
 
 /// A port on its way through host and project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,8 +100,8 @@ impl Networks {
     /// another address of the host has that one.
     fn free_inside(&self, namespace: &str, port: &Reserved) -> Result<u16> {
         let mut number = port.address.port();
-        // Whoever has a port of all addresses has it alone.
-        if port.address.ip().is_unspecified() {
+        // Whoever has a port of all addresses has it alone, but for those that were chosen here.
+        if port.address.ip().is_unspecified() && number < CHOSEN {
             return Ok(number);
         }
         let taken = self.led_to_others("")?;
@@ -116,7 +118,7 @@ impl Networks {
             if !is_taken(number) {
                 break;
             }
-            number = u16::from_be_bytes(store::random::<2>()?).max(1024);
+            number = CHOSEN + u16::from_be_bytes(store::random::<2>()?) % (u16::MAX - CHOSEN);
         }
         Ok(number)
     }
@@ -145,19 +147,20 @@ impl Networks {
     /// Undoes what was led to a container. `others`: what is led elsewhere and must stay.
     pub(super) fn forget_ports(&self, container: &str, others: &[Led]) -> Result<()> {
         let led: Vec<Led> = store::load(&self.ports_file(container))?.unwrap_or_default();
-        let table = host::Host::new(&self.volatile).table();
-        for led in led {
-            if !others.iter().any(|other| other.outside.is_same_port(&led.outside)) {
-                unlead(&table, &led.outside)?;
-            }
-            let is_shared = |other: &Led| {
-                other.namespace == led.namespace && other.inside.is_same_port(&led.inside)
-            };
-            if let Some(project) = self.projects().find(&led.namespace)?
-                && !others.iter().any(is_shared)
-            {
-                project.namespace.visit(|| unlead(TABLE, &led.inside))??;
-            }
+        let must_go = |same: &dyn Fn(&Led) -> bool| !others.iter().any(same);
+        let outside = led.iter().map(|led| &led.outside);
+        let outside = outside.filter(|lead| must_go(&|other| other.outside.is_same_port(lead)));
+        unlead(&host::Host::new(&self.volatile).table(), &outside.collect::<Vec<_>>())?;
+        let mut namespaces: Vec<&String> = led.iter().map(|led| &led.namespace).collect();
+        namespaces.dedup();
+        for namespace in namespaces {
+            let Some(project) = self.projects().find(namespace)? else { continue };
+            let here = led.iter().filter(|led| led.namespace == *namespace);
+            let inside = here.map(|led| &led.inside).filter(|lead| {
+                must_go(&|other| other.namespace == *namespace && other.inside.is_same_port(lead))
+            });
+            let inside: Vec<_> = inside.collect();
+            project.namespace.visit(|| unlead(TABLE, &inside))??;
         }
         store::remove(&self.ports_file(container))
     }
@@ -189,12 +192,18 @@ fn lead(table: &str, lead: &Lead) -> io::Result<()> {
     forget_flows(lead)
 }
 
-fn unlead(table: &str, lead: &Lead) -> Result<()> {
-    let mut batch = Batch::new(Family::of(lead.target.ip()), table);
-    batch.unlead(lead);
-    host::missing(Filters::open().and_then(|mut filters| filters.apply(batch)))
-        .and_then(|()| forget_flows(lead))
-        .map_err(failed("take a port out of a packet filter"))
+fn unlead(table: &str, leads: &[&Lead]) -> Result<()> {
+    let unlead = || {
+        let mut filters = Filters::open()?;
+        for lead in leads {
+            let mut batch = Batch::new(Family::of(lead.target.ip()), table);
+            batch.unlead(lead);
+            host::missing(filters.apply(batch))?;
+            forget_flows(lead)?;
+        }
+        Ok(())
+    };
+    unlead().map_err(failed::<io::Error>("take a port out of a packet filter"))
 }
 
 /// Streams end by themselves; packets may come for ever.
