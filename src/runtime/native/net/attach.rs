@@ -35,8 +35,8 @@ pub(super) struct Socket {
     pub(super) isolated: bool,
 }
 
-/// Makes the interface of one endpoint, inside a container that does not have it yet.
-pub(super) fn plug(endpoint: &Endpoint, socket: &Socket, container: &Namespace) -> Result<()> {
+/// Makes the interface of one endpoint inside a container; says whether it was not there.
+pub(super) fn plug(endpoint: &Endpoint, socket: &Socket, container: &Namespace) -> Result<bool> {
     let mut links =
         socket.namespace.visit(Links::open)?.map_err(failed("open a socket to the kernel"))?;
     let name = format!("{VETH}{}", store::hex(&store::random::<6>()?));
@@ -47,31 +47,20 @@ pub(super) fn plug(endpoint: &Endpoint, socket: &Socket, container: &Namespace) 
         peer: &endpoint.interface,
         mac: Some(parse_mac(&endpoint.mac).ok_or_else(|| wrong_mac(&endpoint.mac))?),
     };
-    let mut plug = || -> io::Result<()> {
-        links.run(vec![Request::veth(&veth, container)])?;
+    let mut plug = || -> io::Result<bool> {
+        match links.run(vec![Request::veth(&veth, container)]) {
+            // The name outside was never used: it is the one inside that is there.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            made => made?,
+        }
         if socket.isolated
             && let Some(port) = links.index(&name)?
         {
             links.run(vec![Request::isolate(port)])?;
         }
-        Ok(())
+        Ok(true)
     };
     plug().map_err(failed(format!("put the container into network {}", endpoint.network)))
-}
-
-/// The interfaces that are missing in a container, of those of these endpoints.
-pub(super) fn missing<'a>(
-    endpoints: &'a [Endpoint],
-    container: &Namespace,
-) -> Result<Vec<&'a Endpoint>> {
-    if endpoints.is_empty() {
-        return Ok(Vec::new());
-    }
-    let links = container.visit(|| Links::open().and_then(|mut links| links.all()))?;
-    let links = links.map_err(failed("list the interfaces of a container"))?;
-    let is_missing =
-        |endpoint: &&Endpoint| !links.iter().any(|(_, name)| *name == endpoint.interface);
-    Ok(endpoints.iter().filter(is_missing).collect())
 }
 
 /// Gives the interfaces their settings, addresses and routes, inside the container. `new`: those

@@ -15,7 +15,6 @@
 //! The interfaces to projects: `uplink`.
 
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -66,21 +65,21 @@ impl<'a> Host<'a> {
     }
 
     /// Makes the host forward what comes from and goes to projects, and takes their packets for
-    /// its own: `address` is one of theirs.
-    pub(super) fn open(&self, address: IpAddr) -> Result<()> {
-        let family = Family::of(address);
+    /// its own.
+    pub(super) fn open(&self, family: Family) -> Result<()> {
         let mut filters = Filters::open().map_err(failed("open a packet filter socket"))?;
         let table = self.table();
         let made = filters.has_table(family, &table).and_then(|is_there| {
-            if is_there { Ok(()) } else { filters.apply(tables::host(family, &table)) }
+            if is_there {
+                Ok(())
+            } else {
+                filters.apply(tables::host(family, (&table, &self.prefix())))
+            }
         });
         made.map_err(failed(
             "make a packet filter (the kernel needs nf_tables with nft_chain_nat, nft_masq and \
              nft_fib)",
         ))?;
-        let mut batch = Batch::new(family, &table);
-        batch.add_project(address);
-        already(filters.apply(batch)).map_err(failed("add to a packet filter"))?;
         self.let_forward(&mut filters)?;
         self.switch_on(family)
     }
@@ -111,17 +110,6 @@ impl<'a> Host<'a> {
         }
         store::save(&path, &changed, Lasting::Boot)?;
         set_sysctl(switch(family), "1")
-    }
-
-    /// Forgets the addresses of a project.
-    pub(super) fn forget(&self, addresses: &[IpAddr]) -> Result<()> {
-        let mut filters = Filters::open().map_err(failed("open a packet filter socket"))?;
-        for address in addresses {
-            let mut batch = Batch::new(Family::of(*address), &self.table());
-            batch.remove_project(*address);
-            missing(filters.apply(batch)).map_err(failed("take out of a packet filter"))?;
-        }
-        Ok(())
     }
 
     /// Takes back all that was done.

@@ -20,7 +20,7 @@
 //!
 //! # Invariants
 //!
-//! - The namespace that a thread calls from is the host's. None of these calls changes it.
+//! - The namespace that a thread calls from is the host's, before and after.
 //! - What a process leaves when it is killed is found again by [`Networks::sweep`].
 //! - No other program is run.
 //!
@@ -98,11 +98,11 @@ impl Networks {
         }
         let wanted = Definition::of(network)?;
         let _lock = self.lock()?;
-        let definition = match self.definition(name)? {
-            Some(definition) => definition,
-            None => self.define(wanted, network)?,
-        };
-        self.ensure(&definition)?;
+        if let Some(definition) = self.definition(name)? {
+            self.ensure(&definition)?;
+        } else {
+            self.make(&self.define(wanted, network)?)?;
+        }
         self.projects().let_forward()
     }
 
@@ -225,8 +225,8 @@ impl Networks {
     /// # Errors
     /// If the kernel refuses.
     pub fn attach(&self, endpoints: &[Endpoint], container: &Namespace) -> Result<()> {
-        let missing = attach::missing(endpoints, container)?;
-        for endpoint in &missing {
+        let mut new = Vec::new();
+        for endpoint in endpoints {
             let definition = self.required(&endpoint.network)?;
             let (project, bridge) = self.ensure(&definition)?;
             let socket = attach::Socket {
@@ -235,9 +235,11 @@ impl Networks {
                 mtu: definition.mtu,
                 isolated: definition.isolated,
             };
-            attach::plug(endpoint, &socket, container)?;
+            if attach::plug(endpoint, &socket, container)? {
+                new.push(endpoint);
+            }
         }
-        container.visit(|| attach::configure(endpoints, &missing))?
+        container.visit(|| attach::configure(endpoints, &new))?
     }
 
     /// Takes the interface of an endpoint out of a container that goes on running. The routes of
@@ -275,7 +277,8 @@ impl Networks {
             if self.definition(name)?.is_none() {
                 let network = crate::model::Network { name: name.to_owned(), ..Default::default() };
                 let spec = NetworkSpec { network, ..NetworkSpec::default() };
-                return self.define(Definition::of(&spec)?, &spec);
+                let definition = self.define(Definition::of(&spec)?, &spec)?;
+                return self.make(&definition).map(|()| definition);
             }
         }
         self.definition(name)?
@@ -297,7 +300,7 @@ impl Networks {
         Ok(all)
     }
 
-    /// Settles the addresses of a new network and writes it down, under the lock.
+    /// Settles the addresses of a new network, under the lock.
     fn define(&self, mut definition: Definition, spec: &NetworkSpec) -> Result<Definition> {
         let name = definition.name.clone();
         let all = self.all()?;
@@ -329,10 +332,27 @@ impl Networks {
             start.copy_from_slice(&hash[..7]);
             definition.ipv6 = Some(Pool::whole(pool::local(start)));
         }
-        let directory = self.definitions.join(&name);
-        store::make_directory(&directory)?;
-        store::save(&directory.join("network.json"), &definition, Lasting::Disk)?;
         Ok(definition)
+    }
+
+    /// Writes a new network down and makes its bridge, at the same time: disks are slow.
+    fn make(&self, definition: &Definition) -> Result<()> {
+        let directory = self.definitions.join(&definition.name);
+        let save = || {
+            store::make_directory(&directory)?;
+            store::save(&directory.join("network.json"), definition, Lasting::Disk)
+        };
+        let (saved, made) = std::thread::scope(|scope| {
+            let saving = scope.spawn(save);
+            let made = self.ensure(definition);
+            (saving.join(), made)
+        });
+        let panicked = |_| RuntimeError::Refused("a thread has panicked".to_owned());
+        if let Err(error) = saved.map_err(panicked).and_then(|saved| saved).and(made) {
+            store::remove_directory(&directory)?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// A subnet that neither the host nor the project uses, and if possible no other project.
@@ -401,6 +421,21 @@ impl Networks {
         let bridge = bridge::ensure(definition, &project, &names, &directory)?;
         Ok((project, bridge))
     }
+}
+
+/// Chains of other programs that drop what this host forwards, as a person names them. Containers
+/// reach the outside all the same: their packets are accepted in each by a rule of our own, which
+/// goes with the last network.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn dropping_chains() -> Result<Vec<String>> {
+    let chains = nft::Filters::open().and_then(|mut filters| filters.dropping_chains());
+    let chains = chains.map_err(failed("look at the packet filters of the host"))?;
+    let mut names: Vec<String> = chains.iter().map(nft::forward::Chain::describe).collect();
+    let old = legacy::dropping().map_err(failed("look at the iptables of the host"))?;
+    names.extend(old);
+    Ok(names)
 }
 
 /// Says what could not be done, and why.

@@ -4,8 +4,10 @@
 //!
 //! # Invariants
 //!
-//! - No thread of the caller changes its namespace: a visit is the life of a thread of its own. A
+//! - A visit ends where it began, whatever happens in between, and nothing waits meanwhile. A
 //!   socket stays in the namespace that it was made in, so visits are short.
+//! - Only the calling thread moves. A thread of its own for each visit would be safe without any
+//!   care, but on a busy machine it waits for a processor longer than all of the work takes.
 
 use std::fs::File;
 use std::io;
@@ -16,14 +18,12 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::UnmountFlags;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
-use crate::runtime::{Result, RuntimeError};
+use crate::runtime::Result;
 
 use super::failed;
 
 /// What `statfs` says of a file that stands for a namespace.
 const NSFS: u64 = 0x6e73_6673;
-/// The stack of a thread that visits a namespace.
-const STACK: usize = 128 << 10;
 
 /// An open network namespace. While it is open, it exists.
 #[derive(Debug)]
@@ -79,29 +79,26 @@ impl Namespace {
     }
 
     /// Runs a function inside the namespace.
-    pub(super) fn visit<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let enter = || {
-            let kind = Some(LinkNameSpaceType::Network);
-            rustix::thread::move_into_link_name_space(self.descriptor.as_fd(), kind)
-        };
-        on_own_thread(|| enter().map(|()| work()))?
-            .map_err(io::Error::from)
-            .map_err(failed("enter a network namespace"))
+    pub(super) fn visit<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
+        let _home = Home::leave()?;
+        enter(self.descriptor.as_fd()).map_err(failed("enter a network namespace"))?;
+        Ok(work())
     }
 
-    #[expect(unsafe_code, reason = "the safe wrapper is deprecated")]
     /// Makes a namespace that lives as long as the file `pin` is mounted, runs a function inside
     /// it, and returns what that made.
-    pub(super) fn create<T: Send>(pin: &Path, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let enter = || -> io::Result<()> {
+    #[expect(unsafe_code, reason = "the safe wrapper is deprecated")]
+    pub(super) fn create<T>(pin: &Path, work: impl FnOnce() -> T) -> Result<T> {
+        let _home = Home::leave()?;
+        let create = || -> io::Result<()> {
             File::options().write(true).create(true).truncate(false).open(pin)?;
             // SAFETY: only `FILES` makes `unshare` unsafe, by hiding descriptors from other
             // threads; it is not asked for.
             unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
             Ok(rustix::mount::mount_bind("/proc/thread-self/ns/net", pin)?)
         };
-        on_own_thread(|| enter().map(|()| work()))?
-            .map_err(failed(format!("make the network namespace `{}`", pin.display())))
+        create().map_err(failed(format!("make the network namespace `{}`", pin.display())))?;
+        Ok(work())
     }
 
     /// Lets go of what [`Namespace::create`] pinned, whether it is there or not. The kernel
@@ -125,11 +122,27 @@ impl AsFd for Namespace {
     }
 }
 
-/// Runs a function on a thread of its own, whose namespace may change.
-fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().stack_size(STACK);
-        let thread = builder.spawn_scoped(scope, work).map_err(failed("start a thread"))?;
-        thread.join().map_err(|_| RuntimeError::Refused("a thread has panicked".to_owned()))
-    })
+/// The namespace that a thread came from, where it goes when this is dropped.
+struct Home(OwnedFd);
+
+impl Home {
+    fn leave() -> Result<Self> {
+        Ok(Self(Namespace::current()?.descriptor))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Nothing may go on in a namespace that is not its own. What was permitted on the way out
+        // is so on the way back.
+        if enter(self.0.as_fd()).is_err() {
+            std::process::abort();
+        }
+    }
+}
+
+/// Moves the calling thread.
+fn enter(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let kind = Some(LinkNameSpaceType::Network);
+    Ok(rustix::thread::move_into_link_name_space(namespace, kind)?)
 }

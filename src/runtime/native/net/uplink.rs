@@ -23,7 +23,7 @@ use super::failed;
 use super::host::{Host, set_sysctl, sysctl};
 use super::namespace::Namespace;
 use super::netlink::link::{Links, Request, Veth};
-use super::nft::{Filters, tables};
+use super::nft::{Family, Filters, tables};
 use super::store::{self, Lasting, Lock};
 use super::subnet::Subnet;
 
@@ -75,13 +75,6 @@ pub(super) struct Project {
 pub(super) struct Projects<'a> {
     volatile: &'a Path,
     host: Host<'a>,
-}
-
-impl Uplink {
-    fn addresses(&self) -> Vec<IpAddr> {
-        let ipv6 = self.ipv6.map(|ends| IpAddr::V6(ends.inside));
-        std::iter::once(IpAddr::V4(self.ipv4.inside)).chain(ipv6).collect()
-    }
 }
 
 impl<'a> Projects<'a> {
@@ -163,7 +156,7 @@ impl<'a> Projects<'a> {
         };
         let action = format!("connect the network namespace `{}` to the host", pin.display());
         let index = connect().map_err(failed(action))?;
-        self.host.open(ipv4.inside.into())?;
+        self.host.open(Family::V4)?;
         Ok(Uplink { inode: namespace.inode()?, link, index, ipv4, ipv6: None })
     }
 
@@ -177,7 +170,7 @@ impl<'a> Projects<'a> {
         if uplink.ipv6.is_none() {
             let ends = self.ipv6_ends(uplink.ipv4);
             connect_ipv6(&namespace, &uplink, ends)?;
-            self.host.open(ends.inside.into())?;
+            self.host.open(Family::V6)?;
             uplink.ipv6 = Some(ends);
             store::save(&self.record(name), &uplink, Lasting::Boot)?;
         }
@@ -206,11 +199,7 @@ impl<'a> Projects<'a> {
     /// Removes a namespace, whether it is there or not; with the last one, all that the host got.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let _lock = self.lock()?;
-        let uplink: Option<Uplink> = store::load(&self.record(name))?;
         Namespace::unpin(&self.pin(name))?;
-        if let Some(uplink) = uplink {
-            self.host.forget(&uplink.addresses())?;
-        }
         store::remove(&self.record(name))?;
         if store::names(&self.volatile.join("uplink"))?.is_empty() {
             self.host.close()?;

@@ -46,6 +46,17 @@ pub(super) fn translates() -> bool {
     [Layout::V4, Layout::V6].iter().any(|layout| has_table(*layout, "nat"))
 }
 
+/// The filters that drop what is forwarded, as a person names them.
+pub(super) fn dropping() -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (layout, name) in [(Layout::V4, "iptables-legacy"), (Layout::V6, "ip6tables-legacy")] {
+        if has_table(layout, "filter") && Socket::open(layout)?.read()?.dropping_place().is_some() {
+            found.push(format!("{name} filter FORWARD"));
+        }
+    }
+    Ok(found)
+}
+
 /// Puts another filter in the place of each that is there, if there is a better one.
 fn change(better: impl Fn(&Block) -> Option<block::Changed>) -> io::Result<()> {
     for layout in [Layout::V4, Layout::V6] {
@@ -55,10 +66,15 @@ fn change(better: impl Fn(&Block) -> Option<block::Changed>) -> io::Result<()> {
         let lock = File::options().write(true).create(true).truncate(false).open(LOCK)?;
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
         let socket = Socket::open(layout)?;
-        let block = socket.read()?;
-        if let Some(changed) = better(&block) {
-            socket.replace(&block, &changed)?;
-        }
+        let change = || {
+            let block = socket.read()?;
+            better(&block).map_or(Ok(()), |changed| socket.replace(&block, &changed))
+        };
+        // Who does not take the lock may have changed it in between.
+        change().or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => change(),
+            _ => Err(error),
+        })?;
     }
     Ok(())
 }

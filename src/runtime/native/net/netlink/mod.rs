@@ -11,6 +11,7 @@
 //!
 //! What the messages say: `link` and `nft`.
 
+pub(super) mod flow;
 pub(super) mod link;
 
 use std::io;

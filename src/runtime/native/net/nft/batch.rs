@@ -2,9 +2,10 @@
 //!
 //! In: names, keys and rules. Out: one batch of messages. All numbers in attributes are big-endian.
 
-use super::super::netlink::{ACK, CREATE, EXCL, HEADER, REQUEST, Socket};
+use super::super::netlink::{ACK, CREATE, EXCL, REQUEST, Socket};
 use super::Family;
 use super::rule::Rule;
+use super::wire::{NESTED, begin, end, nest, number, put, text};
 
 /// Kinds of messages.
 const NEW_TABLE: u8 = 0;
@@ -23,8 +24,6 @@ const DELETE_ELEMENT: u8 = 14;
 const SUBSYSTEM: u8 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-/// This attribute holds attributes.
-const NESTED: u16 = 0x8000;
 /// This set is a map.
 const MAP: u32 = 8;
 
@@ -195,6 +194,12 @@ impl Batch {
         attributes
     }
 
+    /// Whether it removes anything.
+    pub(super) fn removes(&self) -> bool {
+        let removals = [DELETE_TABLE, DELETE_RULE, DELETE_ELEMENT];
+        self.messages.iter().any(|(kind, ..)| removals.contains(kind))
+    }
+
     /// The bytes, and the number of the last message that is answered; 0: there is nothing to do.
     pub(super) fn finish(self, socket: &mut Socket) -> (Vec<u8>, u32) {
         let mut bytes = Vec::new();
@@ -227,58 +232,4 @@ fn frame(bytes: &mut Vec<u8>, kind: u16, socket: &mut Socket) {
 /// The kind of a message about nf_tables.
 pub(super) fn message(kind: u8) -> u16 {
     u16::from_be_bytes([SUBSYSTEM, kind])
-}
-
-/// Begins a message whose length is not known yet.
-pub(super) fn begin(bytes: &mut Vec<u8>, kind: u16, flags: u16, number: u32) {
-    bytes.extend([0; 4]);
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend(number.to_ne_bytes());
-    bytes.extend([0; HEADER - 12]);
-}
-
-/// Ends the message that began at `start`.
-pub(super) fn end(bytes: &mut [u8], start: usize) {
-    let length = u32::try_from(bytes.len() - start).unwrap_or(u32::MAX);
-    bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
-}
-
-/// Appends an attribute.
-pub(super) fn put(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-}
-
-/// Appends a number.
-pub(super) fn number(bytes: &mut Vec<u8>, kind: u16, value: u32) {
-    put(bytes, kind, &value.to_be_bytes());
-}
-
-/// Appends a text.
-pub(super) fn text(bytes: &mut Vec<u8>, kind: u16, value: &str) {
-    let mut value = value.as_bytes().to_vec();
-    value.push(0);
-    put(bytes, kind, &value);
-}
-
-/// Appends an attribute that holds attributes.
-pub(super) fn nest(bytes: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
-    let mut nested = Vec::new();
-    fill(&mut nested);
-    put(bytes, kind | NESTED, &nested);
-}
-
-/// The attributes of a message, as far as they are whole.
-pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?));
-        let kind = u16::from_ne_bytes(bytes.get(2..4)?.try_into().ok()?);
-        let value = bytes.get(4..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind & !NESTED, value))
-    })
 }

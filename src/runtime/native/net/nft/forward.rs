@@ -8,8 +8,9 @@
 use std::io;
 
 use super::Filters;
-use super::batch::{self, Batch, attributes, text};
+use super::batch::{self, Batch};
 use super::rule::{Rule, Way};
+use super::wire::{attributes, text};
 
 /// Where Docker lets others put their rules.
 const DOCKER_USER: &str = "DOCKER-USER";

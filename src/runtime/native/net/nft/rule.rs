@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 
 use super::Family;
-use super::batch::{nest, number, put, text};
+use super::wire::{nest, number, put, text};
 
 /// The first register: of keys that are looked up, and of what was found.
 const FIRST: u32 = 8;
@@ -153,11 +153,6 @@ impl Rule {
     /// Its interfaces, in and out, are in a set.
     pub(super) fn passes(self, set: &str) -> Self {
         self.meta(Way::In.key(), FIRST).meta(Way::Out.key(), FIRST + 1).lookup(set, FIRST, None)
-    }
-
-    /// The address that it comes from is in a set.
-    pub(super) fn comes_from(self, family: Family, set: &str) -> Self {
-        self.payload(1, family.source(), FIRST).lookup(set, FIRST, None)
     }
 
     /// It goes to where a map says for its protocol and port.

@@ -23,8 +23,6 @@ use super::batch::{Batch, Hook, Policy, Type};
 use super::rule::{Connection, Rule, Side, Way};
 use super::{Family, Filters};
 
-/// Set of the host: addresses of projects.
-const PROJECTS: &str = "projects";
 /// Set of a project: pairs of interfaces that may speak.
 const PASS: &str = "pass";
 /// Map: protocol and port to where they lead.
@@ -72,12 +70,11 @@ fn joined(types: &[Type]) -> Type {
     })
 }
 
-/// Makes the table of the host.
-pub(in super::super) fn host(family: Family, name: &str) -> Batch {
+/// Makes the table of the host: its name, and what the names of interfaces to projects begin with.
+pub(in super::super) fn host(family: Family, (name, prefix): (&str, &str)) -> Batch {
     let mut batch = Batch::new(family, name);
     let target = joined(&[family.address(), PORT]);
     batch.make_table();
-    batch.set(PROJECTS, family.address(), None);
     batch.set(PORTS, joined(&[PROTOCOL, PORT]), Some(target));
     batch.set(ADDRESSED, joined(&[family.address(), PROTOCOL, PORT]), Some(target));
     batch.chain("prerouting", PREROUTING);
@@ -88,7 +85,7 @@ pub(in super::super) fn host(family: Family, name: &str) -> Batch {
         batch.append(chain, local().lead_by_address(family, ADDRESSED));
         batch.append(chain, local().lead_by_port(family, PORTS));
     }
-    batch.append("postrouting", Rule::default().comes_from(family, PROJECTS).masquerade());
+    batch.append("postrouting", Rule::default().interfaces(Way::In, prefix).masquerade());
     batch
 }
 
@@ -133,16 +130,6 @@ pub(in super::super) fn container(name: &str, asked: SocketAddrV4, port: u16) ->
 }
 
 impl Batch {
-    /// Counts an address among the projects'.
-    pub(in super::super) fn add_project(&mut self, address: IpAddr) {
-        self.add(PROJECTS, &octets(address), None);
-    }
-
-    /// Forgets what [`Batch::add_project`] counted.
-    pub(in super::super) fn remove_project(&mut self, address: IpAddr) {
-        self.remove(PROJECTS, &octets(address));
-    }
-
     /// Lets packets pass from one interface to another.
     pub(in super::super) fn let_pass(&mut self, from: u32, to: u32) {
         self.add(PASS, &pair(from, to), None);

@@ -2,7 +2,8 @@
 //!
 //! In: ports of the container. Out: connected sockets.
 //!
-//! A visit to a namespace costs a thread; sockets are made several at a time.
+//! Sockets are made several at a time: the way into a namespace and back is longer than that to a
+//! container.
 
 use std::cell::RefCell;
 use std::io;

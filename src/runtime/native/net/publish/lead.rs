@@ -16,19 +16,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::Result;
 
+use super::super::netlink::flow;
 use super::super::nft::tables::Lead;
 use super::super::nft::{Batch, Family, Filters};
 use super::super::store::{self, Lasting};
 use super::super::uplink::{Project, TABLE};
 use super::super::{Endpoint, Networks, failed, host};
-use super::reserve::Reserved;
+use super::reserve::{Protocol, Reserved};
 
 /// How many other ports are tried inside, if several addresses of the host have the same one.
 const ATTEMPTS: usize = 16;
+/// The first of these: others are seldom published.
+const CHOSEN: u16 = 61000;
 
 /// A port on its way through host and project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Led {
+pub(super) struct Led {
     /// The pinned namespace.
     namespace: String,
     /// From the host to the project.
@@ -97,22 +100,25 @@ impl Networks {
     /// another address of the host has that one.
     fn free_inside(&self, namespace: &str, port: &Reserved) -> Result<u16> {
         let mut number = port.address.port();
-        let taken = self.all_led(&|_| true)?;
+        // Whoever has a port of all addresses has it alone, but for those that were chosen here.
+        if port.address.ip().is_unspecified() && number < CHOSEN {
+            return Ok(number);
+        }
+        let taken = self.led_to_others("")?;
         let is_taken = |number: u16| {
-            taken.iter().any(|(_, led)| {
+            taken.iter().any(|led| {
                 led.namespace == namespace
                     && led.inside.protocol == port.protocol.number()
                     && led.inside.port == number
                     && led.outside.address != Some(port.address.ip())
                     && led.outside.target.is_ipv4() == port.address.is_ipv4()
-                    && (led.outside.address.is_some() || !port.address.ip().is_unspecified())
             })
         };
         for _ in 0..ATTEMPTS {
             if !is_taken(number) {
                 break;
             }
-            number = u16::from_be_bytes(store::random::<2>()?).max(1024);
+            number = CHOSEN + u16::from_be_bytes(store::random::<2>()?) % (u16::MAX - CHOSEN);
         }
         Ok(number)
     }
@@ -121,39 +127,40 @@ impl Networks {
         let action = || failed::<io::Error>("lead a port by the packet filter");
         let project = self.projects().find(&led.namespace)?;
         let project = project.ok_or(io::Error::from(io::ErrorKind::NotFound)).map_err(action())?;
-        project.namespace.visit(|| Filters::open()?.lead(TABLE, &led.inside))?.map_err(action())?;
+        project.namespace.visit(|| lead(TABLE, &led.inside))?.map_err(action())?;
         let table = host::Host::new(&self.volatile).table();
-        Filters::open().and_then(|mut filters| filters.lead(&table, &led.outside)).map_err(action())
+        lead(&table, &led.outside).map_err(action())
     }
 
-    /// All ports of the containers that this is said of.
-    fn all_led(&self, of: &dyn Fn(&str) -> bool) -> Result<Vec<(String, Led)>> {
+    /// All ports of containers but this one.
+    fn led_to_others(&self, container: &str) -> Result<Vec<Led>> {
         let mut found = Vec::new();
         for name in store::names(&self.volatile.join("ports"))? {
-            let Some(id) = name.strip_suffix(".json").filter(|id| of(id)) else { continue };
-            let led: Vec<Led> = store::load(&self.ports_file(id))?.unwrap_or_default();
-            found.extend(led.into_iter().map(|led| (id.to_owned(), led)));
+            let Some(id) = name.strip_suffix(".json").filter(|id| *id != container) else {
+                continue;
+            };
+            found.extend(store::load::<Vec<Led>>(&self.ports_file(id))?.unwrap_or_default());
         }
         Ok(found)
     }
 
-    /// Undoes what was led to a container.
-    pub(super) fn forget_ports(&self, container: &str) -> Result<()> {
-        let others = self.all_led(&|id| id != container)?;
-        let table = host::Host::new(&self.volatile).table();
-        for (_, led) in self.all_led(&|id| id == container)? {
-            // A container that came later may have the very same port.
-            if !others.iter().any(|(_, other)| other.outside.is_same_port(&led.outside)) {
-                unlead(&table, &led.outside)?;
-            }
-            let is_shared = |other: &Led| {
-                other.namespace == led.namespace && other.inside.is_same_port(&led.inside)
-            };
-            if let Some(project) = self.projects().find(&led.namespace)?
-                && !others.iter().any(|(_, other)| is_shared(other))
-            {
-                project.namespace.visit(|| unlead(TABLE, &led.inside))??;
-            }
+    /// Undoes what was led to a container. `others`: what is led elsewhere and must stay.
+    pub(super) fn forget_ports(&self, container: &str, others: &[Led]) -> Result<()> {
+        let led: Vec<Led> = store::load(&self.ports_file(container))?.unwrap_or_default();
+        let must_go = |same: &dyn Fn(&Led) -> bool| !others.iter().any(same);
+        let outside = led.iter().map(|led| &led.outside);
+        let outside = outside.filter(|lead| must_go(&|other| other.outside.is_same_port(lead)));
+        unlead(&host::Host::new(&self.volatile).table(), &outside.collect::<Vec<_>>())?;
+        let mut namespaces: Vec<&String> = led.iter().map(|led| &led.namespace).collect();
+        namespaces.dedup();
+        for namespace in namespaces {
+            let Some(project) = self.projects().find(namespace)? else { continue };
+            let here = led.iter().filter(|led| led.namespace == *namespace);
+            let inside = here.map(|led| &led.inside).filter(|lead| {
+                must_go(&|other| other.namespace == *namespace && other.inside.is_same_port(lead))
+            });
+            let inside: Vec<_> = inside.collect();
+            project.namespace.visit(|| unlead(TABLE, &inside))??;
         }
         store::remove(&self.ports_file(container))
     }
@@ -163,7 +170,8 @@ impl Networks {
         let mut dead = 0;
         for name in store::names(&self.volatile.join("ports"))? {
             if let Some(id) = name.strip_suffix(".json").filter(|id| !lives(id)) {
-                self.forget_ports(id)?;
+                // A container that came later may have the very same port.
+                self.forget_ports(id, &self.led_to_others(id)?)?;
                 dead += 1;
             }
         }
@@ -179,9 +187,29 @@ fn middle(project: &Project, ip: IpAddr) -> Option<IpAddr> {
     }
 }
 
-fn unlead(table: &str, lead: &Lead) -> Result<()> {
-    let mut batch = Batch::new(Family::of(lead.target.ip()), table);
-    batch.unlead(lead);
-    host::missing(Filters::open().and_then(|mut filters| filters.apply(batch)))
-        .map_err(failed("take a port out of a packet filter"))
+fn lead(table: &str, lead: &Lead) -> io::Result<()> {
+    Filters::open()?.lead(table, lead)?;
+    forget_flows(lead)
+}
+
+fn unlead(table: &str, leads: &[&Lead]) -> Result<()> {
+    let unlead = || {
+        let mut filters = Filters::open()?;
+        for lead in leads {
+            let mut batch = Batch::new(Family::of(lead.target.ip()), table);
+            batch.unlead(lead);
+            host::missing(filters.apply(batch))?;
+            forget_flows(lead)?;
+        }
+        Ok(())
+    };
+    unlead().map_err(failed::<io::Error>("take a port out of a packet filter"))
+}
+
+/// Streams end by themselves; packets may come for ever.
+fn forget_flows(lead: &Lead) -> io::Result<()> {
+    if lead.protocol != Protocol::Udp.number() {
+        return Ok(());
+    }
+    flow::forget(Family::of(lead.target.ip()), lead.address, (lead.protocol, lead.port))
 }

@@ -90,7 +90,8 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
-        if let Err(error) = self.networks.forget_ports(&self.container) {
+        // The ports are still reserved: nobody else has them.
+        if let Err(error) = self.networks.forget_ports(&self.container, &[]) {
             tracing::warn!("ports of {} stay behind: {error}", self.container);
         }
     }

@@ -19,7 +19,7 @@ struct Answer {
     is_cut: bool,
 }
 
-fn query(name: &str, kind: TYPE) -> Vec<u8> {
+pub(super) fn query(name: &str, kind: TYPE) -> Vec<u8> {
     let mut packet = Packet::new_query(7);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
     let class = QCLASS::CLASS(CLASS::IN);

@@ -2,6 +2,7 @@
 
 mod bridges;
 mod lookups;
+mod measures;
 mod ports;
 mod remains;
 mod world;

@@ -1,7 +1,7 @@
 //! Published ports from everywhere.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use super::super::dns::Settings;
 use super::world::{HOST, OUTSIDE, ask, ask_udp, in_world};
@@ -70,6 +70,30 @@ fn packets_and_chosen_ports_and_given_addresses() {
         let inside = || ask(HOST, 5300);
         assert!(world.outside.visit(inside).expect("a visit").is_err(), "not published there");
         drop((served, other));
+    });
+}
+
+/// A client that keeps its port reaches the container that is there now.
+#[test]
+fn packets_follow_a_port_that_is_published_again() {
+    in_world(|world| {
+        world.create("shop", "front", "{}");
+        let all =
+            [world.container("a", &[("front", "{}")]), world.container("b", &[("front", "{}")])];
+        let client = world.outside.visit(|| UdpSocket::bind("0.0.0.0:0")).expect("a visit");
+        let client = client.expect("a socket");
+        client.set_read_timeout(Some(super::world::LIMIT)).expect("a limit");
+        for (container, target) in all.iter().zip([70, 71]) {
+            let socket = container.run(|| UdpSocket::bind(("0.0.0.0", target)));
+            let socket = socket.expect("a free port");
+            let ports = format!("[{{target: {target}, published: '5300', protocol: udp}}]");
+            let served = world.serve(container, &ports, Settings::default());
+            client.send_to(b"hello", (HOST, 5300)).expect("sent");
+            socket.set_read_timeout(Some(super::world::LIMIT)).expect("a limit");
+            let mut packet = [0; 16];
+            assert_eq!(socket.recv(&mut packet).expect("it arrives"), 5);
+            drop(served);
+        }
     });
 }
 

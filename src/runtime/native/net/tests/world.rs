@@ -179,7 +179,7 @@ impl World {
             });
         });
         let ports = told.recv_timeout(LIMIT).expect("served");
-        Served { ports, stop: stop, thread: Some(thread) }
+        Served { ports, stop, thread: Some(thread) }
     }
 
     /// The end of a container.
@@ -187,6 +187,7 @@ impl World {
         for endpoint in &container.endpoints {
             self.networks.leave(&container.member.id, &endpoint.network).expect("left");
         }
+        drop(container);
     }
 
     pub(super) fn volatile(&self) -> std::path::PathBuf {
