@@ -46,3 +46,4 @@ pub use error::StartError;
 pub use exec::{ExecConfig, exec};
 pub use start::{Joined, Launch, Started, start};
 pub use streams::Streams;
+pub use tree::sealed_program;

@@ -19,7 +19,7 @@ use super::sys::{self, Depth, MountAttributes};
 use super::tree;
 
 /// The calls that every start makes and that this kernel does not have, or forbids.
-pub fn missing_calls() -> Vec<&'static str> {
+pub(in crate::runtime::native) fn missing_calls() -> Vec<&'static str> {
     let tried = [
         (
             "openat2",
@@ -49,7 +49,7 @@ fn attributes() -> sys::Result<()> {
 }
 
 /// Makes one namespace of each kind.
-pub fn namespaces() -> sys::Result<()> {
+pub(in crate::runtime::native) fn namespaces() -> sys::Result<()> {
     tree::from_elsewhere(|| {
         let kinds = UnshareFlags::NEWNS
             | UnshareFlags::NEWNET
@@ -65,12 +65,12 @@ pub fn namespaces() -> sys::Result<()> {
 }
 
 /// What cgroups are mounted: `v1`, `v2`, `hybrid` or `none`; and their controllers.
-pub fn cgroups() -> (&'static str, Vec<String>) {
+pub(in crate::runtime::native) fn cgroups() -> (&'static str, Vec<String>) {
     cgroup::describe()
 }
 
 /// Makes a cgroup and removes it.
-pub fn make_cgroup() -> io::Result<()> {
+pub(in crate::runtime::native) fn make_cgroup() -> io::Result<()> {
     let id = format!("doctor-{}", std::process::id());
     let config = Config { id, ..Config::default() };
     let made = Cgroup::create(&config, None);
@@ -78,7 +78,7 @@ pub fn make_cgroup() -> io::Result<()> {
 }
 
 /// Puts directories on top of each other below a directory.
-pub fn overlay(place: &Path) -> io::Result<()> {
+pub(in crate::runtime::native) fn overlay(place: &Path) -> io::Result<()> {
     let folder = tempfile::Builder::new().prefix(".ketch-doctor-").tempdir_in(place)?;
     let path = |name: &str| folder.path().join(name);
     for name in ["lower", "upper", "work"] {
@@ -95,7 +95,7 @@ pub fn overlay(place: &Path) -> io::Result<()> {
 }
 
 /// Makes a bridge where nobody sees it.
-pub fn bridge() -> sys::Result<()> {
+pub(in crate::runtime::native) fn bridge() -> sys::Result<()> {
     const ADD_BRIDGE: libc::c_ulong = 0x89a0;
     tree::from_elsewhere(|| {
         // SAFETY: descriptors are not unshared.
@@ -109,7 +109,7 @@ pub fn bridge() -> sys::Result<()> {
 }
 
 /// Asks the packet filter for the number of its last change.
-pub fn nftables() -> sys::Result<()> {
+pub(in crate::runtime::native) fn nftables() -> sys::Result<()> {
     // A message of netlink: length, kind, flags, number, sender; family, version, resource.
     const LENGTH: u32 = 20;
     const SUBSYSTEM: u16 = 10 << 8;
@@ -138,7 +138,7 @@ pub fn nftables() -> sys::Result<()> {
 }
 
 /// A small text; empty if it cannot be read.
-pub fn text(path: &Path) -> String {
+pub(in crate::runtime::native) fn text(path: &Path) -> String {
     let mut text = String::new();
     if let Ok(file) = File::open(path) {
         let _ = file.take(1 << 20).read_to_string(&mut text);
@@ -147,6 +147,6 @@ pub fn text(path: &Path) -> String {
 }
 
 /// Whether a file can be written to.
-pub fn may_write(path: &Path) -> bool {
+pub(in crate::runtime::native) fn may_write(path: &Path) -> bool {
     File::options().write(true).open(path).is_ok_and(|file| file.as_raw_fd() >= 0)
 }

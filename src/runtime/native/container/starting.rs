@@ -103,14 +103,12 @@ impl Starting {
         mut self,
         process: &Process,
     ) -> Result<Option<OwnedFd>, StartError> {
-        match self.report()? {
-            Some(report) => Err(self.failure(report, process)),
-            // The line is closed when a program is executed.
-            None => {
-                self.is_over = true;
-                Ok(self.terminal.take())
-            }
+        if let Some(report) = self.report()? {
+            return Err(self.failure(report, process));
         }
+        // The line was closed when the program was executed.
+        self.is_over = true;
+        Ok(self.terminal.take())
     }
 
     fn report(&self) -> Result<Option<Report>, StartError> {
@@ -160,9 +158,9 @@ impl Place {
         let own = rustix::fs::open(c"/proc/self/ns/pid_for_children", flags, Mode::empty())?;
         let kind = ThreadNameSpaceType::PROCESS_ID;
         rustix::thread::move_into_thread_name_spaces(process.as_fd(), kind)?;
-        let made = make();
+        let result = make();
         let kind = rustix::thread::LinkNameSpaceType::ProcessID;
         rustix::thread::move_into_link_name_space(own.as_fd(), Some(kind))?;
-        made
+        result
     }
 }

@@ -23,6 +23,22 @@ fn last_error() -> Errno {
     Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }
 
+/// Two words in a row.
+pub(super) fn pair(one: [u8; 4], other: [u8; 4]) -> [u8; 8] {
+    let mut both = [0; 8];
+    both[..4].copy_from_slice(&one);
+    both[4..].copy_from_slice(&other);
+    both
+}
+
+/// What [`pair`] has put together.
+pub(super) fn halves(both: [u8; 8]) -> ([u8; 4], [u8; 4]) {
+    let (mut one, mut other) = ([0; 4], [0; 4]);
+    one.copy_from_slice(&both[..4]);
+    other.copy_from_slice(&both[4..]);
+    (one, other)
+}
+
 /// What `mount_setattr` changes.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]

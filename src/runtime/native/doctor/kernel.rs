@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::process::Resource;
 
-use super::Finding;
+use super::{Finding, Rights};
 use crate::runtime::native::container::probe;
 
 /// What containers cannot be made without: names and numbers of capabilities.
@@ -44,7 +44,7 @@ pub(super) fn privileges() -> Finding {
         let remedy = "run Ketch as root (`sudo ketch …`), or install a Docker Engine";
         return Finding::missing(subject, found, remedy);
     }
-    let held = rustix::thread::capabilities(None).map(|sets| sets.effective.bits()).unwrap_or(0);
+    let held = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
     let lacking: Vec<_> = NEEDED
         .iter()
         .filter(|(_, number)| held & 1 << number == 0)
@@ -72,7 +72,7 @@ pub(super) fn version() -> Finding {
 }
 
 /// Whether namespaces can be made.
-pub(super) fn namespaces(may: bool) -> Finding {
+pub(super) fn namespaces(rights: Rights) -> Finding {
     let subject = "namespaces";
     let names = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
     let there = |name: &&str| Path::new("/proc/self/ns").join(name).exists();
@@ -84,7 +84,7 @@ pub(super) fn namespaces(may: bool) -> Finding {
         return Finding::missing(subject, found, remedy);
     }
     match probe::namespaces() {
-        Err(errno) if may => {
+        Err(errno) if rights == Rights::Held => {
             let found = format!("the kernel refuses to make them: {errno}");
             let remedy = "raise the limits: `sysctl user.max_mnt_namespaces \
                           user.max_net_namespaces user.max_pid_namespaces` shows them";
@@ -95,14 +95,16 @@ pub(super) fn namespaces(may: bool) -> Finding {
 }
 
 /// Which cgroups there are, and whether we may make some.
-pub(super) fn cgroups(may: bool) -> Finding {
+pub(super) fn cgroups(rights: Rights) -> Finding {
     let subject = "cgroups";
     let (kind, controllers) = probe::cgroups();
     if kind == "none" {
         let remedy = "mount them: `mount -t cgroup2 none /sys/fs/cgroup`";
         return Finding::missing(subject, "none are mounted", remedy);
     }
-    if may && let Err(error) = probe::make_cgroup() {
+    if rights == Rights::Held
+        && let Err(error) = probe::make_cgroup()
+    {
         let remedy = "mount them writable: `mount -o remount,rw /sys/fs/cgroup`; where Ketch runs \
                       in a container itself, give that one `privileged: true`";
         return Finding::missing(subject, format!("{kind}: none can be made: {error}"), remedy);

@@ -67,16 +67,26 @@ impl Finding {
     }
 }
 
+/// Whether we may make containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rights {
+    /// We may: things are tried.
+    Held,
+    /// We may not: things are looked up.
+    Lacking,
+}
+
 /// Examines this machine. `durable`: where state is kept, which need not exist yet.
 pub fn examine(durable: &Path) -> Vec<Finding> {
     let privileges = kernel::privileges();
-    let may = privileges.verdict != Verdict::Missing;
-    let mut findings = vec![privileges, kernel::version(), kernel::namespaces(may)];
-    findings.push(kernel::cgroups(may));
+    let is_lacking = privileges.verdict == Verdict::Missing;
+    let rights = if is_lacking { Rights::Lacking } else { Rights::Held };
+    let mut findings = vec![privileges, kernel::version(), kernel::namespaces(rights)];
+    findings.push(kernel::cgroups(rights));
     findings.push(kernel::seccomp());
-    findings.push(storage::overlay(durable, may));
-    findings.push(network::bridges(may));
-    findings.push(network::nftables(may));
+    findings.push(storage::overlay(durable, rights));
+    findings.push(network::bridges(rights));
+    findings.push(network::nftables(rights));
     findings.push(network::forwarding());
     findings.push(storage::disk(durable));
     findings.push(kernel::files());

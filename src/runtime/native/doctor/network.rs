@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::Finding;
+use super::{Finding, Rights};
 use crate::runtime::native::container::probe;
 
 /// Whether bridges can be made: one is, in a network namespace that nobody sees.
-pub(super) fn bridges(may: bool) -> Finding {
+pub(super) fn bridges(rights: Rights) -> Finding {
     let subject = "bridge";
-    if !may {
+    if rights == Rights::Lacking {
         let known = Path::new("/sys/module/bridge").exists();
         return if known {
             Finding::good(subject, "the kernel has it")
@@ -26,11 +26,11 @@ pub(super) fn bridges(may: bool) -> Finding {
 }
 
 /// Whether the kernel's packet filter answers.
-pub(super) fn nftables(may: bool) -> Finding {
+pub(super) fn nftables(rights: Rights) -> Finding {
     let subject = "nftables";
     match probe::nftables() {
         Ok(()) => Finding::good(subject, "outbound traffic and published ports can be translated"),
-        Err(errno) if may => {
+        Err(errno) if rights == Rights::Held => {
             let found = format!(
                 "does not answer ({errno}): containers reach nothing outside their networks, and \
                  ports are forwarded by a process"

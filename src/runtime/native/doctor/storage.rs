@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Finding;
+use super::{Finding, Rights};
 use crate::runtime::native::container::probe;
 
 /// Below this, images hardly fit.
 const LITTLE: u64 = 2 << 30;
 
 /// Whether layers can be put on top of each other where state is kept.
-pub(super) fn overlay(durable: &Path, may: bool) -> Finding {
+pub(super) fn overlay(durable: &Path, rights: Rights) -> Finding {
     let subject = "overlay";
     let place = existing(durable);
-    if !may {
+    if rights == Rights::Lacking {
         let known = Path::new("/sys/module/overlay").exists() || is_known("overlay");
         let found = if known { "the kernel has it" } else { "the kernel has not loaded it" };
         return if known {

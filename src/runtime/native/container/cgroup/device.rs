@@ -196,7 +196,7 @@ mod tests {
         loop {
             let Instruction { code, registers: pair, offset, operand } = program[at];
             let (to, from) = (usize::from(pair & 15), usize::from(pair >> 4));
-            let operand = operand as u64;
+            let operand = u64::from(operand.cast_unsigned());
             let skip = usize::try_from(offset).unwrap();
             at += 1;
             match code {

@@ -265,7 +265,7 @@ fn remove_below(path: &Path, deadline: Instant) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            remove_processes(&entry.path())?;
+            kill_processes(&entry.path());
             remove(&entry.path(), deadline)?;
         }
     }
@@ -273,10 +273,9 @@ fn remove_below(path: &Path, deadline: Instant) -> io::Result<()> {
 }
 
 /// Kills what is in a cgroup below that of the container.
-fn remove_processes(path: &Path) -> io::Result<()> {
+fn kill_processes(path: &Path) {
     let text = text::read(&path.join("cgroup.procs")).unwrap_or_default();
     for pid in text.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
-    Ok(())
 }

@@ -3,6 +3,8 @@
 //! In: [`Limits`]. Out: files and what to write into them, for version 1 and 2. Pure, but for the
 //! numbers of block devices, which the caller looks up.
 
+use std::fmt::Display;
+
 use super::limits::Limits;
 
 /// Something to write.
@@ -51,7 +53,7 @@ pub(super) struct Block {
     pub(super) write_iops: Vec<Numbered>,
 }
 
-fn set(controller: &'static str, file: &'static str, value: impl ToString) -> Setting {
+fn set(controller: &'static str, file: &'static str, value: impl Display) -> Setting {
     Setting { controller, file: [file, file], value: value.to_string(), need: Need::Must }
 }
 

@@ -16,7 +16,7 @@ use super::text;
 /// How long a move stays quick after another, with room to spare.
 const PERIOD: Duration = Duration::from_millis(4);
 /// After this long, nobody waits for a container to start.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Moves are quick until this is dropped.
 #[derive(Debug)]

@@ -58,13 +58,12 @@ impl Report {
     pub(super) const SIZE: usize = 8;
 
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
-        let [a, b, c, d] = self.step.to_ne_bytes();
-        let [e, f, g, h] = self.errno.to_ne_bytes();
-        [a, b, c, d, e, f, g, h]
+        sys::pair(self.step.to_ne_bytes(), self.errno.to_ne_bytes())
     }
 
-    pub(super) fn from_bytes([a, b, c, d, e, f, g, h]: [u8; Self::SIZE]) -> Self {
-        Self { step: u32::from_ne_bytes([a, b, c, d]), errno: i32::from_ne_bytes([e, f, g, h]) }
+    pub(super) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let (step, errno) = sys::halves(bytes);
+        Self { step: u32::from_ne_bytes(step), errno: i32::from_ne_bytes(errno) }
     }
 }
 

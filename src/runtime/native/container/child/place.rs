@@ -51,9 +51,8 @@ pub(super) fn place(root: BorrowedFd<'_>, path: &CStr, kind: Kind) -> Result<Own
             Err(Errno::NOENT) => {}
             found => return found,
         }
-        match path.make(root, kind)? {
-            Made::All => {}
-            Made::Link(longer) => path = longer,
+        if let Some(longer) = path.make(root, kind)? {
+            path = longer;
         }
     }
     Err(Errno::LOOP)
@@ -63,14 +62,6 @@ pub(super) fn place(root: BorrowedFd<'_>, path: &CStr, kind: Kind) -> Result<Own
 struct Path {
     bytes: [u8; LONGEST],
     length: usize,
-}
-
-/// What became of the parts of a path.
-enum Made {
-    /// All are there.
-    All,
-    /// One was a link without an end: the path that it stands for.
-    Link(Path),
 }
 
 impl Path {
@@ -93,8 +84,9 @@ impl Path {
         CStr::from_bytes_until_nul(&self.bytes).map_err(|_| Errno::NAMETOOLONG)
     }
 
-    /// Makes every part that is missing, from the first on.
-    fn make(&mut self, root: BorrowedFd<'_>, kind: Kind) -> Result<Made> {
+    /// Makes every part that is missing, from the first on; gives the path that a link without an
+    /// end stands for if there is one in the way.
+    fn make(&mut self, root: BorrowedFd<'_>, kind: Kind) -> Result<Option<Self>> {
         let mut start = 0;
         while start < self.length {
             while self.bytes[start] == b'/' {
@@ -108,11 +100,11 @@ impl Path {
             let is_last = self.bytes[end..self.length].iter().all(|byte| *byte == b'/');
             let kind = if is_last { kind } else { Kind::Directory };
             if let Some(link) = self.make_part(root, start..end, kind)? {
-                return Ok(Made::Link(link));
+                return Ok(Some(link));
             }
             start = end;
         }
-        Ok(Made::All)
+        Ok(None)
     }
 
     /// Makes one part; gives the path behind it if it is a link without an end.

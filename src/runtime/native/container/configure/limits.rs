@@ -116,10 +116,9 @@ fn block(blkio: &BlkioConfig, limits: &mut Limits) -> Result<()> {
     };
     limits.io_weight = weighs(blkio.weight)?;
     for device in &blkio.weight_device {
-        let weight = weighs(device.weight)?;
-        let weight =
-            weight.map(|weight| BlockWeight { device: device.path.clone().into(), weight });
-        limits.io_weight_device.extend(weight);
+        let path = || device.path.clone().into();
+        let limit = weighs(device.weight)?.map(|weight| BlockWeight { device: path(), weight });
+        limits.io_weight_device.extend(limit);
     }
     limits.read_bps = rates(&blkio.device_read_bps);
     limits.write_bps = rates(&blkio.device_write_bps);

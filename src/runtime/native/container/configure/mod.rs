@@ -53,16 +53,32 @@ pub struct ImageSettings {
 pub trait Surroundings {
     /// The directory of a volume's data; the volume is made if it is missing. `name` empty: a new
     /// anonymous one. Gives its name too.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
     fn volume(&mut self, name: &str, mount: &Mount) -> Result<(String, PathBuf)>;
 
     /// The unpacked layers of an image that is mounted, the lowest first.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such image.
     fn image(&mut self, reference: &str) -> Result<Vec<PathBuf>>;
 
     /// What another container has mounted.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such container.
     fn mounts_of(&mut self, container: &str) -> Result<Vec<super::Mount>>;
 
     /// The directory of the files `hosts`, `resolv.conf` and `hostname` of a container: its own,
     /// or (`network_mode: container:…`) that of another.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such container.
     fn network_files(&mut self, of: Option<&str>) -> Result<PathBuf>;
 }
 

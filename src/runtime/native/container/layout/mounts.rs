@@ -50,21 +50,21 @@ fn one(mount: &Mount, root: BorrowedFd<'_>) -> Result<Attach, StartError> {
     let (tree, kind, over) = match &mount.source {
         Source::Bind { path, create, recursive } => {
             let depth = if *recursive { Depth::All } else { Depth::One };
-            let source = host_path(path, *create)?;
+            let source = host_path(path, if *create { Absent::Make } else { Absent::Refuse })?;
             let is_proc = rustix::fs::fstatfs(&source)
                 .is_ok_and(|found| found.f_type == rustix::fs::PROC_SUPER_MAGIC);
             let over = if is_proc { Over::Anything } else { over };
-            let (tree, kind) = shown(source, path, depth, mount)?;
+            let (tree, kind) = shown(&source, path, depth, mount)?;
             (tree, kind, over)
         }
         Source::Volume { path, subpath, copy_up: wanted, name } => {
             if *wanted && subpath.is_empty() {
                 copy_up(root, Path::new(&mount.target), path)?;
             }
-            let source = host_path(path, false)?;
+            let source = host_path(path, Absent::Refuse)?;
             let what = format!("volume `{name}`");
             let source = part(source, subpath, &what)?;
-            let (tree, kind) = shown(source, path, Depth::All, mount)?;
+            let (tree, kind) = shown(&source, path, Depth::All, mount)?;
             (tree, kind, over)
         }
         Source::Tmpfs { options, flags } => {
@@ -87,12 +87,21 @@ fn one(mount: &Mount, root: BorrowedFd<'_>) -> Result<Attach, StartError> {
     Ok(Attach { tree, target, kind, over })
 }
 
+/// What is done where nothing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// A directory is made.
+    Make,
+    /// The container does not start.
+    Refuse,
+}
+
 /// Opens a path of the host.
-fn host_path(path: &Path, create: bool) -> Result<OwnedFd, StartError> {
+fn host_path(path: &Path, absent: Absent) -> Result<OwnedFd, StartError> {
     let open = || rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let failed = || format!("mount `{}` of the host", path.display());
     match open() {
-        Err(Errno::NOENT) if create => {
+        Err(Errno::NOENT) if absent == Absent::Make => {
             fs::create_dir_all(path).map_err(kernel(failed))?;
             open().map_err(kernel(failed))
         }
@@ -119,12 +128,12 @@ fn part(whole: OwnedFd, path: &str, what: &str) -> Result<OwnedFd, StartError> {
 
 /// The tree of a source on the host.
 fn shown(
-    source: OwnedFd,
+    source: &OwnedFd,
     path: &Path,
     depth: Depth,
     mount: &Mount,
 ) -> Result<(OwnedFd, Kind), StartError> {
-    check_propagation(&source, path, mount.propagation)?;
+    check_propagation(source, path, mount.propagation)?;
     let failed = || format!("mount `{}` at `{}`", path.display(), mount.target);
     let shown = tree::bind(source.as_fd(), depth, mount.access, mount.propagation);
     shown.map_err(kernel(failed))

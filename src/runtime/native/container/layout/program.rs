@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, Gid, Uid};
 use rustix::pty::OpenptFlags;
@@ -140,7 +140,7 @@ pub(in crate::runtime::native::container) fn streams(
             for file in &files {
                 give(file, uid).map_err(kernel(failed))?;
             }
-            let [stdin, stdout, stderr] = files.map(above_streams);
+            let [stdin, stdout, stderr] = files.each_ref().map(above_streams);
             Ok(Stdio::Files([
                 stdin.map_err(kernel(failed))?,
                 stdout.map_err(kernel(failed))?,
@@ -150,7 +150,7 @@ pub(in crate::runtime::native::container) fn streams(
         (Streams::Terminal(size), Some(terminal)) => {
             terminal.resize(size)?;
             let theirs = terminal.theirs.try_clone().map_err(kernel(failed))?;
-            Ok(Stdio::Terminal(above_streams(theirs).map_err(kernel(failed))?))
+            Ok(Stdio::Terminal(above_streams(&theirs).map_err(kernel(failed))?))
         }
         _ => {
             let text = "a process has a terminal or three streams, never both".to_owned();
@@ -169,8 +169,8 @@ fn give(file: &OwnedFd, uid: u32) -> io::Result<()> {
 }
 
 /// The same under a number above the three streams.
-fn above_streams(file: OwnedFd) -> io::Result<OwnedFd> {
-    Ok(rustix::io::fcntl_dupfd_cloexec(file.as_fd(), 3)?)
+fn above_streams(file: &OwnedFd) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(file, 3)?)
 }
 
 #[cfg(test)]

@@ -83,13 +83,12 @@ impl System<'_> {
         let options = ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"].map(str::to_owned);
         let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let pts = tree::tmpfs(&Tmpfs { kind: "devpts", name: "devpts", options: &options, flags })?;
-        let terminal = match self.config.process.terminal {
-            true => {
-                let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-                let master = rustix::fs::openat(&pts, c"ptmx", flags, Mode::empty());
-                Some(Terminal::of(master.map_err(kernel(|| "make a terminal".to_owned()))?, uid)?)
-            }
-            false => None,
+        let terminal = if self.config.process.terminal {
+            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let master = rustix::fs::openat(&pts, c"ptmx", flags, Mode::empty());
+            Some(Terminal::of(master.map_err(kernel(|| "make a terminal".to_owned()))?, uid)?)
+        } else {
+            None
         };
         steps.push(attach(pts, "dev/pts")?);
         if let Some(terminal) = &terminal {

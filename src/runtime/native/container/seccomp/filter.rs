@@ -74,7 +74,7 @@ pub(super) fn compile(profile: &Profile, arches: &[Arch]) -> Result<Vec<Instruct
 }
 
 /// The decisions by the first number that they are for, in order, from 0 on.
-fn ranges<'a>(profile: &'a Profile, arch: Arch) -> Vec<(u32, Decision<'a>)> {
+fn ranges(profile: &Profile, arch: Arch) -> Vec<(u32, Decision<'_>)> {
     let rules = by_name(profile, arch);
     let calls: BTreeMap<u32, &str> = arch.calls().map(|(name, number)| (number, name)).collect();
     let newest = calls.range(..PRIVATE).next_back().map_or(0, |(number, _)| *number);
@@ -108,7 +108,7 @@ impl<'a> Ranges<'a> {
 }
 
 /// The rules for each call.
-fn by_name<'a>(profile: &'a Profile, arch: Arch) -> BTreeMap<&'a str, Vec<&'a Rule>> {
+fn by_name(profile: &Profile, arch: Arch) -> BTreeMap<&str, Vec<&Rule>> {
     let mut rules: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
     for rule in &profile.rules {
         if rule.arches.is_empty() || rule.arches.iter().any(|name| name == arch.short) {
@@ -136,12 +136,12 @@ fn tree(ranges: &[(u32, Decision<'_>)]) -> Vec<Instruction> {
         return leaf(decision);
     }
     let (lower, upper) = (tree(lower), tree(upper));
-    let mut program = match u8::try_from(lower.len()) {
-        Ok(skip) => vec![compare(JUMP_AT_LEAST, *start, skip, 0)],
-        Err(_) => {
-            let length = u32::try_from(lower.len()).unwrap_or(u32::MAX);
-            vec![compare(JUMP_AT_LEAST, *start, 0, 1), plain(JUMP, length)]
-        }
+    let mut program = if let Ok(skip) = u8::try_from(lower.len()) {
+        vec![compare(JUMP_AT_LEAST, *start, skip, 0)]
+    } else {
+        // A comparison skips 255 instructions at most.
+        let length = u32::try_from(lower.len()).unwrap_or(u32::MAX);
+        vec![compare(JUMP_AT_LEAST, *start, 0, 1), plain(JUMP, length)]
     };
     program.extend(lower);
     program.extend(upper);

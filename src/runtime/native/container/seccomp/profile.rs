@@ -150,17 +150,17 @@ pub(super) fn read(json: &serde_json::Value, caps: CapabilitySet) -> Result<Prof
             rules.push(rule(syscall)?);
         }
     }
-    Ok(Profile { otherwise, rules, arches: arches(file.architectures, file.arch_map) })
+    Ok(Profile { otherwise, rules, arches: Some(arches(file.architectures, file.arch_map)) })
 }
 
 /// The architectures that a profile names, without `SCMP_ARCH_`.
-fn arches(names: Option<Vec<String>>, map: Option<Vec<ArchMap>>) -> Option<Vec<String>> {
+fn arches(names: Option<Vec<String>>, map: Option<Vec<ArchMap>>) -> Vec<String> {
     let own = numbers::native().first().map_or("", |arch| arch.name);
     let short = |name: &str| name.strip_prefix("SCMP_ARCH_").unwrap_or(name).to_owned();
     let mapped = map.into_iter().flatten().find(|entry| short(&entry.architecture) == own);
     let names = names.filter(|names| !names.is_empty());
     let names = names.or_else(|| mapped.and_then(|entry| entry.sub_architectures));
-    Some(names.into_iter().flatten().map(|name| short(&name)).collect())
+    names.into_iter().flatten().map(|name| short(&name)).collect()
 }
 
 /// Whether a rule is for a container with these capabilities, on this kernel.

@@ -168,15 +168,14 @@ pub(in crate::runtime::native::container) fn from_elsewhere(
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     // SAFETY: the child calls `open`, which allocates nothing, writes to a pipe, and ends.
     let (pid, pidfd) = match unsafe { sys::clone(0, None) }? {
-        Side::Child => hand_over(&writer, open()),
+        Side::Child => hand_over(&writer, &open()),
         Side::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop(writer);
     let mut answer = [0; 8];
     let read = rustix::io::retry_on_intr(|| rustix::io::read(&reader, &mut answer));
-    let [a, b, c, d, e, f, g, h] = answer;
-    let number = i32::from_ne_bytes([a, b, c, d]);
-    let errno = i32::from_ne_bytes([e, f, g, h]);
+    let (number, errno) = sys::halves(answer);
+    let (number, errno) = (i32::from_ne_bytes(number), i32::from_ne_bytes(errno));
     let result = match read {
         Ok(8) if errno == 0 => {
             rustix::process::pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty())
@@ -194,16 +193,15 @@ pub(in crate::runtime::native::container) fn from_elsewhere(
 }
 
 /// Tells the number of a descriptor and keeps it open until we are killed.
-fn hand_over(writer: &OwnedFd, opened: sys::Result<OwnedFd>) -> ! {
+fn hand_over(writer: &OwnedFd, opened: &sys::Result<OwnedFd>) -> ! {
     // Who waits for us may be killed: then we go too.
     let _ = sys::die_with_parent();
-    let (number, errno) = match &opened {
+    let (number, errno) = match opened {
         Ok(fd) => (fd.as_raw_fd(), 0),
         Err(errno) => (-1, errno.raw_os_error()),
     };
-    let [a, b, c, d] = number.to_ne_bytes();
-    let [e, f, g, h] = errno.to_ne_bytes();
-    let told = rustix::io::write(writer.as_fd(), &[a, b, c, d, e, f, g, h]);
+    let answer = sys::pair(number.to_ne_bytes(), errno.to_ne_bytes());
+    let told = rustix::io::write(writer.as_fd(), &answer);
     if told.is_ok() && opened.is_ok() {
         loop {
             rustix::event::pause();

@@ -15,7 +15,10 @@
 mod bind;
 mod device;
 mod overlay;
+mod program;
 mod tmpfs;
+
+pub use program::sealed_program;
 
 pub(super) use bind::{beneath, bind, close, cut, foreign, from_elsewhere, restrict, spread_of};
 pub(super) use device::{Dev, Node, console, devices, own_devices};
