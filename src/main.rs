@@ -1,14 +1,20 @@
 //! The `ketch` program: starts the async runtime, runs the command line, returns its exit code.
+//! Called as `ketch shim`, it looks after one container of the native runtime instead.
 
 use std::process::ExitCode;
 
 use ketch::cli::{self, Process};
+use ketch::runtime::native::shim;
 use mimalloc::MiMalloc;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = shim::dispatch(&arguments) {
+        return code;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

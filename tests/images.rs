@@ -201,6 +201,8 @@ fn what_is_built_is_pushed_and_pulled() {
     site.write("Dockerfile", "FROM BASE\nENV X=1\n");
     assert_eq!(site.ketch("build --push app").code, 0);
     assert!(docker(&["rmi", "-f", &image]));
+    let built = site.ketch("build --progress quiet app");
+    assert_eq!((built.code, built.stderr.as_str()), (0, ""), "an old place for the flag");
     let pulled = site.says("--progress quiet pull");
     assert_eq!(pulled, "rc 0");
     assert!(docker(&["image", "inspect", &image]));

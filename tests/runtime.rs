@@ -15,6 +15,8 @@ use ketch::model::{duration, label};
 use ketch::runtime::fake::{Behaviour, Fake};
 use ketch::runtime::{Runtime, RuntimeError, Volumes};
 
+use crate::native::Home;
+
 /// Longer than any step of a test may take.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -22,15 +24,19 @@ const LIMIT: Duration = Duration::from_mins(1);
 const IMAGE: &str = "corpus/busybox:1";
 
 /// The runtimes that there are. Another one is one line more here and in [`connect`].
-const RUNTIMES: [&str; 2] = ["fake", "docker"];
+const RUNTIMES: [&str; 3] = ["fake", "docker", "native"];
 
-/// A runtime, or why it cannot be had here.
-async fn connect(kind: &str) -> Result<Box<dyn Runtime>, String> {
+/// A runtime, with what must outlive it, or why it cannot be had here.
+async fn connect(kind: &str) -> Result<(Box<dyn Runtime>, Option<Home>), String> {
     match kind {
         "docker" => crate::docker::connect(crate::docker::Probes::Engine)
             .await
-            .map(|docker| Box::new(docker) as Box<dyn Runtime>),
-        _ => Ok(Box::new(fake())),
+            .map(|docker| (Box::new(docker) as Box<dyn Runtime>, None)),
+        "native" => {
+            let home = Home::new()?;
+            Ok((Box::new(home.open()), Some(home)))
+        }
+        _ => Ok((Box::new(fake()), None)),
     }
 }
 
@@ -134,8 +140,8 @@ impl World<'_> {
 fn on_every_runtime(label: &'static str, body: &impl AsyncFn(&World<'_>)) {
     for kind in RUNTIMES {
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let runtime = match executor.block_on(connect(kind)) {
-            Ok(runtime) => runtime,
+        let (runtime, _home) = match executor.block_on(connect(kind)) {
+            Ok(connected) => connected,
             Err(reason) => {
                 println!("{label} on {kind} skipped: {reason}");
                 continue;

@@ -17,7 +17,8 @@ mod session;
 pub(super) use engine::EngineArgs;
 pub(super) use image::{BuildArgs, CommitArgs, ExportArgs, PullArgs, PushArgs};
 pub(super) use inspect::{
-    EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs, VolumesArgs,
+    DoctorArgs, EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs,
+    VolumesArgs,
 };
 pub(super) use lifecycle::{
     CreateArgs, CreateFlags, DownArgs, KillArgs, PlanArgs, RestartArgs, RmArgs, ScaleArgs,
@@ -82,8 +83,12 @@ pub(super) enum Command {
     Ps(PsArgs),
     /// List projects
     Ls(LsArgs),
+    /// Say what this machine can do, and what is missing
+    Doctor(DoctorArgs),
     /// List the images of containers
     Images(ImagesArgs),
+    /// Look after the images of the native runtime
+    Image(super::image::ImageArgs),
     /// List volumes
     Volumes(VolumesArgs),
     /// Show the processes of containers
@@ -198,9 +203,11 @@ pub(super) struct ConfigArgs {
     /// Keep `env_file` instead of reading it
     #[arg(long)]
     pub(super) no_env_resolution: bool,
-    #[arg(long, hide = true)]
+    /// Name images by the digests that registries have for them now
+    #[arg(long)]
     pub(super) resolve_image_digests: bool,
-    #[arg(long, hide = true)]
+    /// Write an override that holds nothing but images with digests
+    #[arg(long)]
     pub(super) lock_image_digests: bool,
     /// List the services
     #[arg(long, help_heading = "Lists")]

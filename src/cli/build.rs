@@ -20,6 +20,9 @@ use crate::plan::name::Names;
 /// Builds images.
 pub(super) async fn run(args: &BuildArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
     let options = options(args)?;
+    if args.progress.is_some() {
+        session.global.progress.clone_from(&args.progress);
+    }
     let ssh = args.ssh.iter().map(|key| ssh_key(key)).collect::<Result<_, _>>()?;
     let mut target = Target::load(session, &args.services)?;
     let dependencies =

@@ -63,7 +63,7 @@ pub(super) async fn plan(
         Origin::Files if !wanted.services.is_empty() => target.named(wanted.services)?,
         _ => wanted.services.iter().cloned().collect(),
     };
-    let observed = observe(&*engine.runtime, &target.project, &[]).await?;
+    let observed = engine.asking(observe(&*engine.runtime, &target.project, &[])).await?;
     let desired = Down {
         project: &target.project,
         services,
@@ -124,7 +124,7 @@ async fn stop_services(
     seconds: Option<i32>,
 ) -> Result<bool, Failure> {
     let all_found = engine.find_providers(target, ProviderAction::Stop).await;
-    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    let observed = engine.asking(engine.runtime.observe(Some(&target.project.name))).await?;
     let calls = target.calls(ProviderAction::Stop);
     let action = Action::Stop { seconds };
     let treatment = Treatment { project: &target.project, services, action, calls };
@@ -156,7 +156,7 @@ pub(super) async fn kill(args: &KillArgs, session: &mut Session<'_>) -> Result<u
     let mut target = Target::find(&mut engine).await?;
     let mut services = target.named(&args.services)?;
     let _lock = engine.lock(&target.project).await?;
-    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    let observed = engine.asking(engine.runtime.observe(Some(&target.project.name))).await?;
     if orphans && args.services.is_empty() {
         services.extend(observed.containers.iter().map(|it| it.service().to_owned()));
     }
@@ -181,7 +181,7 @@ async fn treat(
     let mut target = Target::find(&mut engine).await?;
     let services = target.named(services)?;
     let _lock = engine.lock(&target.project).await?;
-    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    let observed = engine.asking(engine.runtime.observe(Some(&target.project.name))).await?;
     let calls = ProviderCalls::new();
     let treatment = Treatment { project: &target.project, services, action, calls };
     let desired = Desired::Treat(treatment);
@@ -198,7 +198,7 @@ pub(super) async fn rm(args: &RmArgs, session: &mut Session<'_>) -> Result<u8, F
     if args.stop {
         stop_services(&mut engine, &mut target, services.clone(), None).await?;
     }
-    let observed = engine.runtime.observe(Some(&target.project.name)).await?;
+    let observed = engine.asking(engine.runtime.observe(Some(&target.project.name))).await?;
     remove(args, &mut engine, services, &observed).await
 }
 

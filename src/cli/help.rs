@@ -18,11 +18,11 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Look at containers",
         &["ps", "logs", "top", "stats", "events", "port", "images", "volumes", "ls"],
     ),
-    ("Prepare images", &["pull", "build", "push"]),
+    ("Prepare images", &["pull", "build", "push", "image"]),
     ("Run a project", &["up", "down", "start", "stop", "restart", "scale"]),
     ("Work in containers", &["run", "exec", "attach", "cp"]),
     ("Treat containers", &["create", "kill", "pause", "unpause", "wait", "rm", "commit", "export"]),
-    ("Ketch itself", &["schema", "version"]),
+    ("Ketch itself", &["doctor", "schema", "version"]),
 ];
 
 /// Examples for each command.

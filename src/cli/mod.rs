@@ -18,6 +18,7 @@ mod check;
 mod commit;
 mod config;
 mod cp;
+mod doctor;
 mod down;
 mod engine;
 mod events;
@@ -27,6 +28,7 @@ mod explain;
 mod export;
 mod graph;
 mod help;
+mod image;
 mod images;
 mod logs;
 mod ls;
@@ -182,6 +184,7 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
     match command {
         Command::Ps(args) => ps::run(&args, session).await,
         Command::Ls(args) => ls::run(&args, session).await,
+        Command::Image(args) => image::run(&args, session).await,
         Command::Images(args) => images::run(&args, session).await,
         Command::Volumes(args) => volumes::run(&args, session).await,
         Command::Top(args) => top::run(&args, session).await,
@@ -189,6 +192,7 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
         Command::Logs(args) => logs::run(&args, session).await,
         Command::Events(args) => events::run(&args, session).await,
         Command::Stats(args) => stats::run(&args, session).await,
+        Command::Doctor(args) => doctor::run(&args, session).await,
         _ => Ok(0),
     }
 }

@@ -19,11 +19,45 @@ pub enum Feature {
     DisableIpv4,
     /// `annotations`.
     Annotations,
+    /// `gpus`, devices in `deploy.resources.reservations`, and names of the Container Device
+    /// Interface in `devices`.
+    DeviceRequests,
+    /// `runtime`, but for the usual one.
+    OciRuntime,
+    /// `storage_opt`.
+    StorageOptions,
+    /// `isolation`, but for the usual one.
+    Isolation,
+    /// `userns_mode`, but for `host`.
+    UserNamespaceMode,
+    /// `use_api_socket`.
+    ApiSocket,
+    /// `cpu_count` and `cpu_percent`.
+    WindowsCpu,
+    /// `mem_swappiness`.
+    Swappiness,
+    /// `oom_kill_disable`.
+    OomKillDisable,
+    /// `cpu_rt_runtime` and `cpu_rt_period`.
+    RealTimeCpu,
+    /// `memswap_limit`.
+    SwapLimit,
+    /// Weights in `blkio_config`.
+    BlockWeight,
 }
 
 impl Feature {
     /// Whether containers do what they should without it, only less well: its lack is a warning.
     pub fn is_dispensable(self) -> bool {
-        matches!(self, Self::GatewayPriority | Self::Annotations)
+        matches!(
+            self,
+            Self::GatewayPriority
+                | Self::Annotations
+                | Self::WindowsCpu
+                | Self::Swappiness
+                | Self::OomKillDisable
+                | Self::SwapLimit
+                | Self::BlockWeight
+        )
     }
 }

@@ -31,6 +31,8 @@ fn of_service(path: &str, service: &Service, needs: &mut Vec<Need>) {
     if !service.annotations.is_empty() {
         needs.push((Feature::Annotations, format!("{path}.annotations")));
     }
+    of_kernel(path, service, needs);
+    of_surroundings(path, service, needs);
     for (index, mount) in service.volumes.iter().enumerate() {
         of_mount(&format!("{path}.volumes.{index}"), mount, needs);
     }
@@ -39,6 +41,57 @@ fn of_service(path: &str, service: &Service, needs: &mut Vec<Need>) {
             of_endpoint(&format!("{path}.networks.{key}"), endpoint, needs);
         }
     }
+}
+
+/// What not every kernel can limit.
+fn of_kernel(path: &str, service: &Service, needs: &mut Vec<Need>) {
+    let asked = [
+        (service.cpu_count != 0, Feature::WindowsCpu, "cpu_count"),
+        (service.cpu_percent != 0.0, Feature::WindowsCpu, "cpu_percent"),
+        (service.mem_swappiness.0 > 0, Feature::Swappiness, "mem_swappiness"),
+        (service.oom_kill_disable, Feature::OomKillDisable, "oom_kill_disable"),
+        (service.cpu_rt_runtime != 0, Feature::RealTimeCpu, "cpu_rt_runtime"),
+        (service.cpu_rt_period != 0, Feature::RealTimeCpu, "cpu_rt_period"),
+        (service.memswap_limit.0 != 0, Feature::SwapLimit, "memswap_limit"),
+    ];
+    add(path, asked, needs);
+    let Some(blkio) = &service.blkio_config else { return };
+    let asked = [
+        (blkio.weight != 0, Feature::BlockWeight, "blkio_config.weight"),
+        (!blkio.weight_device.is_empty(), Feature::BlockWeight, "blkio_config.weight_device"),
+    ];
+    add(path, asked, needs);
+}
+
+/// What belongs to an engine rather than to containers.
+fn of_surroundings(path: &str, service: &Service, needs: &mut Vec<Need>) {
+    let usual_runtime = ["", "runc", "io.containerd.runc.v2"].contains(&service.runtime.as_str());
+    let usual_isolation = ["", "default"].contains(&service.isolation.as_str());
+    let usual_users = ["", "host"].contains(&service.userns_mode.as_str());
+    let reserved =
+        service.deploy.as_ref().and_then(|deploy| deploy.resources.reservations.as_ref());
+    let devices = "deploy.resources.reservations.devices";
+    let asked = [
+        (!service.gpus.is_empty(), Feature::DeviceRequests, "gpus"),
+        (reserved.is_some_and(|it| !it.devices.is_empty()), Feature::DeviceRequests, devices),
+        (!usual_runtime, Feature::OciRuntime, "runtime"),
+        (!service.storage_opt.is_empty(), Feature::StorageOptions, "storage_opt"),
+        (!usual_isolation, Feature::Isolation, "isolation"),
+        (!usual_users, Feature::UserNamespaceMode, "userns_mode"),
+        (service.use_api_socket, Feature::ApiSocket, "use_api_socket"),
+    ];
+    add(path, asked, needs);
+    for (index, device) in service.devices.iter().enumerate() {
+        if !device.source.starts_with('/') && device.source.contains('=') {
+            needs.push((Feature::DeviceRequests, format!("{path}.devices.{index}")));
+        }
+    }
+}
+
+/// Adds what is asked for.
+fn add<const N: usize>(path: &str, asked: [(bool, Feature, &str); N], needs: &mut Vec<Need>) {
+    let asked = asked.into_iter().filter(|(is_asked, ..)| *is_asked);
+    needs.extend(asked.map(|(_, feature, attribute)| (feature, format!("{path}.{attribute}"))));
 }
 
 fn of_mount(path: &str, mount: &Mount, needs: &mut Vec<Need>) {
@@ -70,7 +123,9 @@ mod tests {
     #[test]
     fn what_asks_for_a_feature_is_told_by_its_path() {
         let service: Service = serde_yaml::from_str(
-            "{image: x, healthcheck: {start_interval: 1000},
+            "{image: x, healthcheck: {start_interval: 1000}, runtime: kata, mem_swappiness: 5,
+              cpu_count: 1, gpus: [{count: 1}], devices: [{source: a.b/c=d}, {source: /dev/a=b}],
+              blkio_config: {weight: 10}, userns_mode: host, isolation: default,
               volumes: [{type: image, source: a, target: /a}],
               networks: {front: {gw_priority: 1}}}",
         )
@@ -82,6 +137,12 @@ mod tests {
             paths,
             [
                 "services.web.healthcheck.start_interval",
+                "services.web.cpu_count",
+                "services.web.mem_swappiness",
+                "services.web.blkio_config.weight",
+                "services.web.gpus",
+                "services.web.runtime",
+                "services.web.devices.0",
                 "services.web.volumes.0",
                 "services.web.networks.front.gw_priority",
             ]

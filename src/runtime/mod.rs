@@ -8,6 +8,7 @@
 //!
 //! What to do (`plan`), in which order (`scheduler`), and saying that it was done (`ui`).
 
+mod credentials;
 pub mod docker;
 mod error;
 pub mod fake;
@@ -31,6 +32,7 @@ use crate::model::spec::{
 };
 use crate::model::{Feature, Hook, ServiceNetwork};
 
+pub use credentials::Credentials;
 pub use error::RuntimeError;
 pub use session::{
     AttachOptions, Bytes, Chunk, ExecSpec, LogOptions, PathInfo, ProcessTable, Progress,

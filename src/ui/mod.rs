@@ -32,6 +32,7 @@ pub mod report;
 pub mod schema;
 pub mod size;
 pub mod stats;
+pub mod store;
 pub mod table;
 pub mod template;
 pub mod text;

@@ -5,6 +5,9 @@ use clap::Args;
 /// Which engine, and how it is reached.
 #[derive(Clone, Debug, Default, Args)]
 pub(in crate::cli) struct EngineArgs {
+    /// What runs the containers: auto, docker or native
+    #[arg(long, value_name = "RUNTIME")]
+    pub(in crate::cli) runtime: Option<String>,
     /// Address of the engine, such as `ssh://me@box`
     #[arg(short = 'H', long, value_name = "ADDRESS")]
     pub(in crate::cli) host: Option<String>,

@@ -48,6 +48,9 @@ pub(in crate::cli) struct BuildArgs {
     /// Build what the services depend on too
     #[arg(long)]
     pub(in crate::cli) with_dependencies: bool,
+    /// The flag of that name before the command is the usual one.
+    #[arg(long, hide = true, value_name = "HOW")]
+    pub(in crate::cli) progress: Option<String>,
     #[arg(long, hide = true)]
     pub(in crate::cli) compress: bool,
     #[arg(long, hide = true)]

@@ -52,6 +52,14 @@ pub(in crate::cli) struct LsArgs {
     pub(in crate::cli) quiet: bool,
 }
 
+/// Flags of `doctor`.
+#[derive(Clone, Debug, Default, Args)]
+pub(in crate::cli) struct DoctorArgs {
+    /// Format: text or json
+    #[arg(long)]
+    pub(in crate::cli) format: Option<String>,
+}
+
 /// Flags of `logs`.
 #[derive(Clone, Debug, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]

@@ -12,6 +12,7 @@ use crate::plan::images::{self, ImageFlags};
 use crate::plan::{
     ChangedVolumes, Desired, Op, Plan, Until, Up, api_socket, fallen, needs, reconcile, refusals,
 };
+use crate::runtime::RuntimeError;
 use crate::ui::diagnostics::Warnings;
 
 /// Whether the user is asked.
@@ -34,7 +35,7 @@ impl Engine<'_, '_> {
         let references = images::references(up);
         let project = Some(up.project.name.as_str());
         let observed = Observed {
-            containers: self.runtime.observe(project).await?.containers,
+            containers: self.asking(self.runtime.observe(project)).await?.containers,
             ..self.observe_images(&references).await?
         };
         Ok(images::forecast(up, &observed, &flags))
@@ -78,9 +79,9 @@ impl Engine<'_, '_> {
     ) -> Result<Observed, Failure> {
         let find = references.iter().map(async |reference| {
             let image = self.runtime.find_image(reference).await?;
-            Ok::<_, Failure>(image.map(|image| (reference.clone(), image)))
+            Ok::<_, RuntimeError>(image.map(|image| (reference.clone(), image)))
         });
-        let found = futures_util::future::try_join_all(find).await?;
+        let found = self.asking(futures_util::future::try_join_all(find)).await?;
         Ok(Observed { images: found.into_iter().flatten().collect(), ..Observed::default() })
     }
 
@@ -136,7 +137,9 @@ impl Engine<'_, '_> {
         target: &Target,
         up: &Up<'_>,
     ) -> Result<Plan, Failure> {
-        let observed = observe(&*self.runtime, up.project, &images::references(up)).await?;
+        let references = images::references(up);
+        let observed = observe(&*self.runtime, up.project, &references);
+        let observed = self.asking(observed).await?;
         self.check_external(target, &observed)?;
         Ok(reconcile(&Desired::Up(up.clone()), &observed))
     }

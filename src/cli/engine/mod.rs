@@ -6,14 +6,16 @@
 //! # Invariants
 //!
 //! - Commands that change a project hold its lock while a plan is made and run.
-//! - Nothing here branches on the kind of runtime.
+//! - Nothing but `choose` knows which kinds of runtimes there are.
 
 mod bring_up;
+mod choose;
 mod converge;
 mod ending;
 mod failures;
 mod lock;
 mod observe;
+mod patience;
 mod port_holder;
 mod providers;
 mod select;
@@ -22,15 +24,12 @@ mod signals;
 mod target;
 mod time;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::runtime::Runtime;
-use crate::runtime::docker::{Docker, Settings, TlsSettings};
 use crate::ui::progress::{How, Mode, Prefix, Progress};
 
-use super::args::EngineArgs;
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
@@ -86,20 +85,7 @@ impl<'s, 'a> Engine<'s, 'a> {
         probes: Probes,
     ) -> Result<Self, Failure> {
         let mode = progress_mode(session)?;
-        let flags = &session.global.engine;
-        let mut environment = session.environment().clone();
-        if let Some(directory) = &flags.config {
-            environment.insert("DOCKER_CONFIG".to_owned(), directory.clone());
-        }
-        let settings = Settings {
-            environment,
-            host: flags.host.clone(),
-            context: flags.context.clone(),
-            tls: tls(flags),
-            parallel: session.parallel().map_or(0, std::num::NonZeroUsize::get),
-            eager_probes: probes == Probes::Eager,
-        };
-        let runtime = Arc::new(Docker::connect(settings).await?);
+        let runtime = choose::connect(session, probes).await?;
         let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
         let progress = Progress::new(session.screen, mode, prefix);
         let interrupts = Interrupts::listen()?;
@@ -119,20 +105,8 @@ impl<'s, 'a> Engine<'s, 'a> {
     }
 }
 
-/// TLS as the flags want it.
-fn tls(flags: &EngineArgs) -> TlsSettings {
-    let path = |flag: &Option<String>| flag.as_ref().map(PathBuf::from);
-    TlsSettings {
-        on: flags.tls,
-        verify: flags.tlsverify,
-        ca: path(&flags.tlscacert),
-        cert: path(&flags.tlscert),
-        key: path(&flags.tlskey),
-    }
-}
-
 /// How progress is shown, from `--progress` and `--ansi`.
-fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
+pub(super) fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
     let word = session.progress_word();
     let invalid = |_| UsageError::Progress(word.clone());
     let how = How::parse(&word).map_err(invalid)?;

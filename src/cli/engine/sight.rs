@@ -9,8 +9,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Engine;
 use super::target::no_such_service;
-use super::{Engine, interruptible};
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::model::Project;
@@ -64,8 +64,7 @@ impl Sight {
 impl Engine<'_, '_> {
     /// What there is of a project, or of all.
     pub(in crate::cli) async fn look_at(&self, project: Option<&str>) -> Result<Observed, Failure> {
-        let look = async { Ok(self.runtime.observe(project).await?) };
-        interruptible(self.interrupts.shutdown(), look).await
+        self.asking(self.runtime.observe(project)).await
     }
 }
 

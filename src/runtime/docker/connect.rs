@@ -5,11 +5,13 @@
 //!
 //! # Invariants
 //!
-//! - Requests that are answered at once fail after [`ANSWER_LIMIT`]; patient ones never do.
+//! - Requests that are answered at once fail after [`ANSWER_LIMIT`]; patient ones never do. Neither
+//!   takes an answer of more than [`ANSWER_BYTES`].
 //!
 //! Not here: where the engine is (`address`), and the connections to it (`transport`).
 
 mod address;
+mod bounded;
 mod config;
 mod tls;
 mod transport;
@@ -24,14 +26,15 @@ use tokio::sync::Semaphore;
 use super::{Docker, failure, wait};
 use crate::runtime::{Feature, Result, RuntimeVersion};
 
+use bounded::Bounds;
 pub(super) use config::Proxies;
 pub(super) use transport::Transport;
 
 /// How long an engine may think about a request that needs no thought.
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
-/// Longer than any container takes to stop.
-const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
+/// The longest answer that is held in memory: a list of some ten thousand containers.
+const ANSWER_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How many requests that make or start containers an engine takes best at once.
 const PARALLEL: usize = 8;
@@ -122,17 +125,21 @@ impl Docker {
             }
         };
         let api = spoken(settings.variable("DOCKER_API_VERSION"), greeting.api.as_deref());
-        let client = transport
-            .client(api, ANSWER_LIMIT)
-            .map_err(|error| failure::translate(&address, error))?;
-        let patient = client.clone().with_timeout(NO_LIMIT);
+        let client = |bytes, time| {
+            let client = transport.client(api, Bounds { bytes, time });
+            client.map_err(|error| failure::translate(&address, error))
+        };
+        let streaming = client(None, None)?;
+        let patient = client(Some(ANSWER_BYTES), None)?;
+        let client = client(Some(ANSWER_BYTES), Some(ANSWER_LIMIT))?;
         let parallel = if settings.parallel == 0 { PARALLEL } else { settings.parallel };
         Ok(Self {
-            hub: wait::Hub::new(patient.clone(), greeting.time),
+            hub: wait::Hub::new(streaming.clone(), greeting.time),
             slots: Semaphore::new(parallel.min(Semaphore::MAX_PERMITS)),
             proxies: config.proxies_for(&address),
             client,
             patient,
+            streaming,
             transport,
             api,
             settings,
@@ -185,6 +192,19 @@ fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
         Feature::VolumeSubpath => 45,
         Feature::GatewayPriority | Feature::ImageMount | Feature::DisableIpv4 => 48,
         Feature::InterfaceName => 49,
+        // What the engine's host lacks, the engine says.
+        Feature::DeviceRequests
+        | Feature::OciRuntime
+        | Feature::StorageOptions
+        | Feature::Isolation
+        | Feature::UserNamespaceMode
+        | Feature::ApiSocket
+        | Feature::WindowsCpu
+        | Feature::Swappiness
+        | Feature::OomKillDisable
+        | Feature::RealTimeCpu
+        | Feature::SwapLimit
+        | Feature::BlockWeight => return None,
     };
     (!speaks(api, needed)).then(|| {
         format!(

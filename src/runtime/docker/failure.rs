@@ -45,15 +45,19 @@ pub(super) fn translate(address: &Address, error: Error) -> RuntimeError {
     match error {
         Error::DockerResponseServerError { status_code, message } => refusal(status_code, &message),
         Error::DockerStreamError { error } => refusal(500, &error),
-        Error::JsonDataError { message, .. } => RuntimeError::Refused(format!(
-            "the engine at `{address}` gave an answer that cannot be read: {message}"
-        )),
+        Error::JsonDataError { message, .. } => unreadable(address, &message),
+        Error::JsonSerdeError { err } => unreadable(address, &err.to_string()),
         Error::RequestTimeoutError
         | Error::IOError { .. }
         | Error::HyperResponseError { .. }
         | Error::HyperLegacyError { .. } => unreachable(address, String::new(), error),
         other => RuntimeError::Refused(other.to_string()),
     }
+}
+
+fn unreadable(address: &Address, why: &str) -> RuntimeError {
+    let text = format!("the engine at `{address}` gave an answer that cannot be read: {why}");
+    RuntimeError::Refused(text)
 }
 
 /// The engine does not answer. `said`: what a helper such as `ssh` complained about.
@@ -68,10 +72,19 @@ pub(super) fn unreachable(address: &Address, said: String, error: Error) -> Runt
 
 /// What to do; `None` if only the error itself can tell.
 fn advice(address: &Address, error: &Error) -> Option<String> {
+    let silent = "it accepts connections but does not answer; it may hang or be overloaded";
     if matches!(error, Error::RequestTimeoutError) {
-        return Some(
-            "it accepts connections but does not answer; it may hang or be overloaded".into(),
-        );
+        return Some(silent.to_owned());
+    }
+    if let Some(error) = http_error(error) {
+        if error.is_parse() {
+            return Some("what answers there does not speak HTTP; is it an engine?".to_owned());
+        }
+        if error.is_incomplete_message() {
+            let text =
+                "it went away in the middle of an answer; look whether it runs, and try again";
+            return Some(text.to_owned());
+        }
     }
     let kind = io_error(error)?.kind();
     let local = matches!(address, Address::Unix(_));
@@ -82,9 +95,34 @@ fn advice(address: &Address, error: &Error) -> Option<String> {
         io::ErrorKind::PermissionDenied if local => {
             "permission denied; become a member of the group `docker`, or use sudo".to_owned()
         }
+        io::ErrorKind::TimedOut => silent.to_owned(),
+        io::ErrorKind::FileTooLarge => "its answer has no end; is it an engine?".to_owned(),
         io::ErrorKind::ConnectionRefused => "nothing listens there; start the engine".to_owned(),
         _ => return None,
     })
+}
+
+/// The error of the HTTP behind an error.
+fn http_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e hyper::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<hyper::Error>() {
+            return Some(found);
+        }
+        next = inner(error);
+    }
+    None
+}
+
+/// What is behind an error.
+fn inner<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError + 'static)> {
+    // These show themselves in place of their sources.
+    match error.downcast_ref::<Error>() {
+        Some(Error::IOError { err }) => Some(err),
+        Some(Error::HyperLegacyError { err }) => err.source(),
+        Some(Error::HyperResponseError { err }) => Some(err),
+        _ => error.source(),
+    }
 }
 
 /// The error of the operating system behind an error.
@@ -94,12 +132,7 @@ fn io_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e io::Error> {
         if let Some(found) = error.downcast_ref::<io::Error>() {
             return Some(found);
         }
-        // These two show themselves in place of their sources.
-        next = match error.downcast_ref::<Error>() {
-            Some(Error::IOError { err }) => return Some(err),
-            Some(Error::HyperLegacyError { err }) => err.source(),
-            _ => error.source(),
-        };
+        next = inner(error);
     }
     None
 }

@@ -33,7 +33,7 @@ impl Docker {
     pub(super) fn download(&self, container: &str, path: &str) -> Stream<'static, Bytes> {
         let wire = self.wire();
         let options = DownloadFromContainerOptions { path: path.to_owned() };
-        self.client
+        self.streaming
             .download_from_container(container, Some(options))
             .map(move |bytes| bytes.map_err(|error| wire.failure(error)))
             .boxed()
@@ -62,7 +62,7 @@ impl Docker {
 
     pub(super) fn whole_file_system(&self, container: &str) -> Stream<'static, Bytes> {
         let wire = self.wire();
-        self.client
+        self.streaming
             .export_container(container)
             .map(move |bytes| bytes.map_err(|error| wire.failure(error)))
             .boxed()

@@ -55,6 +55,8 @@ pub struct Docker {
     client: Client,
     /// For requests that take as long as they take.
     patient: Client,
+    /// For answers that go on as long as what they watch.
+    streaming: Client,
     /// For requests whose answers bollard would interpret.
     transport: connect::Transport,
     settings: Settings,

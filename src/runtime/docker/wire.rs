@@ -17,7 +17,7 @@ use std::io;
 use bollard::errors::Error;
 use bollard::{BollardRequest, ClientVersion, body_full, body_try_stream};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use hyper::upgrade::Upgraded;
@@ -29,6 +29,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, ReadHalf, WriteHalf};
 use super::connect::Transport;
 use super::{Address, Docker, failure};
 use crate::runtime::{Bytes, Result, RuntimeError, Stream};
+
+/// How many words an engine may make of a refusal, in bytes.
+const LONGEST_REFUSAL: usize = 1024 * 1024;
 
 /// The body of a request, as bollard has it.
 type Body = <BollardRequest as HasBody>::Body;
@@ -118,9 +121,10 @@ impl Wire {
             return Ok(answer);
         }
         let status_code = answer.status().as_u16();
-        let body = answer.into_body().collect().await;
-        let body = body.map_err(|error| self.failure(error.into()))?;
-        let message = message_of(&body.to_bytes());
+        let body = Limited::new(answer.into_body(), LONGEST_REFUSAL).collect().await;
+        // Its status tells that it refused, whatever its words are.
+        let message = body.map(|body| message_of(&body.to_bytes()));
+        let message = message.unwrap_or_else(|error| format!("status {status_code} ({error})"));
         Err(self.failure(Error::DockerResponseServerError { status_code, message }))
     }
 

@@ -1,3 +1,124 @@
 //! Ketch's own runtime: containers with no engine and no daemon.
+//!
+//! In: specs and names. Out: namespaces, mounts, cgroups, processes, and files that tell what is.
+//! [`Native::open`] finds the places where these files are.
+//!
+//! - `root`: the places, durable ones and those that die with the boot;
+//! - `state`: the files of a container;
+//! - `image`: the content-addressed store;
+//! - `container`: what the kernel is told, from a spec to a process;
+//! - `net`: networks, addresses, names, ports;
+//! - `shim`: the process that looks after one container for as long as it lives.
+//!
+//! # Invariants
+//!
+//! - State is files, each with one writer; they are written aside and renamed.
+//! - A container is looked after while its lock is held. Pids are never compared.
+//! - No process stays but the shims. `ps`, `logs` and others read files and ask nobody.
+//! - A command may be killed at any instant: what has no name yet is swept up by the next one.
+#![expect(unsafe_code, reason = "system calls that no crate wraps")]
 
+mod attach;
+mod channel;
+mod clock;
+pub mod container;
+mod control;
+mod create;
+pub mod doctor;
+mod events;
+mod exec;
+mod files;
+mod health;
+pub mod image;
+mod images;
+mod injected;
+mod lifecycle;
+mod lock;
+mod log;
+mod membership;
+mod methods;
+mod names;
 pub mod net;
+mod observe;
+mod record;
+mod recover;
+mod remove;
+mod restart;
+pub mod root;
+pub mod shim;
+mod signal;
+pub mod state;
+mod stats;
+mod volume;
+mod wait;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak};
+
+use indexmap::IndexMap;
+
+use super::{Credentials, Result, RuntimeError};
+use net::Networks;
+use root::Root;
+
+/// How the native runtime is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The environment: it names the roots, and where credentials are.
+    pub environment: IndexMap<String, String>,
+    /// The program that becomes a shim; `None`: the one that runs.
+    pub program: Option<PathBuf>,
+}
+
+/// Containers with no engine. Copies share what they know.
+#[derive(Clone, Debug)]
+pub struct Native {
+    root: Root,
+    program: PathBuf,
+    environment: IndexMap<String, String>,
+    networks: Networks,
+    hubs: Arc<watch::Hubs>,
+    execs: Arc<exec::Execs>,
+    warm: Arc<Mutex<Weak<container::Warm>>>,
+}
+
+impl Native {
+    /// Opens the runtime, and sweeps up what commands that were killed have left.
+    ///
+    /// # Errors
+    ///
+    /// The user may not run containers, or there is no place for its files.
+    pub fn open(settings: Settings) -> Result<Self> {
+        if let Some(reason) = Self::forbidden() {
+            return Err(RuntimeError::Unsupported(reason));
+        }
+        let root = Root::from_environment(&settings.environment)?;
+        create::make_roots(&root)?;
+        remove::sweep(&root)?;
+        let usual = || PathBuf::from("/proc/self/exe");
+        Ok(Self {
+            networks: Networks::new(root.durable(), root.volatile()),
+            root,
+            program: settings.program.unwrap_or_else(usual),
+            environment: settings.environment,
+            hubs: Arc::default(),
+            execs: Arc::default(),
+            warm: Arc::default(),
+        })
+    }
+
+    /// Why this user may not run containers; `None` if that is permitted.
+    pub fn forbidden() -> Option<String> {
+        let is_root = rustix::process::geteuid().is_root();
+        (!is_root).then(|| {
+            "the native runtime needs root: it makes namespaces, mounts and cgroups. Run ketch as \
+             root, or with a Docker engine"
+                .to_owned()
+        })
+    }
+
+    async fn credentials(&self) -> Result<Credentials> {
+        Credentials::read(&self.environment).await
+    }
+}

@@ -351,7 +351,18 @@ impl Told {
         }
         let error = self.words.iter().rev().find_map(|text| text.strip_prefix("ERROR: "));
         let last = self.words.last().map(String::as_str);
-        failed("", error.or(last).unwrap_or("docker-buildx failed without a word"))
+        let why = error.or(last).unwrap_or("docker-buildx failed without a word");
+        failed("", &format!("{why}{}", remedy(why)))
+    }
+}
+
+/// What to do about words that only developers of BuildKit understand.
+fn remedy(why: &str) -> &'static str {
+    if why.contains("moby.buildkit.frontend.contexts") {
+        "; the engine is too old for `additional_contexts` of its own: begin the Dockerfile with \
+         `# syntax=docker/dockerfile:1`, or use Docker Engine 23 or later"
+    } else {
+        ""
     }
 }
 
@@ -426,6 +437,13 @@ mod tests {
         assert_eq!(arguments(&spec).join(" "), expected);
         let found: Vec<_> = secrets(&spec).collect();
         assert_eq!(found, [("KETCH_BUILD_SECRET_1".to_owned(), "hunter2")]);
+    }
+
+    #[test]
+    fn what_old_engines_cannot_do_has_a_remedy() {
+        let words = "ERROR: unsupported frontend capability moby.buildkit.frontend.contexts";
+        let told = Told { words: vec![words.to_owned()], ..Told::default() };
+        assert!(told.failure().to_string().contains("`# syntax=docker/dockerfile:1`"));
     }
 
     #[test]

@@ -31,16 +31,21 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::address::{Place, Route};
+use super::bounded::{Bounded, Bounds};
 use super::tls;
 use crate::runtime::Result;
 
+/// As long as bollard can wait.
+const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
 /// How much of what `ssh` complains about is kept.
 const COMPLAINT: u64 = 4096;
 
 /// A way to an engine.
 #[derive(Clone)]
 pub(in crate::runtime::docker) struct Transport {
+    /// For answers that last as long as what they watch.
     http: legacy::Client<Dialer, Body>,
+    way: Arc<Way>,
     authority: String,
     base: String,
     complaint: Arc<Mutex<String>>,
@@ -91,8 +96,9 @@ impl Transport {
                 Way::Tcp(host, port, tls)
             }
         };
-        let http = legacy::Client::builder(TokioExecutor::new()).build(Dialer(Arc::new(route)));
-        Ok(Self { http, authority, base, complaint })
+        let way = Arc::new(route);
+        let http = pool(&way, Bounds::default());
+        Ok(Self { http, way, authority, base, complaint })
     }
 
     /// Greets the engine.
@@ -125,19 +131,21 @@ impl Transport {
     /// A way to a socket of this machine.
     #[cfg(test)]
     pub(in crate::runtime::docker) fn to_socket(path: &std::path::Path) -> Self {
-        let way = Way::Unix(path.to_owned());
-        let http = legacy::Client::builder(TokioExecutor::new()).build(Dialer(Arc::new(way)));
+        let way = Arc::new(Way::Unix(path.to_owned()));
+        let http = pool(&way, Bounds::default());
         let authority = "docker".to_owned();
-        Self { http, authority, base: String::new(), complaint: Arc::default() }
+        Self { http, way, authority, base: String::new(), complaint: Arc::default() }
     }
 
-    /// A client that speaks this version and waits so long for the beginning of an answer.
+    /// A client that speaks this version, and whose answers keep within these bounds.
     pub(super) fn client(
         &self,
         api: ClientVersion,
-        limit: Duration,
+        bounds: Bounds,
     ) -> std::result::Result<Client, Error> {
-        let http = self.http.clone();
+        let is_bounded = bounds != Bounds::default();
+        let http = if is_bounded { pool(&self.way, bounds) } else { self.http.clone() };
+        let limit = bounds.time.unwrap_or(NO_LIMIT);
         let prefix = format!("{}/v{api}", self.base);
         let send = move |mut request: BollardRequest| {
             let http = http.clone();
@@ -160,9 +168,14 @@ fn prefixed(uri: &Uri, prefix: &str) -> std::result::Result<Uri, Error> {
     Ok(Uri::from_parts(parts)?)
 }
 
+/// Connections that are kept.
+fn pool(way: &Arc<Way>, bounds: Bounds) -> legacy::Client<Dialer, Body> {
+    legacy::Client::builder(TokioExecutor::new()).build(Dialer(Arc::clone(way), bounds))
+}
+
 /// Dials an engine.
 #[derive(Clone)]
-struct Dialer(Arc<Way>);
+struct Dialer(Arc<Way>, Bounds);
 
 enum Way {
     Unix(std::path::PathBuf),
@@ -180,8 +193,11 @@ impl tower_service::Service<Uri> for Dialer {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let way = Arc::clone(&self.0);
-        Box::pin(async move { dial(&way).await.map(|wire| Wire(TokioIo::new(wire))) })
+        let (way, bounds) = (Arc::clone(&self.0), self.1);
+        Box::pin(async move {
+            let stream = dial(&way).await?;
+            Ok(Wire(TokioIo::new(Bounded::new(stream, bounds))))
+        })
     }
 }
 
@@ -235,7 +251,7 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A connection as hyper wants it.
-struct Wire(TokioIo<Box<dyn Duplex>>);
+struct Wire(TokioIo<Bounded<Box<dyn Duplex>>>);
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {

@@ -1,0 +1,104 @@
+//! The root of a container: of one that runs as its process sees it, else mounted for a moment.
+//!
+//! In: what a container is. Out: its root directory, open, with its volumes.
+//!
+//! # Invariants
+//!
+//! - Only the calling thread sees what is mounted, and it goes with that thread.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount,
+    open_tree,
+};
+use rustix::thread::UnshareFlags;
+
+use crate::runtime::native::container::{Config, Mount, Overlay, Source};
+use crate::runtime::native::control::whole;
+use crate::runtime::{Result, RuntimeError};
+
+/// The files of a container.
+pub(super) struct Files {
+    pub(super) config: Config,
+    /// Where the root is mounted for a moment.
+    pub(super) view: PathBuf,
+    /// Its first process; 0 if it does not run.
+    pub(super) pid: i32,
+}
+
+impl Files {
+    /// Does something in the root. Must be called on a thread that ends after it.
+    pub(super) fn visit<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
+        let root = self.open().map_err(|error| {
+            let said = format!("cannot see the files of the container: {}", whole(&error));
+            RuntimeError::Refused(said)
+        })?;
+        act(root.as_fd())
+    }
+
+    fn open(&self) -> io::Result<OwnedFd> {
+        if self.pid != 0
+            && let Ok(root) = File::open(format!("/proc/{}/root/", self.pid))
+        {
+            return Ok(root.into());
+        }
+        self.mount()
+    }
+
+    /// Mounts the root where nobody else sees it.
+    fn mount(&self) -> io::Result<OwnedFd> {
+        std::fs::create_dir_all(&self.view)?;
+        // SAFETY: this thread shares no open files or directories that others rely on: it was made
+        // for this, and only its mounts and its current directory become its own.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS)? };
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        let tree = overlay(&self.config.root)?;
+        attach(&tree, CWD, &self.view)?;
+        let root: OwnedFd = File::open(&self.view)?.into();
+        for mount in &self.config.mounts {
+            // What is missing in a container that was never started has no files yet.
+            let _ = put(&root, mount);
+        }
+        Ok(root)
+    }
+}
+
+fn overlay(overlay: &Overlay) -> io::Result<OwnedFd> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // The option `lowerdir` of all layers together may be too long for older kernels.
+    for lower in overlay.lower.iter().rev() {
+        fsconfig_set_string(context.as_fd(), "lowerdir+", lower.as_path())?;
+    }
+    if let Some(changes) = &overlay.changes {
+        fsconfig_set_string(context.as_fd(), "upperdir", changes.upper.as_path())?;
+        fsconfig_set_string(context.as_fd(), "workdir", changes.work.as_path())?;
+    }
+    fsconfig_create(context.as_fd())?;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
+}
+
+fn attach(tree: &OwnedFd, to: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    Ok(move_mount(tree.as_fd(), "", to, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+/// Mounts a volume or a directory of the host in the root.
+fn put(root: &OwnedFd, mount: &Mount) -> io::Result<()> {
+    let path = match &mount.source {
+        Source::Bind { path, .. } => path.clone(),
+        Source::Volume { path, subpath, .. } => path.join(subpath),
+        Source::Tmpfs { .. } | Source::Image { .. } => return Ok(()),
+    };
+    let target = super::open(root.as_fd(), &mount.target, OFlags::PATH)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(CWD, &path, flags)?;
+    let how = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(tree.as_fd(), "", target.as_fd(), "", how)?)
+}

@@ -1,0 +1,263 @@
+//! Starting, stopping and removing containers.
+//!
+//! In: names. Out: shims that are started and asked. What has been done already is done.
+
+use std::process::Stdio;
+
+use tokio::io::AsyncReadExt as _;
+
+use super::control::{self, Answer, Fault, Request, Then};
+use super::names::{self, Named};
+use super::record::Record;
+use super::recover::{Seen, look};
+use super::root::{Place, RUN_DIR, STATE_DIR};
+use super::state::{self, Durability, Phase, failed};
+use super::watch::Watch;
+use super::{Native, container, events, injected, lock, remove, shim};
+use crate::model::observed::State;
+use crate::model::spec::InjectedFile;
+use crate::runtime::{Result, RuntimeError, Volumes};
+
+impl Native {
+    pub(super) async fn state_of(&self, container: &str) -> Result<Option<State>> {
+        let Some(named) = names::find(&self.root, container)? else { return Ok(None) };
+        let seen = self.seen(&named).await?;
+        Ok(seen.map(|seen| seen.status.phase.into()))
+    }
+
+    /// Looks at a container; one that was killed with its shim is started again if it wants that.
+    pub(super) async fn seen(&self, named: &Named) -> Result<Option<Seen>> {
+        let seen = look(&self.root, named)?;
+        if !seen.as_ref().is_some_and(|seen| seen.wants_start) {
+            return Ok(seen);
+        }
+        if let Err(error) = Box::pin(self.spawn(&named.id)).await {
+            tracing::warn!("container {} cannot be started again: {error}", named.name);
+        }
+        look(&self.root, named)
+    }
+
+    pub(super) async fn start(&self, container: &str, files: &[InjectedFile]) -> Result<()> {
+        let named = names::the(&self.root, container)?;
+        let place = self.root.container(&named.id);
+        let mut watch = self.watch(&place)?;
+        loop {
+            let seen = look(&self.root, &named)?.ok_or_else(|| names::missing(container))?;
+            if seen.is_held && seen.status.phase.is_up() {
+                return Ok(());
+            }
+            if seen.is_held {
+                // Somebody starts it, or it has ended and is being tidied up.
+                watch.changed().await?;
+                continue;
+            }
+            injected::keep(&place, files)?;
+            match self.spawn(&named.id).await {
+                Err(RuntimeError::Conflict(_)) if lock::is_held(&place.lock())? => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Starts a shim and waits until it says that its container has started.
+    async fn spawn(&self, id: &str) -> Result<()> {
+        let _warm = self.warm();
+        let failed = |action: &str, source| RuntimeError::Io { action: action.to_owned(), source };
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .arg0("ketch")
+            .args([shim::WORD, id])
+            .env_clear()
+            .env(STATE_DIR, self.root.durable())
+            .env(RUN_DIR, self.root.volatile())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|error| failed("start a supervisor", error))?;
+        let mut said = Vec::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            let read = stdout.read_to_end(&mut said).await;
+            read.map_err(|error| failed("hear from the supervisor", error))?;
+        }
+        match serde_json::from_slice::<Answer>(&said) {
+            Ok(answer) => answer.map_err(Fault::into_error),
+            Err(_) => Err(RuntimeError::Refused(format!(
+                "the supervisor of container {id} has ended without a word"
+            ))),
+        }
+    }
+
+    pub(super) async fn stop(&self, container: &str, seconds: Option<i32>) -> Result<()> {
+        match names::find(&self.root, container)? {
+            Some(named) => self.end(&named, (None, seconds), Then::Nothing).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn restart(&self, container: &str, seconds: Option<i32>) -> Result<()> {
+        let named = names::the(&self.root, container)?;
+        self.end(&named, (None, seconds), Then::Start).await?;
+        self.start(container, &[]).await?;
+        self.tell(&named, "restart")
+    }
+
+    /// Ends a container, if it runs, and waits until nothing of it is left.
+    async fn end(
+        &self,
+        named: &Named,
+        (signal, seconds): (Option<String>, Option<i32>),
+        then: Then,
+    ) -> Result<()> {
+        let place = self.root.container(&named.id);
+        let Ok(mut watch) = self.watch(&place) else { return Ok(()) };
+        loop {
+            let Some(seen) = look(&self.root, named)? else { return Ok(()) };
+            if !seen.is_held {
+                return self.stay_stopped(&place, &seen);
+            }
+            let request = Request::Stop { signal: signal.clone(), seconds, then };
+            match control::ask(&place.volatile, &request).await {
+                // It is about to listen, or has just ended.
+                Err(RuntimeError::Io { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+            if lock::is_held(&place.lock())? {
+                watch.changed().await?;
+            }
+        }
+    }
+
+    /// One that does not run, but would be started after a restart of the host, is not.
+    fn stay_stopped(&self, place: &Place, seen: &Seen) -> Result<()> {
+        if seen.status.stop_wanted || seen.status.phase == Phase::Created {
+            return Ok(());
+        }
+        let Some(_lock) = lock::take(&place.lock())? else { return Ok(()) };
+        let mut status = seen.status.clone();
+        status.stop_wanted = true;
+        state::write(&place.state(), &status, Durability::Durable)
+    }
+
+    /// Asks the shim of a container that runs; `None` if it does not run.
+    pub(super) async fn ask(&self, container: &str, request: &Request) -> Result<Option<()>> {
+        let named = names::the(&self.root, container)?;
+        let Some(seen) = self.seen(&named).await? else { return Err(names::missing(container)) };
+        if !seen.is_held {
+            return Ok(None);
+        }
+        let place = self.root.container(&named.id);
+        match control::ask(&place.volatile, request).await {
+            Err(RuntimeError::Io { .. }) if !lock::is_held(&place.lock())? => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    pub(super) async fn signal(&self, container: &str, signal: &str) -> Result<()> {
+        super::signal::parse(signal)?;
+        match self.ask(container, &Request::Kill { signal: signal.to_owned() }).await {
+            Err(RuntimeError::NotFound(_)) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn pause(&self, container: &str) -> Result<()> {
+        let asked = self.ask(container, &Request::Pause).await?;
+        asked.ok_or_else(|| not_running(container))
+    }
+
+    pub(super) async fn unpause(&self, container: &str) -> Result<()> {
+        let asked = self.ask(container, &Request::Unpause).await?;
+        asked.ok_or_else(|| not_running(container))
+    }
+
+    pub(super) async fn delete(&self, container: &str, volumes: Volumes) -> Result<()> {
+        let Some(named) = names::find(&self.root, container)? else { return Ok(()) };
+        let place = self.root.container(&named.id);
+        let kill = (Some("SIGKILL".to_owned()), Some(0));
+        self.end(&named, kill, Then::Start).await?;
+        let lock = match self.lock(&place).await {
+            // Somebody else has removed it.
+            Err(_) if !place.durable.exists() => return Ok(()),
+            lock => lock?,
+        };
+        // It may have been removed while the lock was waited for, and the name given to another.
+        let is_same = names::find(&self.root, &named.name)?.is_some_and(|it| it.id == named.id);
+        if !is_same {
+            return Ok(());
+        }
+        let record = Record::read(&place)?.unwrap_or_default();
+        remove::release(&self.root, &place, &record)?;
+        remove::delete(&self.root, (&named.name, &place), volumes)?;
+        drop(lock);
+        Ok(())
+    }
+
+    /// Waits for the lock of a container.
+    async fn lock(&self, place: &Place) -> Result<lock::Lock> {
+        let mut watch = self.watch(place)?;
+        loop {
+            if let Some(lock) = lock::take(&place.lock())? {
+                return Ok(lock);
+            }
+            watch.changed().await?;
+        }
+    }
+
+    pub(super) fn rename(&self, container: &str, name: &str) -> Result<()> {
+        let named = names::the(&self.root, container)?;
+        names::rename(&self.root, &named.name, name)?;
+        self.rename_endpoints(&named.id, name)?;
+        let place = self.root.container(&named.id);
+        let record = Record::read(&place)?.unwrap_or_default();
+        let subject = events::Subject {
+            id: &named.id,
+            name,
+            image: &record.image,
+            labels: &record.labels,
+        };
+        events::tell(&self.root, subject, "rename", &[("oldName", named.name.clone())]);
+        Ok(())
+    }
+
+    fn tell(&self, named: &Named, action: &str) -> Result<()> {
+        let record = Record::read(&self.root.container(&named.id))?.unwrap_or_default();
+        let Record { image, labels, .. } = &record;
+        let subject = events::Subject { id: &named.id, name: &named.name, image, labels };
+        events::tell(&self.root, subject, action, &[]);
+        Ok(())
+    }
+
+    /// Watches the files of a container.
+    pub(super) fn watch(&self, place: &Place) -> Result<Watch> {
+        match self.hubs.get()?.watch(&place.durable) {
+            Err(RuntimeError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Err(names::missing(&place.id))
+            }
+            watch => watch,
+        }
+    }
+
+    /// Keeps the kernel quick at moving processes while containers start.
+    pub(super) fn warm(&self) -> std::sync::Arc<container::Warm> {
+        let mut kept = self.warm.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(warm) = kept.upgrade() {
+            return warm;
+        }
+        let warm = std::sync::Arc::new(container::keep_warm());
+        *kept = std::sync::Arc::downgrade(&warm);
+        warm
+    }
+}
+
+/// The container must run for that.
+pub(super) fn not_running(container: &str) -> RuntimeError {
+    RuntimeError::Conflict(format!("container {container} is not running"))
+}
+
+/// A directory that could not be made.
+pub(super) fn make_directory(path: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| failed("make", path, error))
+}

@@ -1,0 +1,105 @@
+//! Locks that tell whether somebody lives.
+//!
+//! In: the path of a lock file. Out: the lock, or that somebody has it. The kernel gives a lock
+//! back when its process ends, however it ends.
+//!
+//! # Invariants
+//!
+//! - Only who takes a lock opens the file for writing: closing it then wakes those who watch the
+//!   directory (`CLOSE_WRITE`), and asking does not.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::state::failed;
+use crate::runtime::Result;
+
+/// A lock; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "it is held open")] OwnedFd);
+
+/// How often a lock is tried, and how long in between: who only asks holds it for an instant.
+const TRIES: (u32, Duration) = (20, Duration::from_micros(500));
+
+/// Takes a lock; `None` if somebody has it.
+pub(super) fn take(path: &Path) -> Result<Option<Lock>> {
+    let file = open_for_taking(path)?;
+    for _ in 0..TRIES.0 {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(Lock(file))),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(TRIES.1),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(failed("lock", path, error.into())),
+        }
+    }
+    Ok(None)
+}
+
+/// Takes a lock that is never held for long.
+pub(super) fn wait(path: &Path) -> Result<Lock> {
+    let file = open_for_taking(path)?;
+    hold(path, file, FlockOperation::LockExclusive)
+}
+
+/// Takes a lock that others may take in this way too.
+pub(super) fn share(path: &Path) -> Result<Lock> {
+    let file = open_for_taking(path)?;
+    hold(path, file, FlockOperation::LockShared)
+}
+
+fn hold(path: &Path, file: OwnedFd, how: FlockOperation) -> Result<Lock> {
+    loop {
+        match flock(&file, how) {
+            Ok(()) => return Ok(Lock(file)),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(failed("lock", path, error.into())),
+        }
+    }
+}
+
+/// Whether somebody has a lock.
+pub(super) fn is_held(path: &Path) -> Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed("open", path, error)),
+    };
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => return Ok(false),
+            Err(Errno::WOULDBLOCK) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(failed("ask for the lock of", path, error.into())),
+        }
+    }
+}
+
+fn open_for_taking(path: &Path) -> Result<OwnedFd> {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(|error| failed("open", path, error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_held, take};
+
+    #[test]
+    fn a_lock_is_had_by_one_and_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        assert!(!is_held(&path).unwrap());
+        let lock = take(&path).unwrap();
+        assert!(lock.is_some() && is_held(&path).unwrap());
+        assert!(take(&path).unwrap().is_none());
+        drop(lock);
+        assert!(!is_held(&path).unwrap());
+    }
+}

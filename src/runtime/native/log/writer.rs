@@ -1,0 +1,131 @@
+//! Writes the log of a container.
+//!
+//! In: what it writes, piece by piece. Out: records in files, of which there are not more, nor
+//! longer ones, than the settings say.
+
+use std::fs::{File, OpenOptions, rename};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Driver, FILE, LogSettings, stamp, word};
+use crate::model::Output;
+use crate::runtime::native::clock;
+
+/// The log of a container, open.
+#[derive(Debug)]
+pub(in crate::runtime::native) struct Writer {
+    directory: PathBuf,
+    settings: LogSettings,
+    file: File,
+    length: u64,
+    /// Records that are about to be written.
+    records: Vec<u8>,
+}
+
+impl Writer {
+    /// Goes on with the log in a directory; `None` if there is to be none.
+    pub(in crate::runtime::native) fn open(
+        directory: &Path,
+        settings: &LogSettings,
+    ) -> io::Result<Option<Self>> {
+        if settings.driver == Driver::None {
+            return Ok(None);
+        }
+        let file = append(&directory.join(FILE))?;
+        let length = file.metadata()?.len();
+        let (directory, settings) = (directory.to_owned(), settings.clone());
+        Ok(Some(Self { directory, settings, file, length, records: Vec::new() }))
+    }
+
+    /// Writes a piece of output.
+    pub(in crate::runtime::native) fn write(
+        &mut self,
+        output: Output,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let time = stamp(clock::now());
+        self.records.clear();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest);
+            let (text, tag) = end.map_or((rest, b"P"), |end| (&rest[..end], b"F"));
+            for part in [time.as_bytes(), b" ", word(output).as_bytes(), b" ", tag, b" ", text] {
+                self.records.extend_from_slice(part);
+            }
+            self.records.push(b'\n');
+            rest = end.map_or(&[], |end| &rest[end + 1..]);
+        }
+        self.make_room()?;
+        self.file.write_all(&self.records)?;
+        self.length += self.records.len() as u64;
+        Ok(())
+    }
+
+    /// Begins a new file if what is to be written does not fit into this one.
+    fn make_room(&mut self) -> io::Result<()> {
+        let length = self.length + self.records.len() as u64;
+        if self.length == 0 || self.settings.max_size.is_none_or(|max| length <= max) {
+            return Ok(());
+        }
+        let path = self.directory.join(FILE);
+        let older = |number: u32| self.directory.join(format!("{FILE}.{number}"));
+        for number in (1..self.settings.max_files).rev() {
+            let from = if number == 1 { path.clone() } else { older(number - 1) };
+            match rename(from, older(number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if self.settings.max_files == 1 {
+            std::fs::remove_file(&path)?;
+        }
+        self.file = append(&path)?;
+        self.length = 0;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Driver, LogSettings, Output, Writer};
+
+    fn names(directory: &std::path::Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn there_are_not_more_nor_longer_files_than_asked_for() {
+        for max_files in [1, 3] {
+            let directory = tempfile::tempdir().unwrap();
+            let settings =
+                LogSettings { driver: Driver::Files, max_size: Some(200), max_files };
+            let mut writer = Writer::open(directory.path(), &settings).unwrap().unwrap();
+            for number in 0..30 {
+                writer.write(Output::Stdout, format!("line {number}\n").as_bytes()).unwrap();
+            }
+            let names = names(directory.path());
+            assert_eq!(names.len(), max_files as usize, "{names:?}");
+            for name in names {
+                let length = std::fs::metadata(directory.path().join(name)).unwrap().len();
+                assert!((1..=200).contains(&length), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn none_writes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = LogSettings { driver: Driver::None, ..LogSettings::default() };
+        assert!(Writer::open(directory.path(), &settings).unwrap().is_none());
+        assert!(names(directory.path()).is_empty());
+    }
+}

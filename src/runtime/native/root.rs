@@ -1,0 +1,226 @@
+//! Where the native runtime keeps its files.
+//!
+//! In: the environment. Out: paths. What must outlive a reboot lies under the durable root, what
+//! the kernel forgets with a reboot under the volatile one.
+//!
+//! # Invariants
+//!
+//! - No other module spells these paths.
+//!
+//! # Not here
+//!
+//! What stands in the files.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use crate::runtime::{Result, RuntimeError};
+
+/// Names the durable root.
+pub const STATE_DIR: &str = "KETCH_STATE_DIR";
+/// Names the volatile root.
+pub const RUN_DIR: &str = "KETCH_RUN_DIR";
+
+/// The two roots of all files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    durable: PathBuf,
+    volatile: PathBuf,
+}
+
+/// The directories of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its id: 64 hexadecimal digits.
+    pub id: String,
+    /// What outlives a reboot.
+    pub durable: PathBuf,
+    /// What does not.
+    pub volatile: PathBuf,
+}
+
+impl Root {
+    /// The roots that an environment names, else the system's own for root and the user's for
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// The environment names no place, and the user has none.
+    pub fn from_environment(environment: &IndexMap<String, String>) -> Result<Self> {
+        let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+        let is_root = rustix::process::geteuid().is_root();
+        let pick = |own: &str, system: &str, user: Option<PathBuf>| {
+            let directory = match given(own) {
+                Some(path) => PathBuf::from(path),
+                None if is_root => PathBuf::from(system),
+                None => user.ok_or_else(|| no_place(own))?,
+            };
+            std::path::absolute(&directory).map_err(|source| RuntimeError::Io {
+                action: format!("find the directory `{}`", directory.display()),
+                source,
+            })
+        };
+        let home = || given("HOME").map(|home| Path::new(home).join(".local/share"));
+        let data = given("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+        let run = given("XDG_RUNTIME_DIR").map(PathBuf::from);
+        Ok(Self {
+            durable: pick(STATE_DIR, "/var/lib/ketch", data.map(|dir| dir.join("ketch")))?,
+            volatile: pick(RUN_DIR, "/run/ketch", run.map(|dir| dir.join("ketch")))?,
+        })
+    }
+
+    /// These very roots.
+    pub fn at(durable: &Path, volatile: &Path) -> Self {
+        Self { durable: durable.to_owned(), volatile: volatile.to_owned() }
+    }
+
+    /// The durable root.
+    pub fn durable(&self) -> &Path {
+        &self.durable
+    }
+
+    /// The volatile root.
+    pub fn volatile(&self) -> &Path {
+        &self.volatile
+    }
+
+    /// The image store.
+    pub fn images(&self) -> PathBuf {
+        self.durable.join("images")
+    }
+
+    /// A directory for each volume, by name.
+    pub fn volumes(&self) -> PathBuf {
+        self.durable.join("volumes")
+    }
+
+    /// What networks are, by name.
+    pub fn networks(&self) -> PathBuf {
+        self.durable.join("networks")
+    }
+
+    /// A directory for each container, by id.
+    pub fn containers(&self) -> PathBuf {
+        self.durable.join("containers")
+    }
+
+    /// A link for each name of a container, to its directory.
+    pub fn names(&self) -> PathBuf {
+        self.durable.join("names")
+    }
+
+    /// Who is in which network now.
+    pub fn net(&self) -> PathBuf {
+        self.volatile.join("net")
+    }
+
+    /// The pinned network namespaces of projects.
+    pub fn namespaces(&self) -> PathBuf {
+        self.volatile.join("ns")
+    }
+
+    /// What happened since the boot, a line of JSON for each event.
+    pub fn events(&self) -> PathBuf {
+        self.volatile.join("events")
+    }
+
+    /// Shared by those who make containers; who has it alone may remove what has no name.
+    pub fn making(&self) -> PathBuf {
+        self.durable.join("making.lock")
+    }
+
+    /// The directories of the container with this id.
+    pub fn container(&self, id: &str) -> Place {
+        Place {
+            id: id.to_owned(),
+            durable: self.containers().join(id),
+            volatile: self.volatile.join("containers").join(id),
+        }
+    }
+}
+
+fn no_place(variable: &str) -> RuntimeError {
+    RuntimeError::Unsupported(format!(
+        "there is no place for the files of the native runtime: neither {variable} nor HOME and \
+         XDG_RUNTIME_DIR are set"
+    ))
+}
+
+impl Place {
+    /// What the container is; written once, before it gets its name.
+    pub fn config(&self) -> PathBuf {
+        self.durable.join("config.json")
+    }
+
+    /// The networks that the container is to join; changed under the lock of [`Place::networks_lock`].
+    pub fn networks(&self) -> PathBuf {
+        self.durable.join("networks.json")
+    }
+
+    /// Held while the networks are changed.
+    pub fn networks_lock(&self) -> PathBuf {
+        self.durable.join("networks.lock")
+    }
+
+    /// What the container does; written by its shim, and by others only under its lock.
+    pub fn state(&self) -> PathBuf {
+        self.durable.join("state.json")
+    }
+
+    /// Held by the shim for all its life.
+    pub fn lock(&self) -> PathBuf {
+        self.durable.join("lock")
+    }
+
+    /// The log and those that were rotated away.
+    pub fn log(&self) -> PathBuf {
+        self.durable.join("log")
+    }
+
+    /// The upper directory of the overlay.
+    pub fn upper(&self) -> PathBuf {
+        self.durable.join("upper")
+    }
+
+    /// The work directory of the overlay.
+    pub fn work(&self) -> PathBuf {
+        self.durable.join("work")
+    }
+
+    /// Files that are made for the container: `hosts`, `resolv.conf`, `hostname`.
+    pub fn files(&self) -> PathBuf {
+        self.durable.join("files")
+    }
+
+    /// Files to put into the container when it starts.
+    pub fn injected(&self) -> PathBuf {
+        self.durable.join("injected.json")
+    }
+
+    /// Where those listen who want to be attached when the container starts.
+    pub fn waiting(&self) -> PathBuf {
+        self.volatile.join("waiting")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use indexmap::IndexMap;
+
+    use super::Root;
+
+    #[test]
+    fn variables_name_the_roots() {
+        let pairs = [("KETCH_STATE_DIR", "/a"), ("KETCH_RUN_DIR", "/b")];
+        let environment: IndexMap<String, String> =
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let root = Root::from_environment(&environment).unwrap();
+        assert_eq!(root, Root::at(Path::new("/a"), Path::new("/b")));
+        let place = root.container("1f");
+        assert_eq!(place.state(), Path::new("/a/containers/1f/state.json"));
+        assert_eq!(place.waiting(), Path::new("/b/containers/1f/waiting"));
+    }
+}

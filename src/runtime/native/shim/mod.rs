@@ -1,0 +1,208 @@
+//! The process that looks after one container: `ketch shim ID`.
+//!
+//! In: the id of a container, and the roots in the environment. Out: a container that runs, and
+//! all that outlives the command which started it: its log, health checks, restarts, ports, names,
+//! attached streams, and in the end how it ended. It tells on its standard output that the
+//! container has started, or why not; then nobody listens.
+//!
+//! # Invariants
+//!
+//! - It holds the lock of the container from its first to its last breath.
+//! - One thread: the kernel kills the container when its parent thread ends.
+//! - Idle, it sleeps: nothing wakes it but its container, its clients and its health checks.
+//!
+//! # Not here
+//!
+//! What commands do when a shim was killed (`recover`).
+
+mod console;
+mod ending;
+mod life;
+mod network;
+mod prober;
+mod run;
+mod serve;
+
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+use tokio::sync::Notify;
+
+use super::control::Answer;
+use super::events::{self, Subject};
+use super::lock::{self, Lock};
+use super::names;
+use super::net::Networks;
+use super::record::Record;
+use super::root::{Place, Root};
+use super::state::{self, Durability, Status};
+use crate::runtime::{Result, RuntimeError};
+
+/// The first argument of a shim.
+pub(super) const WORD: &str = "shim";
+
+/// What a shim knows.
+#[derive(Debug)]
+struct Shim {
+    root: Root,
+    place: Place,
+    record: Record,
+    networks: Networks,
+    status: RefCell<Status>,
+    /// Somebody wants the container to end, or no longer to be started again.
+    stop: Notify,
+    /// Whether who stopped it will start it again.
+    is_kept: Cell<bool>,
+    /// The container, while it runs.
+    current: RefCell<Option<Rc<run::Run>>>,
+    /// Waits for the end of the shim: told when everything has been written down.
+    over: Notify,
+    /// How many clients wait for an answer.
+    owed: Cell<usize>,
+    lock: RefCell<Option<Lock>>,
+}
+
+/// Runs a shim if the program was called as one; `None` if it was called by a user.
+///
+/// Must be called before anything else is done: there are no threads yet.
+pub fn dispatch(arguments: &[OsString]) -> Option<ExitCode> {
+    match arguments {
+        [_, word, id] if word == WORD => Some(main(&id.to_string_lossy())),
+        _ => None,
+    }
+}
+
+fn main(id: &str) -> ExitCode {
+    close_inherited();
+    let environment: IndexMap<String, String> =
+        std::env::vars_os().filter_map(|(name, value)| pair(name, value)).collect();
+    let mut starter = Starter::from_stdout();
+    let lived = Root::from_environment(&environment)
+        .and_then(|root| settle().map(|()| root))
+        .and_then(|root| Shim::open(root, id))
+        .and_then(|shim| live(shim, &mut starter));
+    match lived {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            starter.tell(&Err(error.into()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn pair(name: OsString, value: OsString) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
+fn live(shim: Shim, starter: &mut Starter) -> Result<()> {
+    let failed = |source| RuntimeError::Io { action: "start the event loop".to_owned(), source };
+    let executor = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(failed)?;
+    let shim = Rc::new(shim);
+    tokio::task::LocalSet::new().block_on(&executor, life::live(&shim, starter))
+}
+
+/// Leaves the terminal, session and directory of who started it.
+fn settle() -> Result<()> {
+    let failed = |action: &str, source| RuntimeError::Io { action: action.to_owned(), source };
+    // It fails where this process leads a group already: then it is alone anyway.
+    let _ = rustix::process::setsid();
+    rustix::process::chdir("/").map_err(|error| failed("leave the directory", error.into()))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
+/// Closes what who started it forgot to close: locks and pipes of theirs must not live on here.
+fn close_inherited() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: nothing of this process has opened a file yet: what is open belongs to nobody here.
+    // A kernel without the call, which is older than namespaces of cgroups need, closes nothing.
+    unsafe { libc::close_range(FIRST, libc::c_uint::MAX, 0) };
+}
+
+/// Who waits for the start of the container.
+#[derive(Debug)]
+struct Starter(Option<std::fs::File>);
+
+impl Starter {
+    /// Takes the standard output away.
+    fn from_stdout() -> Self {
+        let taken = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3).ok();
+        let null = std::fs::OpenOptions::new().write(true).open("/dev/null");
+        if let Ok(null) = null {
+            // What cannot be replaced stays open: who waits then waits for the end of the shim.
+            let _ = rustix::stdio::dup2_stdout(&null);
+        }
+        Self(taken.map(std::fs::File::from))
+    }
+
+    /// Tells once how the start went.
+    fn tell(&mut self, answer: &Answer) {
+        let Some(mut pipe) = self.0.take() else { return };
+        let mut line = serde_json::to_vec(answer).unwrap_or_default();
+        line.push(b'\n');
+        // Who asked may have been killed; the container runs anyway.
+        let _ = pipe.write_all(&line);
+    }
+}
+
+impl Shim {
+    /// Takes the lock of a container and reads what it is.
+    fn open(root: Root, id: &str) -> Result<Self> {
+        names::check(id)?;
+        let place = root.container(id);
+        if !place.config().exists() {
+            return Err(names::missing(id));
+        }
+        let lock = lock::take(&place.lock())?;
+        let Some(lock) = lock else {
+            return Err(RuntimeError::Conflict(format!("container {id} is looked after already")));
+        };
+        let record = Record::read(&place)?.ok_or_else(|| names::missing(id))?;
+        let status = state::read(&place.state())?.unwrap_or_default();
+        std::fs::create_dir_all(&place.volatile)
+            .map_err(|error| state::failed("make", &place.volatile, error))?;
+        Ok(Self {
+            networks: Networks::new(root.durable(), root.volatile()),
+            root,
+            place,
+            record,
+            status: RefCell::new(status),
+            stop: Notify::new(),
+            is_kept: Cell::new(false),
+            current: RefCell::new(None),
+            over: Notify::new(),
+            owed: Cell::new(0),
+            lock: RefCell::new(Some(lock)),
+        })
+    }
+
+    /// Changes what the container is seen to do.
+    fn change(&self, change: impl FnOnce(&mut Status)) -> Result<()> {
+        let mut status = self.status.borrow_mut();
+        change(&mut status);
+        state::write(&self.place.state(), &*status, Durability::Volatile)
+    }
+
+    /// Tells what has happened to the container.
+    fn tell(&self, action: &str, details: &[(&str, String)]) {
+        let name = self.name();
+        let Record { image, labels, .. } = &self.record;
+        let subject = Subject { id: &self.place.id, name: &name, image, labels };
+        events::tell(&self.root, subject, action, details);
+    }
+
+    /// The name of the container, which may have changed.
+    fn name(&self) -> String {
+        let named = names::find(&self.root, &self.place.id);
+        named.ok().flatten().map(|named| named.name).unwrap_or_default()
+    }
+}
+
