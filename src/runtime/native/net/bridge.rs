@@ -8,7 +8,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +16,10 @@ use crate::runtime::Result;
 use super::definition::Definition;
 use super::failed;
 use super::host::already;
+use super::membership::Members;
 use super::netlink::link::{Links, Request};
 use super::nft::{Batch, Family, Filters};
-use super::store::{self, Lasting, Lock};
+use super::store::{self, Lasting};
 use super::uplink::{INSIDE, Project, TABLE};
 
 /// A bridge that is there.
@@ -32,14 +32,14 @@ pub(super) struct Bridge {
 }
 
 /// The bridge of a network, which is made if it is not there. `others`: the bridges of all
-/// networks in this namespace; what is left of removed ones goes. `directory`: `R/net/NAME`.
+/// networks in this namespace; what is left of removed ones goes.
 pub(super) fn ensure(
     definition: &Definition,
     project: &Project,
     others: &dyn Fn() -> Result<Vec<String>>,
-    directory: &Path,
+    members: &Members,
 ) -> Result<Bridge> {
-    let marker = directory.join("bridge.json");
+    let marker = members.directory().join("bridge.json");
     let inode = project.uplink.inode;
     let find = || -> Result<Option<Bridge>> {
         Ok(store::load::<Bridge>(&marker)?.filter(|bridge| bridge.inode == inode))
@@ -47,7 +47,8 @@ pub(super) fn ensure(
     if let Some(bridge) = find()? {
         return Ok(bridge);
     }
-    let _lock = Lock::wait(&directory.join(".lock"))?;
+    let _lock = members.lock()?;
+    store::make_directory(members.directory())?;
     if let Some(bridge) = find()? {
         return Ok(bridge);
     }

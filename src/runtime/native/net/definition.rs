@@ -14,8 +14,10 @@ use crate::runtime::{Result, RuntimeError};
 use super::pool::Pool;
 use super::{Checked, store};
 
+/// The network of containers without one, which is there as long as it has containers.
+pub(super) const DEFAULT: &str = "bridge";
 /// Networks that Docker always has.
-pub(super) const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
+pub(super) const PREDEFINED: [&str; 3] = [DEFAULT, "host", "none"];
 /// Bytes of a packet, if nothing else is asked for.
 const MTU: u32 = 1500;
 /// The longest name: it is the name of a file, with something behind it.

@@ -26,6 +26,8 @@ use super::store::{self, Lasting, Lock};
 use super::subnet::Ip;
 use super::{Checked, failed};
 
+/// Where the locks of all networks lie. No network has a dot in front of its name.
+const LOCKS: &str = ".locks";
 /// Digits of an id that are a name too.
 const SHORT_ID: usize = 12;
 
@@ -33,6 +35,7 @@ const SHORT_ID: usize = 12;
 #[derive(Debug)]
 pub(super) struct Members {
     directory: PathBuf,
+    lock: PathBuf,
 }
 
 /// Where the endpoint files of a network lie.
@@ -42,7 +45,14 @@ pub(super) fn endpoint_directory(volatile: &Path, network: &str) -> PathBuf {
 
 impl Members {
     pub(super) fn new(volatile: &Path, network: &str) -> Self {
-        Self { directory: volatile.join("net").join(network) }
+        let all = volatile.join("net");
+        // Beside the directory, which comes and goes under the lock.
+        Self { directory: all.join(network), lock: all.join(LOCKS).join(network) }
+    }
+
+    /// Where all of this lies.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     fn endpoint(&self, container: &str) -> PathBuf {
@@ -61,12 +71,12 @@ impl Members {
         Ok(ids.map(str::to_owned).collect())
     }
 
-    /// Waits until nobody else takes or frees addresses.
+    /// Waits until nobody else takes or frees addresses, or removes the network.
     pub(super) fn lock(&self) -> Result<Lock> {
-        for part in ["ip", "ep"] {
-            store::make_directory(&self.directory.join(part))?;
+        if let Some(directory) = self.lock.parent() {
+            store::make_directory(directory)?;
         }
-        Lock::wait(&self.directory.join(".lock"))
+        Lock::wait(&self.lock)
     }
 
     /// Gives a container its place, under the lock. `taken`: names of interfaces that it has.
@@ -81,6 +91,9 @@ impl Members {
             let network = &definition.name;
             RuntimeError::Refused(format!("cannot put {} into {network}: {why}", member.name))
         };
+        for part in ["ip", "ep"] {
+            store::make_directory(&self.directory.join(part))?;
+        }
         let wishes = Wishes::of(options).map_err(refuse)?;
         let interface = interface(definition, &wishes, taken).map_err(refuse)?;
         let wanted_mac = Some(&options.mac_address).filter(|mac| !mac.is_empty());

@@ -58,7 +58,7 @@ use crate::model::observed::ObservedNetwork;
 use crate::model::spec::{self, NetworkSpec};
 use crate::runtime::{Result, RuntimeError};
 
-use definition::{Definition, PREDEFINED};
+use definition::{DEFAULT, Definition, PREDEFINED};
 use membership::Members;
 use netlink::link::Links;
 use pool::Pool;
@@ -166,26 +166,41 @@ impl Networks {
     /// # Errors
     /// If the network is not there, or has no such address free.
     pub fn join(&self, member: &Member, wanted: &spec::Endpoint) -> Result<Endpoint> {
-        let name = &wanted.network;
-        let definition = self.required(name)?;
-        let project = self.project(&definition)?;
+        loop {
+            let definition = self.required(&wanted.network)?;
+            if let Some(endpoint) = self.join_one(&definition, member, wanted)? {
+                return Ok(endpoint);
+            }
+        }
+    }
+
+    /// The place of a container in a network; none if the network was removed meanwhile.
+    fn join_one(
+        &self,
+        definition: &Definition,
+        member: &Member,
+        wanted: &spec::Endpoint,
+    ) -> Result<Option<Endpoint>> {
+        let name = &definition.name;
         let taken = self.endpoints(&member.id)?;
-        self.check_overlap(&definition, &taken)?;
+        self.check_overlap(definition, &taken)?;
         let taken: Vec<String> = taken.into_iter().map(|endpoint| endpoint.interface).collect();
         let members = Members::new(&self.volatile, name);
         let _lock = members.lock()?;
-        // It may have been removed while this waited.
-        self.required(name)?;
+        if self.definition(name)?.is_none_or(|now| now.id != definition.id) {
+            return Ok(None);
+        }
+        let project = self.project(definition)?;
         let mut endpoint = match members.find(&member.id)? {
             Some(endpoint) => endpoint,
-            None => members.join(&definition, member, &wanted.options, &taken)?,
+            None => members.join(definition, member, &wanted.options, &taken)?,
         };
         let host = (!definition.internal).then_some(project.uplink.ipv4.host);
         if endpoint.host != host {
             endpoint.host = host;
             members.update(&endpoint)?;
         }
-        Ok(endpoint)
+        Ok(Some(endpoint))
     }
 
     /// Takes away what [`Networks::join`] gave, whether it is there or not. The interface is not
@@ -198,8 +213,17 @@ impl Networks {
             return Ok(());
         }
         let members = Members::new(&self.volatile, network);
-        let _lock = members.lock()?;
-        members.leave(container)
+        let lock = members.lock()?;
+        members.leave(container)?;
+        drop(lock);
+        if network == DEFAULT {
+            // Nobody made it, so nobody would remove it.
+            return match self.remove(network) {
+                Err(RuntimeError::Conflict(_)) => Ok(()),
+                other => other,
+            };
+        }
+        Ok(())
     }
 
     /// The places that a container has now, in the order of their interfaces.
@@ -272,7 +296,11 @@ impl Networks {
     }
 
     fn required(&self, name: &str) -> Result<Definition> {
-        if name == "bridge" && self.definition(name)?.is_none() {
+        if ["host", "none"].contains(&name) {
+            let why = format!("network {name} cannot be joined: use `network_mode: {name}`");
+            return Err(RuntimeError::Unsupported(why));
+        }
+        if name == DEFAULT && self.definition(name)?.is_none() {
             let _lock = self.lock()?;
             if self.definition(name)?.is_none() {
                 let network = crate::model::Network { name: name.to_owned(), ..Default::default() };
@@ -412,13 +440,12 @@ impl Networks {
     /// The namespace and the bridge of a network, which are made if they are not there.
     fn ensure(&self, definition: &Definition) -> Result<(Project, bridge::Bridge)> {
         let project = self.project(definition)?;
-        let directory = self.volatile.join("net").join(&definition.name);
-        store::make_directory(&directory)?;
+        let members = Members::new(&self.volatile, &definition.name);
         let names = || {
             let near = self.neighbours(&definition.namespace)?;
             Ok(near.into_iter().map(|other| other.bridge).collect())
         };
-        let bridge = bridge::ensure(definition, &project, &names, &directory)?;
+        let bridge = bridge::ensure(definition, &project, &names, &members)?;
         Ok((project, bridge))
     }
 }

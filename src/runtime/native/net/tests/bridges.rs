@@ -83,6 +83,41 @@ fn networks_of_a_project_are_apart_and_internal_ones_lead_nowhere() {
 }
 
 #[test]
+fn containers_of_an_isolated_network_reach_the_outside_only() {
+    in_world(|world| {
+        let isolated = "{driver_opts: {com.docker.network.bridge.enable_icc: 'false'}}";
+        world.create("shop", "front", isolated);
+        let (a, b) =
+            (world.container("a", &[("front", "{}")]), world.container("b", &[("front", "{}")]));
+        b.answer(80);
+        super::world::answer(&world.outside, 80);
+        assert!(a.run(|| ask(b.ipv4(0), 80)).is_err());
+        assert!(a.run(|| ask(OUTSIDE, 80)).is_ok());
+    });
+}
+
+/// `network_mode: bridge`.
+#[test]
+fn the_default_network_is_there_as_long_as_somebody_is_in_it() {
+    in_world(|world| {
+        let before = world.leftovers();
+        let a = world.container("a", &[("bridge", "{}")]);
+        let b = world.container("b", &[("bridge", "{}")]);
+        b.answer(80);
+        assert!(a.run(|| ask(b.ipv4(0), 80)).is_ok());
+        world.end(a);
+        assert_eq!(world.networks.list().expect("a list").len(), 1);
+        world.end(b);
+        assert!(world.networks.list().expect("a list").is_empty());
+        eventually("the host is as before", || world.leftovers() == before);
+        let member = Member { id: id("a"), name: "a".to_owned() };
+        let error = world.join(&member, "host", "{}").expect_err("no bridge").to_string();
+        assert!(error.contains("network_mode: host"), "{error}");
+        assert!(world.networks.find("host").expect("an answer").is_some());
+    });
+}
+
+#[test]
 fn the_host_answers_at_its_own_address_and_at_the_gateways() {
     in_world(|world| {
         world.create("shop", "front", "{}");
@@ -124,6 +159,8 @@ fn attributes_of_a_connection_are_obeyed() {
         let peer = world.container("peer", &[("one", "{}")]);
         peer.answer(80);
         assert_eq!(web.run(|| ask(peer.ipv4(0), 80)).expect("by IPv4"), "10.9.0.77");
+        let neighbours = peer.run(|| read("/proc/self/net/arp"));
+        assert!(neighbours.contains("02:00:00:00:00:77"), "{neighbours}");
         let ipv6 = peer.endpoints[0].ipv6.expect("an address").ip;
         assert_eq!(web.run(|| ask(ipv6, 80)).expect("by IPv6"), "fd12::77");
         super::world::answer(&world.outside, 80);

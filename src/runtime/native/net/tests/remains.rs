@@ -212,3 +212,24 @@ fn what_the_old_iptables_drop_is_accepted_too() {
         });
     }
 }
+
+/// Networks come and go while containers join them: nobody waits for ever, and none is lost.
+#[test]
+fn joining_and_removing_at_once_is_no_trap() {
+    in_world(|world| {
+        let before = world.leftovers();
+        let turn = |name: &str| {
+            for _ in 0..10 {
+                let container = world.container(name, &[("bridge", "{}")]);
+                world.end(container);
+            }
+        };
+        std::thread::scope(|scope| {
+            for name in ["a", "b", "c"] {
+                scope.spawn(move || turn(name));
+            }
+        });
+        assert!(world.networks.list().expect("a list").is_empty());
+        eventually("the host is as before", || world.leftovers() == before);
+    });
+}
