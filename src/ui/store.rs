@@ -64,7 +64,7 @@ pub fn listing(
 ) -> Listing {
     let rows = entries.iter().map(|entry| row(entry, truncation, now)).collect();
     let columns = if digests == Digests::Show { WITH_DIGESTS } else { COLUMNS };
-    Listing { rows, columns, more: MORE }
+    Listing { rows, columns, more: MORE, raw: "" }
 }
 
 fn row(entry: &Entry, truncation: Truncation, now: i64) -> Row {

@@ -67,9 +67,12 @@ impl Stage {
         for process in processes() {
             let line = read(&format!("/proc/{process}/cmdline"));
             let mut words = line.split('\0');
-            let Some((_, "shim", id)) = words.next().zip(words.next()).zip(words.next()).map(
-                |((program, word), id)| (program, word, id),
-            ) else {
+            let Some((_, "shim", id)) = words
+                .next()
+                .zip(words.next())
+                .zip(words.next())
+                .map(|((program, word), id)| (program, word, id))
+            else {
                 continue;
             };
             let entries = std::fs::read_dir(&names).into_iter().flatten().flatten();
@@ -119,7 +122,9 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn traces(stage: &Stage) -> Vec<String> {
     let mut found = Vec::new();
     let place = stage.home.directory.path().to_str().unwrap().to_owned();
-    found.extend(read("/proc/self/mountinfo").lines().filter(|it| it.contains(&place)).map(str::to_owned));
+    found.extend(
+        read("/proc/self/mountinfo").lines().filter(|it| it.contains(&place)).map(str::to_owned),
+    );
     found.extend(stage.shims().into_keys().map(|name| format!("process of {name}")));
     for directory in ["containers", "names", "volumes", "networks"] {
         let entries = std::fs::read_dir(stage.home.state().join(directory));
@@ -161,8 +166,7 @@ fn nothing_is_left_after_down() {
     let before = traces(&stage);
     stage.ok("up -d");
     assert_eq!(stage.states(), ["again=running", "db=running", "web=running"]);
-    let ids: Vec<String> =
-        stage.ok("ps -a -q --no-trunc").lines().map(str::to_owned).collect();
+    let ids: Vec<String> = stage.ok("ps -a -q --no-trunc").lines().map(str::to_owned).collect();
     assert_eq!(ids.len(), 3);
     assert!(!cgroups(&ids).is_empty(), "limits are held somewhere");
     stage.ok("down -v -t 0");

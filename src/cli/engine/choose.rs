@@ -46,10 +46,7 @@ pub(super) async fn connect(
     }
 }
 
-async fn automatic(
-    session: &mut Session<'_>,
-    probes: Probes,
-) -> Result<Arc<dyn Runtime>, Failure> {
+async fn automatic(session: &mut Session<'_>, probes: Probes) -> Result<Arc<dyn Runtime>, Failure> {
     let unreachable = match docker(session, probes).await {
         Ok(docker) => return Ok(Arc::new(docker)),
         Err(error @ RuntimeError::Unreachable { .. }) if !names_engine(session) => error,

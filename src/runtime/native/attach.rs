@@ -46,7 +46,9 @@ impl Native {
         let waiting = Waiting::new(self, &named, input)?;
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let output = stream::once(async move {
-            let Ok(Some(stream)) = waiting.connected().await else { return stream::empty().boxed() };
+            let Ok(Some(stream)) = waiting.connected().await else {
+                return stream::empty().boxed();
+            };
             let (reader, writer) = stream.into_split();
             // Who has no input may have dropped its end.
             let _ = sender.send(writer);
@@ -160,17 +162,11 @@ impl AsyncWrite for Quiet {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    fn poll_flush(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }
@@ -182,10 +178,7 @@ struct Later {
 }
 
 impl Later {
-    fn writer(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<Pin<&mut OwnedWriteHalf>>> {
+    fn writer(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut OwnedWriteHalf>>> {
         if let Some(receiver) = &mut self.receiver {
             let received = ready!(Pin::new(receiver).poll(context));
             self.receiver = None;
@@ -205,17 +198,11 @@ impl AsyncWrite for Later {
         ready!(self.writer(context))?.poll_write(context, bytes)
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.writer(context))?.poll_flush(context)
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.writer(context))?.poll_shutdown(context)
     }
 }

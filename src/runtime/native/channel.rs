@@ -53,7 +53,9 @@ impl Channel {
     }
 
     /// Waits until there is something to read.
-    pub(super) async fn readable(&self) -> io::Result<tokio::io::unix::AsyncFdReadyGuard<'_, OwnedFd>> {
+    pub(super) async fn readable(
+        &self,
+    ) -> io::Result<tokio::io::unix::AsyncFdReadyGuard<'_, OwnedFd>> {
         self.0.readable().await
     }
 

@@ -141,9 +141,7 @@ impl Fault {
         match kind {
             Kind::NotFound => RuntimeError::NotFound(message),
             Kind::Conflict => RuntimeError::Conflict(message),
-            Kind::PortTaken => {
-                RuntimeError::PortTaken { port: port.unwrap_or_default(), message }
-            }
+            Kind::PortTaken => RuntimeError::PortTaken { port: port.unwrap_or_default(), message },
             Kind::Unsupported => RuntimeError::Unsupported(message),
             Kind::Refused => RuntimeError::Refused(message),
         }
@@ -272,7 +270,9 @@ mod tests {
     async fn what_follows_a_line_is_left() {
         let (mut here, mut there) = tokio::io::duplex(1024);
         send(&mut here, &Request::Pause).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut here, &frame(Output::Stderr, b"oh")).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut here, &frame(Output::Stderr, b"oh"))
+            .await
+            .unwrap();
         drop(here);
         assert_eq!(receive::<Request>(&mut there).await.unwrap(), Request::Pause);
         let chunk = next_frame(&mut there).await.unwrap().unwrap();

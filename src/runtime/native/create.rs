@@ -31,8 +31,8 @@ pub(super) fn create(root: &Root, spec: &ContainerSpec) -> Result<Vec<String>> {
     names::check(&spec.name)?;
     let store = Store::open(&root.images())?;
     let image = store.find(&spec.image)?;
-    let image = image
-        .ok_or_else(|| RuntimeError::NotFound(format!("no such image: {}", spec.image)))?;
+    let image =
+        image.ok_or_else(|| RuntimeError::NotFound(format!("no such image: {}", spec.image)))?;
     check_networks(root, spec)?;
     let _making = lock::share(&root.making())?;
     let place = root.container(&random_id()?);

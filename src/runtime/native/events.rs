@@ -215,8 +215,12 @@ impl Tail {
         let is_ours = attributes.get(label::PROJECT) == Some(&self.project);
         let is_late = self.since.is_none_or(|since| time >= since);
         let is_early = self.until.is_none_or(|until| time <= until);
-        (is_ours && is_late && is_early)
-            .then_some(RuntimeEvent { time, container: id, action, attributes })
+        (is_ours && is_late && is_early).then_some(RuntimeEvent {
+            time,
+            container: id,
+            action,
+            attributes,
+        })
     }
 }
 
@@ -259,8 +263,7 @@ mod tests {
         let hubs = Arc::new(Hubs::default());
         say(&root, "shop", "create");
         say(&root, "other", "create");
-        let follow =
-            LogOptions { follow: true, since: "0".to_owned(), ..LogOptions::default() };
+        let follow = LogOptions { follow: true, since: "0".to_owned(), ..LogOptions::default() };
         let mut events = read(&root, &hubs, ("shop", &follow));
         let next = events.try_next().await.unwrap().unwrap();
         assert_eq!((next.action.as_str(), next.container.as_str()), ("create", "1f"));

@@ -11,9 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, waitid};
 use tokio::io::Interest;
 
 use super::channel::{Channel, Input, register};
@@ -156,10 +154,8 @@ impl Native {
         error: StartError,
     ) -> Result<(String, Option<Session>)> {
         let code = i64::from(error.exit_code());
-        let is_the_program = matches!(
-            error,
-            StartError::ProgramMissing { .. } | StartError::ProgramRefused { .. }
-        );
+        let is_the_program =
+            matches!(error, StartError::ProgramMissing { .. } | StartError::ProgramRefused { .. });
         if command.detach || !is_the_program {
             return Err(error.into_runtime_error());
         }
@@ -203,10 +199,8 @@ impl Native {
 
     async fn exec_ended(&self, exec: &str) -> Result<()> {
         let Exec::Process { process, .. } = self.execs.get(exec)? else { return Ok(()) };
-        let failed = |source| RuntimeError::Io {
-            action: format!("wait for the command {exec}"),
-            source,
-        };
+        let failed =
+            |source| RuntimeError::Io { action: format!("wait for the command {exec}"), source };
         let process = process.try_clone().map_err(failed)?;
         let process = register(process, Interest::READABLE).map_err(failed)?;
         process.readable().await.map(drop).map_err(failed)

@@ -48,12 +48,7 @@ pub(super) fn keep(place: &Place, files: &[InjectedFile]) -> Result<()> {
 /// The files that are kept.
 pub(super) fn read(place: &Place) -> Result<Vec<InjectedFile>> {
     let stored: Vec<Stored> = state::read(&place.injected())?.unwrap_or_default();
-    let file = |Stored { path, content, uid, gid, mode }| InjectedFile {
-        path,
-        content,
-        uid,
-        gid,
-        mode,
-    };
+    let file =
+        |Stored { path, content, uid, gid, mode }| InjectedFile { path, content, uid, gid, mode };
     Ok(stored.into_iter().map(file).collect())
 }

@@ -210,12 +210,8 @@ impl Native {
         self.rename_endpoints(&named.id, name)?;
         let place = self.root.container(&named.id);
         let record = Record::read(&place)?.unwrap_or_default();
-        let subject = events::Subject {
-            id: &named.id,
-            name,
-            image: &record.image,
-            labels: &record.labels,
-        };
+        let subject =
+            events::Subject { id: &named.id, name, image: &record.image, labels: &record.labels };
         events::tell(&self.root, subject, "rename", &[("oldName", named.name.clone())]);
         Ok(())
     }

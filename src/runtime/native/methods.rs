@@ -272,7 +272,8 @@ impl Native {
         let is_live = move || {
             let seen = look(&root, &named)?;
             Ok(seen.is_some_and(|seen| {
-                seen.is_held && matches!(State::from(seen.status.phase), State::Running | State::Paused)
+                seen.is_held
+                    && matches!(State::from(seen.status.phase), State::Running | State::Paused)
             }))
         };
         Ok(reader::Log {

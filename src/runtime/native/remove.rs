@@ -37,11 +37,7 @@ pub(super) fn release(root: &Root, place: &Place, record: &Record) -> Result<()>
 }
 
 /// Removes a container. With `volumes` those that were made for it go too.
-pub(super) fn delete(
-    root: &Root,
-    (name, place): (&str, &Place),
-    volumes: Volumes,
-) -> Result<()> {
+pub(super) fn delete(root: &Root, (name, place): (&str, &Place), volumes: Volumes) -> Result<()> {
     let record = Record::read(place)?.unwrap_or_default();
     let status: Status = state::read(&place.state())?.unwrap_or_default();
     let removing = Status { phase: Phase::Removing, ..status };

@@ -75,9 +75,7 @@ impl Policy {
         match self {
             Self::No => false,
             Self::Always | Self::UnlessStopped => true,
-            Self::OnFailure(most) => {
-                end.code != 0 && (most == 0 || u64::from(end.restarts) < most)
-            }
+            Self::OnFailure(most) => end.code != 0 && (most == 0 || u64::from(end.restarts) < most),
         }
     }
 

@@ -122,6 +122,7 @@ pub(super) fn find(root: &Root, name: &str) -> Result<Option<ObservedVolume>> {
     Ok(read(root, name)?.map(|record| ObservedVolume {
         name: name.to_owned(),
         driver: "local".to_owned(),
+        mountpoint: root.volumes().join(name).join("_data").display().to_string(),
         labels: record.labels,
     }))
 }

@@ -16,8 +16,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use futures_util::stream::{BoxStream, StreamExt as _};
 use futures_util::stream;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -47,12 +47,7 @@ impl Native {
         self.packed(container, "/", pack::Naming::Root)
     }
 
-    fn packed(
-        &self,
-        container: &str,
-        path: &str,
-        naming: pack::Naming,
-    ) -> Stream<'static, Bytes> {
+    fn packed(&self, container: &str, path: &str, naming: pack::Naming) -> Stream<'static, Bytes> {
         let (sender, receiver) = channel(PIECES);
         let place = self.files_of(container);
         let path = path.to_owned();

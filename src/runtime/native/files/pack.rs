@@ -9,9 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, readlinkat,
-};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, readlinkat};
 use tar::{Builder, EntryType, Header};
 
 use super::failed;
@@ -79,12 +77,7 @@ impl<W: Write> Packing<W> {
     }
 
     /// Packs one file.
-    fn one(
-        &mut self,
-        base: &OwnedFd,
-        path: &Path,
-        (name, stat): (&Path, &Stat),
-    ) -> io::Result<()> {
+    fn one(&mut self, base: &OwnedFd, path: &Path, (name, stat): (&Path, &Stat)) -> io::Result<()> {
         if name.as_os_str().is_empty() {
             return Ok(());
         }
@@ -111,7 +104,8 @@ impl<W: Write> Packing<W> {
                 self.builder.append_link(&mut header, name, target)
             }
             FileType::RegularFile => {
-                let file = open_self(base, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
+                let file =
+                    open_self(base, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
                 let size = header.size()?;
                 let content = Exactly { file: std::fs::File::from(file).take(size), left: size };
                 self.builder.append_data(&mut header, name, content)
@@ -241,8 +235,13 @@ mod tests {
         std::fs::hard_link(at("d/a"), at("d/b")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", at("d/e/l")).unwrap();
         let all = names(root.path(), "/d", Naming::LastName);
-        let expected =
-            ["d/ Directory 0", "d/a Regular 3", "d/b Link 0", "d/e/ Directory 0", "d/e/l Symlink 0"];
+        let expected = [
+            "d/ Directory 0",
+            "d/a Regular 3",
+            "d/b Link 0",
+            "d/e/ Directory 0",
+            "d/e/l Symlink 0",
+        ];
         assert_eq!(all, expected);
         assert_eq!(names(root.path(), "/d/a", Naming::LastName), ["a Regular 3"]);
         assert_eq!(names(root.path(), "/", Naming::Root)[0], "d/ Directory 0");

@@ -102,8 +102,11 @@ impl Target {
             EntryType::Char | EntryType::Block | EntryType::Fifo => self.make_node(entry, kind)?,
             EntryType::XGlobalHeader => return Ok(()),
             _ => {
-                let flags =
-                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags = OFlags::WRONLY
+                    | OFlags::CREATE
+                    | OFlags::EXCL
+                    | OFlags::NOFOLLOW
+                    | OFlags::CLOEXEC;
                 let file = openat(&self.parent, &self.name, flags, Mode::RUSR | Mode::WUSR)?;
                 io::copy(entry, &mut std::fs::File::from(file))?;
             }
@@ -150,7 +153,8 @@ impl Target {
     fn finish(&self, entry: &Entry<'_, impl Read>) -> io::Result<()> {
         let header = entry.header();
         let number = |id: u64| u32::try_from(id).map_err(|_| io::ErrorKind::InvalidData);
-        let (uid, gid) = (Uid::from_raw(number(header.uid()?)?), Gid::from_raw(number(header.gid()?)?));
+        let (uid, gid) =
+            (Uid::from_raw(number(header.uid()?)?), Gid::from_raw(number(header.gid()?)?));
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         chownat(&self.parent, &self.name, Some(uid), Some(gid), flags)?;
         if header.entry_type() != EntryType::Symlink {
@@ -240,10 +244,8 @@ mod tests {
         // A link of the container to the outside means the container's own root.
         symlink(outside.path(), root.path().join("out")).unwrap();
         assert!(run("/out", &[("f", EntryType::Regular, "x")]).is_err());
-        let through = [
-            ("l", EntryType::Symlink, "/../../../tmp"),
-            ("l/f", EntryType::Regular, "x"),
-        ];
+        let through =
+            [("l", EntryType::Symlink, "/../../../tmp"), ("l/f", EntryType::Regular, "x")];
         assert!(run("/d", &through).is_err());
         assert!(run("/d", &[("h", EntryType::Link, "../../etc/passwd")]).is_err());
         assert!(run("/d", &[("a", EntryType::Regular, "x")]).is_err());

@@ -64,7 +64,8 @@ impl Check {
         let given = [own.timeout, own.interval, own.start_period, own.start_interval];
         let usual = [30, 30, 0, 5].map(Duration::from_secs);
         let time = |index: usize| {
-            let own = given[index].map(crate::model::Duration::to_std).filter(|time| !time.is_zero());
+            let own =
+                given[index].map(crate::model::Duration::to_std).filter(|time| !time.is_zero());
             let image = u64::try_from(image.times[index]).ok().filter(|time| *time > 0);
             own.or_else(|| image.map(Duration::from_nanos)).unwrap_or(usual[index])
         };

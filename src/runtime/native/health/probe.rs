@@ -84,7 +84,8 @@ mod tests {
         let http = Probe::Http { port: 80, path: "/a/b?c".to_owned() };
         assert_eq!(of("{http: 80/a/b?c}").unwrap(), Some(http));
         assert_eq!(of("{log: 'a b'}").unwrap(), Some(Probe::Log("a b".to_owned())));
-        for wrong in ["{}", "80", "{tcp: x}", "{tcp: 0}", "{http: 80/a b}", "{a: b}", "{tcp: 1, log: x}"]
+        for wrong in
+            ["{}", "80", "{tcp: x}", "{tcp: 0}", "{http: 80/a b}", "{a: b}", "{tcp: 1, log: x}"]
         {
             assert!(of(wrong).is_err(), "{wrong}");
         }

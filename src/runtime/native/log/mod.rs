@@ -104,7 +104,8 @@ fn max_size(text: &str) -> Result<Option<u64>> {
 }
 
 fn max_files(text: &str) -> Result<u32> {
-    let wrong = || RuntimeError::Refused(format!("`{text}` is no number for `max-file`: 1 or more"));
+    let wrong =
+        || RuntimeError::Refused(format!("`{text}` is no number for `max-file`: 1 or more"));
     text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)
 }
 
@@ -137,7 +138,8 @@ mod tests {
 
     #[test]
     fn drivers_and_options_are_docker_s() {
-        let files = |max_size, max_files| LogSettings { driver: Driver::Files, max_size, max_files };
+        let files =
+            |max_size, max_files| LogSettings { driver: Driver::Files, max_size, max_files };
         assert_eq!(LogSettings::of(None).unwrap().0, files(None, 1));
         let (found, remarks) =
             of("{driver: json-file, options: {max-size: 10k, max-file: '3', tag: x}}").unwrap();

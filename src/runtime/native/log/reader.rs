@@ -110,7 +110,8 @@ impl Reader {
         let mut files = self.files()?;
         let start = match self.tail {
             Some(lines) => {
-                let open: Vec<File> = files.iter().map(|(file, _)| dup(file)).collect::<Result<_>>()?;
+                let open: Vec<File> =
+                    files.iter().map(|(file, _)| dup(file)).collect::<Result<_>>()?;
                 tail::start(&open, lines).map_err(|error| self.failed(error))?
             }
             None => (files.len().saturating_sub(1), 0),
@@ -126,7 +127,8 @@ impl Reader {
     fn block(&mut self) -> Result<Vec<Chunk>> {
         if self.open.is_none() {
             // The container has written nothing before.
-            self.open = self.files()?.pop().map(|(file, inode)| Position { file, inode, offset: 0 });
+            self.open =
+                self.files()?.pop().map(|(file, inode)| Position { file, inode, offset: 0 });
         }
         loop {
             let Some(position) = &mut self.open else { return Ok(Vec::new()) };

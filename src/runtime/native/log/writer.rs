@@ -106,8 +106,7 @@ mod tests {
     fn there_are_not_more_nor_longer_files_than_asked_for() {
         for max_files in [1, 3] {
             let directory = tempfile::tempdir().unwrap();
-            let settings =
-                LogSettings { driver: Driver::Files, max_size: Some(200), max_files };
+            let settings = LogSettings { driver: Driver::Files, max_size: Some(200), max_files };
             let mut writer = Writer::open(directory.path(), &settings).unwrap().unwrap();
             for number in 0..30 {
                 writer.write(Output::Stdout, format!("line {number}\n").as_bytes()).unwrap();

@@ -241,7 +241,8 @@ impl Console {
 
     fn seek(&self, piece: &[u8]) {
         let mut sought = self.sought.borrow_mut();
-        let is_there = sought.as_ref().is_some_and(|text| memchr::memmem::find(piece, text).is_some());
+        let is_there =
+            sought.as_ref().is_some_and(|text| memchr::memmem::find(piece, text).is_some());
         if is_there {
             sought.take();
             self.is_found.set(true);

@@ -205,4 +205,3 @@ impl Shim {
         named.ok().flatten().map(|named| named.name).unwrap_or_default()
     }
 }
-

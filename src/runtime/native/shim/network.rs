@@ -84,8 +84,7 @@ impl Connected {
         }
         if let Some(listeners) = &self.listeners {
             let listeners = Rc::clone(listeners);
-            let published =
-                shim.networks.publish(&shim.place.id, listeners, &self.endpoints)?;
+            let published = shim.networks.publish(&shim.place.id, listeners, &self.endpoints)?;
             self.published.replace(Some(Rc::new(published)));
         }
         Ok(())

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpSocket, TcpStream};
@@ -112,11 +112,7 @@ async fn command(shim: &Shim, run: &Run, check: &Check) -> Finding {
     Finding { is_well: code == Some(0), output }
 }
 
-fn begin(
-    shim: &Shim,
-    run: &Run,
-    check: &Check,
-) -> Result<(Channel, AsyncFd<OwnedFd>), String> {
+fn begin(shim: &Shim, run: &Run, check: &Check) -> Result<(Channel, AsyncFd<OwnedFd>), String> {
     let failed = |error: std::io::Error| error.to_string();
     let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
     let streams = Streams::Files {

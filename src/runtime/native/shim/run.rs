@@ -62,9 +62,10 @@ impl Run {
         let joined = joined(shim).map_err(before)?;
         let files = injected::read(&shim.place).map_err(before)?;
         let launch = Launch { streams, joined, files: &files };
-        let started = container::start(&shim.record.config, launch, |pid| network.attach(shim, pid));
-        let started = started
-            .map_err(|error| (i64::from(error.exit_code()), error.into_runtime_error()))?;
+        let started =
+            container::start(&shim.record.config, launch, |pid| network.attach(shim, pid));
+        let started =
+            started.map_err(|error| (i64::from(error.exit_code()), error.into_runtime_error()))?;
         Self::of(shim, started, (console, network)).map_err(before)
     }
 
@@ -208,7 +209,8 @@ fn process_of(shim: &Shim, container: &str) -> Result<OwnedFd> {
     let pid = status.filter(|status| status.phase.is_up()).map(|status| status.pid);
     let open = pid.and_then(Pid::from_raw).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
     open.and_then(rustix::io::Result::ok).ok_or_else(|| {
-        let said = format!("cannot share a namespace with container {}: it does not run", other.name);
+        let said =
+            format!("cannot share a namespace with container {}: it does not run", other.name);
         RuntimeError::Conflict(said)
     })
 }

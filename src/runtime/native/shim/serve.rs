@@ -105,11 +105,7 @@ async fn stop(
 }
 
 /// How long to wait for the end after the signal; `None`: for ever.
-fn patience(
-    shim: &Shim,
-    run: &Run,
-    (signal, seconds): (Signal, Option<i32>),
-) -> Option<Duration> {
+fn patience(shim: &Shim, run: &Run, (signal, seconds): (Signal, Option<i32>)) -> Option<Duration> {
     if let Some(seconds) = seconds {
         return u64::try_from(seconds).ok().map(Duration::from_secs);
     }
