@@ -89,6 +89,10 @@ pub(super) enum Command {
     Images(ImagesArgs),
     /// Look after the images of the native runtime
     Image(super::image::ImageArgs),
+    /// Show what takes how much room, and make room
+    System(super::system::SystemArgs),
+    /// Let containers come back when the host was restarted
+    Autostart(super::autostart::AutostartArgs),
     /// List volumes
     Volumes(VolumesArgs),
     /// Show the processes of containers

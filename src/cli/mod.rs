@@ -13,6 +13,7 @@
 
 mod args;
 mod attach;
+mod autostart;
 mod build;
 mod check;
 mod commit;
@@ -41,6 +42,7 @@ mod run;
 mod schema;
 mod session;
 mod stats;
+mod system;
 mod terminal;
 mod top;
 mod transfer;
@@ -185,6 +187,8 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
         Command::Ps(args) => ps::run(&args, session).await,
         Command::Ls(args) => ls::run(&args, session).await,
         Command::Image(args) => image::run(&args, session).await,
+        Command::System(args) => system::run(&args, session).await,
+        Command::Autostart(args) => autostart::run(&args, session).await,
         Command::Images(args) => images::run(&args, session).await,
         Command::Volumes(args) => volumes::run(&args, session).await,
         Command::Top(args) => top::run(&args, session).await,

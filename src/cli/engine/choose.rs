@@ -16,7 +16,7 @@ use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::cli::usage::UsageError;
 use crate::runtime::docker::{self, Docker, TlsSettings};
-use crate::runtime::native::{self, Native};
+use crate::runtime::native::{Native, Settings};
 use crate::runtime::{self, Runtime, RuntimeError};
 
 /// What may stand in `--runtime`.
@@ -77,8 +77,13 @@ fn names_engine(session: &Session<'_>) -> bool {
         || is_set("DOCKER_CONTEXT")
 }
 
-fn own(session: &Session<'_>) -> native::Settings {
-    native::Settings { environment: environment(session), program: None }
+/// Ketch's own runtime, for commands that are about nothing else.
+pub(in crate::cli) fn native(session: &Session<'_>) -> Result<Native, Failure> {
+    Ok(Native::open(own(session))?)
+}
+
+fn own(session: &Session<'_>) -> Settings {
+    Settings { environment: environment(session), program: None }
 }
 
 fn engine(session: &Session<'_>, probes: Probes) -> docker::Settings {

@@ -35,6 +35,7 @@ use super::session::Session;
 use super::usage::UsageError;
 
 pub(super) use bring_up::Consent;
+pub(super) use choose::native;
 pub(super) use converge::Converged;
 pub(super) use lock::Lock;
 pub(super) use observe::observe;

@@ -41,7 +41,11 @@ impl Native {
         if seen.is_held && seen.status.phase.is_up() {
             let stream = connect(&place, input).await?;
             let (reader, writer) = stream.into_split();
-            return Ok(session(frames(reader), (Box::pin(writer), input), tty));
+            return Ok(Session {
+                output: frames(reader),
+                input: half(Box::pin(writer), input),
+                tty,
+            });
         }
         let waiting = Waiting::new(self, &named, input)?;
         let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -55,21 +59,17 @@ impl Native {
             frames(reader)
         });
         let writer = Later { receiver: Some(receiver), writer: None };
-        Ok(session(output.flatten().boxed(), (Box::pin(writer), input), tty))
+        let output = output.flatten().boxed();
+        Ok(Session { output, input: half(Box::pin(writer), input), tty })
     }
 }
 
-fn session(
-    output: Stream<'static, Chunk>,
-    (writer, input): (Pin<Box<dyn AsyncWrite + Send>>, Input),
-    tty: bool,
-) -> Session {
-    let input = match input {
+/// The writing half, if input goes in. It stays open until the session ends.
+fn half(writer: Pin<Box<dyn AsyncWrite + Send>>, input: Input) -> Pin<Box<dyn AsyncWrite + Send>> {
+    match input {
         Input::Open => writer,
-        // The other half must stay open: it is closed with the output.
         Input::None => Box::pin(Quiet(writer)),
-    };
-    Session { output, input, tty }
+    }
 }
 
 async fn connect(place: &Place, input: Input) -> Result<UnixStream> {

@@ -11,7 +11,7 @@ use super::names::{self, Named};
 use super::record::Record;
 use super::recover::{Seen, look};
 use super::root::{Place, RUN_DIR, STATE_DIR};
-use super::state::{self, Durability, Phase, failed};
+use super::state::{self, Durability, Phase, Status, failed};
 use super::watch::Watch;
 use super::{Native, container, events, injected, lock, remove, shim};
 use crate::model::observed::State;
@@ -113,7 +113,7 @@ impl Native {
         loop {
             let Some(seen) = look(&self.root, named)? else { return Ok(()) };
             if !seen.is_held {
-                return self.stay_stopped(&place, &seen);
+                return stay_stopped(&place, &seen);
             }
             let request = Request::Stop { signal: signal.clone(), seconds, then };
             match control::ask(&place.volatile, &request).await {
@@ -126,17 +126,6 @@ impl Native {
                 watch.changed().await?;
             }
         }
-    }
-
-    /// One that does not run, but would be started after a restart of the host, is not.
-    fn stay_stopped(&self, place: &Place, seen: &Seen) -> Result<()> {
-        if seen.status.stop_wanted || seen.status.phase == Phase::Created {
-            return Ok(());
-        }
-        let Some(_lock) = lock::take(&place.lock())? else { return Ok(()) };
-        let mut status = seen.status.clone();
-        status.stop_wanted = true;
-        state::write(&place.state(), &status, Durability::Durable)
     }
 
     /// Asks the shim of a container that runs; `None` if it does not run.
@@ -246,6 +235,16 @@ impl Native {
         *kept = std::sync::Arc::downgrade(&warm);
         warm
     }
+}
+
+/// One that does not run, but would be started after a restart of the host, is not.
+fn stay_stopped(place: &Place, seen: &Seen) -> Result<()> {
+    if seen.status.stop_wanted || seen.status.phase == Phase::Created {
+        return Ok(());
+    }
+    let Some(_lock) = lock::take(&place.lock())? else { return Ok(()) };
+    let status = Status { stop_wanted: true, ..seen.status.clone() };
+    state::write(&place.state(), &status, Durability::Durable)
 }
 
 /// The container must run for that.

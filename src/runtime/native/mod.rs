@@ -19,11 +19,13 @@
 #![expect(unsafe_code, reason = "system calls that no crate wraps")]
 
 mod attach;
+mod autostart;
 mod channel;
 mod clock;
 pub mod container;
 mod control;
 mod create;
+mod disk;
 pub mod doctor;
 mod events;
 mod exec;
@@ -59,6 +61,9 @@ use std::sync::{Arc, Mutex, Weak};
 use indexmap::IndexMap;
 
 use super::{Credentials, Result, RuntimeError};
+pub use autostart::Revived;
+pub use disk::{Also, DiskUse, Pruned, Share};
+
 use net::Networks;
 use root::Root;
 

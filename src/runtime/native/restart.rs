@@ -79,9 +79,14 @@ impl Policy {
         }
     }
 
-    /// Whether a container is started again after the host was, as far as nobody stopped it.
-    pub(super) fn outlives_boot(self) -> bool {
-        matches!(self, Self::Always | Self::UnlessStopped)
+    /// Whether a container is started when the host was started. `by_request`: somebody had
+    /// stopped it before.
+    pub(super) fn outlives_boot(self, end: End) -> bool {
+        match self {
+            Self::Always => true,
+            Self::UnlessStopped => !end.by_request,
+            Self::No | Self::OnFailure(_) => false,
+        }
     }
 }
 

@@ -170,14 +170,10 @@ fn children(base: &OwnedFd, path: &Path) -> io::Result<Vec<PathBuf>> {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            found.push(Path::new(path).join(OsStr::from_bytes(name)));
+            let path = path.join(OsStr::from_bytes(name));
+            found.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
         }
     }
-    found.iter_mut().for_each(|path| {
-        if let Ok(bare) = path.strip_prefix(".") {
-            *path = bare.to_owned();
-        }
-    });
     found.sort_by(|a, b| b.cmp(a));
     Ok(found)
 }

@@ -191,7 +191,7 @@ impl Reader {
 
     async fn wait(&mut self) -> Result<()> {
         let Some([files, container]) = &mut self.watches else { return Ok(()) };
-        let limit = self.filter.left().unwrap_or(std::time::Duration::from_secs(3600));
+        let limit = self.filter.left().unwrap_or(std::time::Duration::from_hours(1));
         tokio::select! {
             changed = files.changed() => changed,
             changed = container.changed() => changed,

@@ -11,13 +11,13 @@ use super::{Shim, Starter, ending, serve};
 use crate::runtime::Result;
 use crate::runtime::native::clock;
 use crate::runtime::native::restart::{End, Pauses};
-use crate::runtime::native::state::Phase;
+use crate::runtime::native::state::{Phase, Status};
 
 /// Starts the container and looks after it until it has ended for good.
 pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
     let listener = serve::listen(shim)?;
     let begun = async {
-        shim.change(|status| status.begin())?;
+        shim.change(Status::begin)?;
         start(shim).await
     };
     let mut run = match begun.await {

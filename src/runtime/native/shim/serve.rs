@@ -118,13 +118,11 @@ fn patience(shim: &Shim, run: &Run, (signal, seconds): (Signal, Option<i32>)) ->
 }
 
 async fn is_over_within(run: &Run, patience: Option<Duration>) -> bool {
-    match patience {
-        Some(patience) => tokio::time::timeout(patience, run.wait()).await.is_ok(),
-        None => {
-            run.wait().await;
-            true
-        }
+    if let Some(patience) = patience {
+        return tokio::time::timeout(patience, run.wait()).await.is_ok();
     }
+    run.wait().await;
+    true
 }
 
 fn send(shim: &Shim, run: &Run, signal: Signal) -> Result<()> {

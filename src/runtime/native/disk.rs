@@ -1,0 +1,176 @@
+//! What the native runtime keeps on disk, and what of it nobody needs.
+//!
+//! In: the places. Out: sizes by kind; removed containers, networks, volumes and images.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::container::Source;
+use super::image::{Store, Unneeded};
+use super::record::Record;
+use super::volume::{self, ANONYMOUS};
+use super::{Native, lock, names, record};
+use crate::runtime::{Result, Volumes};
+
+/// What there is of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// How many.
+    pub total: usize,
+    /// How many are in use.
+    pub active: usize,
+    /// Bytes of all.
+    pub size: u64,
+    /// Bytes of those that nobody uses.
+    pub reclaimable: u64,
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskUse {
+    /// Images.
+    pub images: Share,
+    /// Containers: what they have changed, and their logs.
+    pub containers: Share,
+    /// Volumes.
+    pub volumes: Share,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Names of containers.
+    pub containers: Vec<String>,
+    /// Names of networks.
+    pub networks: Vec<String>,
+    /// Names of volumes.
+    pub volumes: Vec<String>,
+    /// How many images and layers.
+    pub images: usize,
+    /// Bytes that are free now.
+    pub bytes: u64,
+}
+
+/// What else `prune` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Also {
+    /// All images that no container uses, instead of those without a name.
+    pub images: bool,
+    /// Volumes without a name of their own that no container uses.
+    pub volumes: bool,
+}
+
+impl Native {
+    /// What there is on disk.
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be read.
+    pub fn disk_use(&self) -> Result<DiskUse> {
+        let mut found = DiskUse::default();
+        let (mut images, mut volumes) = (BTreeSet::new(), BTreeSet::new());
+        for named in names::all(&self.root)? {
+            let place = self.root.container(&named.id);
+            let Some(record) = Record::read(&place)? else { continue };
+            let is_up = lock::is_held(&place.lock())?;
+            add(&mut found.containers, is_up.into(), size(&place.upper()) + size(&place.log()));
+            images.insert(record.image_id);
+            volumes.extend(record.config.mounts.iter().filter_map(|mount| match &mount.source {
+                Source::Volume { name, .. } => Some(name.clone()),
+                _ => None,
+            }));
+        }
+        for volume in volume::list(&self.root)? {
+            let bytes = size(&self.root.volumes().join(&volume.name).join("_data"));
+            add(&mut found.volumes, volumes.contains(&volume.name).into(), bytes);
+        }
+        for image in Store::open(&self.root.images())?.list()? {
+            add(&mut found.images, images.contains(&image.id.to_string()).into(), image.size);
+        }
+        Ok(found)
+    }
+
+    /// Removes what nobody needs: containers that do not run, networks that no container is to
+    /// join, images without a name; more if that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be removed.
+    pub async fn prune(&self, also: Also) -> Result<Pruned> {
+        let before = self.disk_use()?;
+        let mut pruned = Pruned::default();
+        let mut joined = BTreeSet::new();
+        for named in names::all(&self.root)? {
+            let place = self.root.container(&named.id);
+            if lock::is_held(&place.lock())? {
+                joined.extend(record::joinings(&place)?.into_iter().map(|it| it.network));
+            } else {
+                self.delete(&named.id, Volumes::Keep).await?;
+                pruned.containers.push(named.name);
+            }
+        }
+        for network in self.networks.list()? {
+            if !joined.contains(&network.name) {
+                self.networks.remove(&network.name)?;
+                pruned.networks.push(network.name);
+            }
+        }
+        if also.volumes {
+            self.prune_volumes(&mut pruned)?;
+        }
+        let which = if also.images { Unneeded::Unused } else { Unneeded::Nameless };
+        let removed = Store::open(&self.root.images())?.prune(which, &|_| true)?;
+        pruned.images = removed.removed.len();
+        let after = self.disk_use()?;
+        let gone =
+            |part: fn(&DiskUse) -> Share| part(&before).size.saturating_sub(part(&after).size);
+        pruned.bytes = removed.bytes + gone(|it| it.containers) + gone(|it| it.volumes);
+        Ok(pruned)
+    }
+
+    fn prune_volumes(&self, pruned: &mut Pruned) -> Result<()> {
+        for volume in volume::list(&self.root)? {
+            if !volume.labels.contains_key(ANONYMOUS) {
+                continue;
+            }
+            match self.delete_volume(&volume.name) {
+                Err(crate::runtime::RuntimeError::Conflict(_)) => {}
+                done => {
+                    done?;
+                    pruned.volumes.push(volume.name);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody uses something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Used,
+    Unused,
+}
+
+impl From<bool> for Need {
+    fn from(is_used: bool) -> Self {
+        if is_used { Self::Used } else { Self::Unused }
+    }
+}
+
+fn add(share: &mut Share, need: Need, size: u64) {
+    share.total += 1;
+    share.size += size;
+    match need {
+        Need::Used => share.active += 1,
+        Need::Unused => share.reclaimable += size,
+    }
+}
+
+/// Bytes that a directory takes on disk. What vanishes meanwhile takes none.
+fn size(directory: &Path) -> u64 {
+    const BLOCK: u64 = 512;
+    let entries = walkdir::WalkDir::new(directory).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * BLOCK)).sum()
+}
