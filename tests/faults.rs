@@ -83,10 +83,16 @@ fn json(connection: &mut UnixStream, body: &str) -> bool {
     send(connection, head.as_bytes()) && send(connection, body.as_bytes())
 }
 
+/// Sends something and hangs up.
+fn last(connection: &mut UnixStream, bytes: &[u8]) -> bool {
+    send(connection, bytes);
+    false
+}
+
 /// A body without an end.
 fn endless(connection: &mut UnixStream, status: &str) -> bool {
     let head = format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n");
-    let piece = [b"100000\r\n".as_slice(), &[b' '; 0x0010_0000], b"\r\n"].concat();
+    let piece = [b"100000\r\n".as_slice(), &vec![b' '; 0x0010_0000], b"\r\n"].concat();
     send(connection, head.as_bytes()) && while_possible(|| send(connection, &piece))
 }
 
@@ -98,12 +104,12 @@ fn while_possible(mut send: impl FnMut() -> bool) -> bool {
 #[test]
 fn bad_answers_end_commands_with_words_that_help() {
     let cases: [(Answer, &str); 7] = [
-        (|_, to| send(to, b"\0\x01garbage\r\n\r\n") && false, "does not speak HTTP"),
+        (|_, to| last(to, b"\0\x01garbage\r\n\r\n"), "does not speak HTTP"),
         (|_, to| json(to, "[{\"Id\": \"a\", \"Names\""), "cannot be read"),
         (|_, to| json(to, "{\"a\": 1}"), "cannot be read"),
         (|_, to| json(to, "<html>no engine</html>"), "cannot be read"),
         (
-            |_, to| send(to, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[{") && false,
+            |_, to| last(to, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[{"),
             "went away in the middle",
         ),
         (|_, _| false, "went away in the middle"),

@@ -44,8 +44,8 @@ impl Stage {
         }
         let home = Home::new().unwrap();
         let name = format!("knl{}{test}", std::process::id());
-        let text = format!("name: {name}\n{compose}");
-        std::fs::write(home.directory.path().join("compose.yaml"), text).unwrap();
+        let file = format!("name: {name}\n{compose}");
+        std::fs::write(home.directory.path().join("compose.yaml"), file).unwrap();
         Some(Self { home, name })
     }
 
@@ -129,12 +129,12 @@ fn traces(stage: &Stage) -> Vec<String> {
     for directory in ["containers", "names", "volumes", "networks"] {
         let entries = std::fs::read_dir(stage.home.state().join(directory));
         let names = entries.into_iter().flatten().flatten();
-        found.extend(names.map(|entry| format!("{directory} {:?}", entry.file_name())));
+        found.extend(names.map(|entry| format!("{directory} {}", entry.file_name().display())));
     }
     for directory in ["containers", "net", "ns", "uplink"] {
         let entries = std::fs::read_dir(stage.home.run().join(directory));
         let names = entries.into_iter().flatten().flatten();
-        found.extend(names.map(|entry| format!("{directory} {:?}", entry.file_name())));
+        found.extend(names.map(|entry| format!("{directory} {}", entry.file_name().display())));
     }
     // Who needs a lock makes its file; it may stay.
     found.retain(|trace| !trace.ends_with("\".lock\""));

@@ -82,8 +82,9 @@ mod tests {
 
     #[test]
     fn what_runs_is_judged_by_its_health() {
-        let running = |verdict, milestone| of(Phase::Running, verdict, (0, milestone));
         use Milestone::{Completed, Healthy, Ready};
+
+        let running = |verdict, milestone| of(Phase::Running, verdict, (0, milestone));
         assert_eq!(running(None, Ready), "reached");
         assert_eq!(running(None, Healthy), "container web has no healthcheck configured");
         assert_eq!(running(Some(Verdict::Starting), Healthy), "not yet");

@@ -96,7 +96,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn answers_end_in_time_or_fail() {
         let (ours, mut theirs) = duplex(64);
-        let time = Some(Duration::from_secs(60));
+        let time = Some(Duration::from_mins(1));
         let mut bounded = Bounded::new(ours, Bounds { bytes: Some(10), time });
         let mut buffer = [0; 8];
         for _ in 0..3 {

@@ -88,6 +88,10 @@ impl Store {
     }
 
     /// The digest that an image has in its registry now.
+    ///
+    /// # Errors
+    ///
+    /// The reference names no registry, or the registry has no such image or does not answer.
     pub async fn remote_digest(
         &self,
         reference: &str,
