@@ -301,7 +301,7 @@ fn explain_tells_every_way_that_a_value_went() {
     services.web.environment.LEVEL = "x"
 
       compose.override.yaml:3:19   environment: [LEVEL=x]
-      replaces "LEVEL=debug", from compose.yaml:7   environment: {LEVEL: "${LEVEL}"}
+      replaces "debug", from compose.yaml:7   environment: {LEVEL: "${LEVEL}"}
         ${LEVEL} is "debug", from .env:1   LEVEL=debug
       replaces "z", from web.env:2   LEVEL=z
         comes in through `env_file`, from compose.yaml:6   env_file: [web.env]

@@ -22,7 +22,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run a project", &["up", "down", "start", "stop", "restart", "scale"]),
     ("Work in containers", &["run", "exec", "attach", "cp"]),
     ("Treat containers", &["create", "kill", "pause", "unpause", "wait", "rm", "commit", "export"]),
-    ("Ketch itself", &["doctor", "schema", "version"]),
+    ("Ketch itself", &["autostart", "doctor", "schema", "system", "version"]),
 ];
 
 /// Examples for each command.

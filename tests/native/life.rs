@@ -137,7 +137,7 @@ fn traces(stage: &Stage) -> Vec<String> {
         found.extend(names.map(|entry| format!("{directory} {}", entry.file_name().display())));
     }
     // Who needs a lock makes its file; it may stay.
-    found.retain(|trace| !trace.ends_with("\".lock\""));
+    found.retain(|trace| !trace.contains(" .lock"));
     found.sort();
     found
 }
@@ -214,8 +214,11 @@ fn a_command_that_is_killed_anywhere_leaves_what_the_next_ones_mend() {
         let _ = child.kill();
         child.wait().unwrap();
         if round % 3 == 2 {
-            stage.ok("up -d");
-            assert_eq!(stage.states(), ["again=running", "db=running", "web=running"]);
+            // What a `down` that was killed has asked for may still be under way.
+            until("all run", || {
+                stage.ok("up -d");
+                stage.states() == ["again=running", "db=running", "web=running"]
+            });
         }
     }
     stage.ok("down -v -t 0");
@@ -243,7 +246,7 @@ fn probes_need_no_program_in_the_image() {
     let file = "
 x-app: &app {image: 'corpus/busybox:1', stop_signal: SIGKILL}
 services:
-  tcp: {<<: *app, command: [sh, -c, 'sleep 0.3; exec nc -lk -p 80 -e true'], x-ketch-probe: {tcp: 80}}
+  tcp: {<<: *app, command: [sh, -c, 'sleep 0.3; exec nc -ll -p 80 -e true'], x-ketch-probe: {tcp: 80}}
   http: {<<: *app, command: [sh, -c, 'sleep 0.3; exec httpd -f -p 80 -h /etc'], x-ketch-probe: {http: 80/passwd}}
   log: {<<: *app, command: [sh, -c, 'sleep 0.3; echo now ready; exec sleep 1000'], x-ketch-probe: {log: now ready}}
   all: {<<: *app, command: [sleep, '1000'], depends_on: {tcp: &well {condition: service_healthy}, http: *well, log: *well}}

@@ -212,7 +212,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 }
             }
         };
-        for name in names {
+        for name in names.iter().filter(|name| !plan.unchanged.contains(name)) {
             self.watched.started(name);
         }
         Ok(converged)

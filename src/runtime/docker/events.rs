@@ -33,7 +33,7 @@ impl Docker {
         ]);
         let options = EventsOptions { since: said(&options.since), until, filters: Some(filters) };
         let (wire, client) = (self.wire(), self.client.clone());
-        self.client
+        self.streaming
             .events(Some(options))
             .map(move |event| event.map(told).map_err(|error| wire.failure(error)))
             .then(move |event| {

@@ -32,7 +32,7 @@ impl Docker {
         if command.detach {
             let options =
                 StartExecOptions { detach: true, tty: command.tty, output_capacity: None };
-            self.client
+            self.streaming
                 .start_exec(&exec, Some(options))
                 .await
                 .map_err(|error| self.failure(error))?;

@@ -73,6 +73,7 @@ pub(super) fn unreachable(address: &Address, said: String, error: Error) -> Runt
 /// What to do; `None` if only the error itself can tell.
 fn advice(address: &Address, error: &Error) -> Option<String> {
     let silent = "it accepts connections but does not answer; it may hang or be overloaded";
+    let gone = "it went away in the middle of an answer; look whether it runs, and try again";
     if matches!(error, Error::RequestTimeoutError) {
         return Some(silent.to_owned());
     }
@@ -81,9 +82,7 @@ fn advice(address: &Address, error: &Error) -> Option<String> {
             return Some("what answers there does not speak HTTP; is it an engine?".to_owned());
         }
         if error.is_incomplete_message() {
-            let text =
-                "it went away in the middle of an answer; look whether it runs, and try again";
-            return Some(text.to_owned());
+            return Some(gone.to_owned());
         }
     }
     let kind = io_error(error)?.kind();
@@ -95,6 +94,7 @@ fn advice(address: &Address, error: &Error) -> Option<String> {
         io::ErrorKind::PermissionDenied if local => {
             "permission denied; become a member of the group `docker`, or use sudo".to_owned()
         }
+        io::ErrorKind::UnexpectedEof => gone.to_owned(),
         io::ErrorKind::TimedOut => silent.to_owned(),
         io::ErrorKind::FileTooLarge => "its answer has no end; is it an engine?".to_owned(),
         io::ErrorKind::ConnectionRefused => "nothing listens there; start the engine".to_owned(),

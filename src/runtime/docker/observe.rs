@@ -63,10 +63,11 @@ impl Docker {
             ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         match self.client.list_containers(Some(options)).await {
             // Podman has a state of its own, for a moment after the end of a container.
-            Err(Error::JsonDataError { .. }) => {
+            Err(error @ Error::JsonDataError { .. }) => {
                 let call = Call::new(Method::GET, "/containers/json").query(&query);
-                let lists: Vec<_> = self.wire().lines(call).await?.try_collect().await?;
-                summaries(lists).map_err(|error| self.failure(error.into()))
+                let lists = self.wire().lines(call).await?.try_collect().await;
+                let found = lists.ok().and_then(|lists: Vec<_>| summaries(lists).ok());
+                found.ok_or_else(|| self.failure(error))
             }
             found => found.map_err(|error| self.failure(error)),
         }

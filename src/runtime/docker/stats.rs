@@ -25,7 +25,7 @@ impl Docker {
         // A single answer needs two measurements too: the engine waits for the second one.
         let options = StatsOptions { stream: repeat == Repeat::Forever, one_shot: false };
         let wire = self.wire();
-        self.client
+        self.streaming
             .stats(container, Some(options))
             .map(move |answer| answer.map(sample).map_err(|error| wire.failure(error)))
             .boxed()
