@@ -17,10 +17,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::clock;
 use super::names::check;
 use super::root::Root;
 use super::state::{self, Durability, failed};
+use super::{clock, lock};
 use crate::model::Dict;
 use crate::model::observed::ObservedVolume;
 use crate::model::spec::VolumeSpec;
@@ -65,6 +65,8 @@ pub(super) fn create_anonymous(root: &Root, name: &str, labels: &Dict) -> Result
 }
 
 fn make(root: &Root, name: &str, record: &Record) -> Result<()> {
+    // Whoever sweeps waits until it has its name.
+    let _making = lock::share(&root.making())?;
     let parent = root.volumes();
     let aside = tempfile::Builder::new().prefix(".new-").tempdir_in(&parent);
     let aside = aside.map_err(|error| failed("make a directory in", &parent, error))?;
@@ -101,7 +103,8 @@ pub(super) fn remove(root: &Root, name: &str) -> Result<()> {
     }
 }
 
-/// Removes what was set aside by commands that were killed.
+/// Removes what commands that were killed have set aside or not finished. Nobody makes a volume
+/// meanwhile: the caller holds the lock.
 pub(super) fn sweep(root: &Root) -> Result<()> {
     let parent = root.volumes();
     let entries = match fs::read_dir(&parent) {
@@ -109,7 +112,9 @@ pub(super) fn sweep(root: &Root) -> Result<()> {
         entries => entries.map_err(|error| failed("read", &parent, error))?,
     };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".old-") {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".old-") || name.starts_with(".new-") {
             let path = entry.path();
             fs::remove_dir_all(&path).map_err(|error| failed("remove", &path, error))?;
         }
@@ -185,7 +190,7 @@ fn bound(name: &str, options: &Dict) -> Result<Option<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Root, VolumeSpec, create, data, find, list, remove};
+    use super::{Root, VolumeSpec, create, data, find, list, remove, sweep};
     use crate::model::{Dict, Volume};
 
     fn spec(name: &str, options: &[(&str, &str)]) -> VolumeSpec {
@@ -208,6 +213,11 @@ mod tests {
         assert_eq!(find(&root, "v").unwrap().unwrap().labels["a"], "b");
         assert_eq!(find(&root, "..").unwrap(), None);
         assert_eq!(list(&root).unwrap().len(), 1);
+        for unfinished in [".new-x", ".old-y"] {
+            std::fs::create_dir(root.volumes().join(unfinished)).unwrap();
+        }
+        sweep(&root).unwrap();
+        assert_eq!(std::fs::read_dir(root.volumes()).unwrap().count(), 1, "the volume");
         remove(&root, "v").unwrap();
         remove(&root, "v").unwrap();
         assert_eq!(std::fs::read_dir(root.volumes()).unwrap().count(), 0, "nothing is left");
