@@ -103,6 +103,8 @@ fn what_is_shown_can_be_chosen() {
     scenario("attach", &file, |it| {
         let output = it.ok("up --attach a");
         assert!(output.stdout.contains("one") && !output.stdout.contains("two"), "{output:?}");
+        // It was not waited for: nobody looked at it.
+        until("b has ended", || it.states() == ["a-1 exited", "b-1 exited"]);
         let output = it.ok("up --no-attach a --no-log-prefix");
         assert!(output.stdout.contains("\ntwo\n") && !output.stdout.contains("one"), "{output:?}");
         let output = it.ends(1, "up --attach c");
