@@ -4,7 +4,6 @@
 //! containers. No project is loaded.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -14,6 +13,7 @@ use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::runtime::native::doctor::{Finding, Verdict, examine, is_able};
+use crate::runtime::native::root::Root;
 
 /// The exit code when nothing can run containers.
 const UNABLE: u8 = 1;
@@ -36,29 +36,17 @@ pub(super) async fn run(args: &DoctorArgs, session: &mut Session<'_>) -> Result<
             .into());
         }
     };
-    let findings = examine(&durable(session));
+    let root = Root::from_environment(session.environment())?;
+    let findings = examine(root.durable());
     let engine = engine(session).await;
     let text = if is_json { as_json(&findings, &engine) } else { as_text(&findings, &engine) };
     session.screen.data(&text)?;
     Ok(if is_able(&findings) || engine.is_ok() { 0 } else { UNABLE })
 }
 
-/// Where the native runtime keeps its state.
-fn durable(session: &Session<'_>) -> PathBuf {
-    let given = |name: &str| session.environment().get(name).filter(|value| !value.is_empty());
-    if let Some(path) = given("KETCH_STATE_DIR") {
-        return PathBuf::from(path);
-    }
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/var/lib/ketch");
-    }
-    let data = given("XDG_DATA_HOME").map(PathBuf::from);
-    let home = || given("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    data.or_else(home).unwrap_or_default().join("ketch")
-}
-
-/// Asks the engine that commands would use.
+/// Asks the engine that commands would use if they use one.
 async fn engine(session: &mut Session<'_>) -> Answer {
+    session.global.engine.runtime = Some("docker".to_owned());
     let connected = Engine::connect(session).await.map_err(|failure| told(&failure))?;
     let version = connected.runtime.version().await.map_err(|error| told(&error))?;
     Ok(format!("{} {} at {}", version.name, version.version, version.address))

@@ -8,7 +8,7 @@ use futures_util::stream::BoxStream;
 use super::log::reader;
 use super::record::Record;
 use super::recover::look;
-use super::{Native, create, events, names, volume};
+use super::{Native, container, create, events, names, volume};
 use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
@@ -25,7 +25,7 @@ use crate::runtime::{
 #[async_trait]
 impl Runtime for Native {
     fn lacks(&self, feature: Feature) -> Option<String> {
-        lacking(feature)
+        container::lacks(feature)
     }
 
     async fn version(&self) -> Result<RuntimeVersion> {
@@ -227,11 +227,6 @@ impl Runtime for Native {
     async fn remove_image(&self, reference: &str) -> Result<()> {
         self.delete_image(reference)
     }
-}
-
-/// Why something is not there; all that may be asked for is.
-fn lacking(_: Feature) -> Option<String> {
-    None
 }
 
 fn no_build(build: &BuildSpec) -> RuntimeError {

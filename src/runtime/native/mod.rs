@@ -55,6 +55,7 @@ mod volume;
 mod wait;
 mod watch;
 
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -81,11 +82,27 @@ pub struct Settings {
 pub struct Native {
     root: Root,
     program: PathBuf,
+    /// What `program` names, held open.
+    _sealed: Option<Arc<OwnedFd>>,
     environment: IndexMap<String, String>,
     networks: Networks,
     hubs: Arc<watch::Hubs>,
     execs: Arc<exec::Execs>,
     warm: Arc<Mutex<Weak<container::Warm>>>,
+}
+
+/// The program that becomes a shim: the one that runs, where no container can write to it.
+fn own_program(given: Option<PathBuf>) -> (PathBuf, Option<OwnedFd>) {
+    if let Some(program) = given {
+        return (program, None);
+    }
+    match container::sealed_program() {
+        Ok(sealed) => (PathBuf::from(format!("/proc/self/fd/{}", sealed.as_raw_fd())), Some(sealed)),
+        Err(error) => {
+            tracing::debug!("shims are executed from a file that can be written to: {error}");
+            (PathBuf::from("/proc/self/exe"), None)
+        }
+    }
 }
 
 impl Native {
@@ -101,11 +118,12 @@ impl Native {
         let root = Root::from_environment(&settings.environment)?;
         create::make_roots(&root)?;
         remove::sweep(&root)?;
-        let usual = || PathBuf::from("/proc/self/exe");
+        let (program, sealed) = own_program(settings.program);
         Ok(Self {
             networks: Networks::new(root.durable(), root.volatile()),
             root,
-            program: settings.program.unwrap_or_else(usual),
+            program,
+            _sealed: sealed.map(Arc::new),
             environment: settings.environment,
             hubs: Arc::default(),
             execs: Arc::default(),
