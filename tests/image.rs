@@ -27,10 +27,15 @@ impl Site {
     }
 
     fn run(&self, arguments: &str) -> Output {
+        self.run_with(arguments, &[])
+    }
+
+    fn run_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Output {
         let home = self.dir.path().display().to_string();
         let run =
             ketch(self.dir.path(), arguments).env("KETCH_STATE_DIR", &format!("{home}/state"));
-        run.env("KETCH_RUN_DIR", &format!("{home}/run")).env("DOCKER_CONFIG", &home).output()
+        let run = run.env("KETCH_RUN_DIR", &format!("{home}/run")).env("DOCKER_CONFIG", &home);
+        variables.iter().fold(run, |run, (name, value)| run.env(name, value)).output()
     }
 
     fn says(&self, arguments: &str) -> String {
@@ -177,7 +182,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 struct Registry {
     address: String,
     child: Child,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Registry {
@@ -186,12 +191,32 @@ impl Registry {
     const PASSWORD: &str = "~~~???>>>";
 
     fn start() -> Option<Self> {
+        Self::serve(TempDir::new().unwrap(), json!({ "addr": "127.0.0.1:0" }))
+    }
+
+    /// The same over TLS, with a certificate that `cert.pem` vouches for.
+    fn start_with_tls() -> Option<Self> {
         let dir = TempDir::new().unwrap();
+        let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem \
+                     -out cert.pem -days 2 -subj /CN=trial -addext subjectAltName=IP:127.0.0.1 \
+                     -addext basicConstraints=critical,CA:FALSE";
+        let mut openssl = Command::new("openssl");
+        openssl.args(words.split_whitespace()).current_dir(&dir).stderr(Stdio::null());
+        if !openssl.status().is_ok_and(|status| status.success()) {
+            println!("skipped: openssl makes no certificate");
+            return None;
+        }
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let tls = json!({ "certificate": path("cert.pem"), "key": path("key.pem") });
+        Self::serve(dir, json!({ "addr": "127.0.0.1:0", "tls": tls }))
+    }
+
+    fn serve(dir: TempDir, http: Value) -> Option<Self> {
         let path = |name: &str| dir.path().join(name).display().to_string();
         let config = json!({
             "version": 0.1,
             "storage": { "filesystem": { "rootdirectory": path("data") } },
-            "http": { "addr": "127.0.0.1:0" },
+            "http": http,
             "auth": { "htpasswd": { "realm": "trial", "path": path("users") } }
         });
         std::fs::write(path("users"), Self::USERS).unwrap();
@@ -206,11 +231,12 @@ impl Registry {
         let mut address = None;
         wait_until("the registry listens", || {
             let log = std::fs::read_to_string(path("log")).unwrap();
-            let found = log.split_once("listening on ").and_then(|(_, rest)| rest.split_once('"'));
-            address = found.map(|(address, _)| address.to_owned());
+            let found = log.split_once("listening on ").map(|(_, rest)| rest);
+            let found = found.filter(|rest| rest.contains('"'));
+            address = found.and_then(|rest| rest.split(['"', ',']).next()).map(str::to_owned);
             address.is_some()
         });
-        Some(Self { address: address.unwrap(), child, _dir: dir })
+        Some(Self { address: address.unwrap(), child, dir })
     }
 
     fn log_in(&self, home: &Path, password: &str) {
@@ -257,6 +283,27 @@ fn images_go_to_a_real_registry_and_come_back() {
     assert_eq!(id(&site), id(&other));
     let missing = other.run(&format!("image pull -q {}/team/none", registry.address));
     assert!(missing.stderr.contains("has no image") && missing.code == 1, "{missing:?}");
+}
+
+#[test]
+fn a_registry_that_speaks_tls_is_trusted_by_its_certificate_only() {
+    let Some(registry) = Registry::start_with_tls() else { return };
+    let site = Site::new();
+    site.write_archive("app:1", 1000);
+    let name = format!("{}/team/app:1", registry.address);
+    site.run("image load -i image.tar");
+    site.run(&format!("image tag app:1 {name}"));
+    registry.log_in(site.dir.path(), Registry::PASSWORD);
+    let distrusted = site.run(&format!("image push -q {name}"));
+    assert_eq!(distrusted.code, 1);
+    assert!(distrusted.stderr.contains("certificate"), "{}", distrusted.stderr);
+    let certificate = registry.dir.path().join("cert.pem").display().to_string();
+    let trust = [("SSL_CERT_FILE", certificate.as_str())];
+    let pushed = site.run_with(&format!("image push -q {name}"), &trust);
+    assert_eq!((pushed.code, pushed.stderr.as_str()), (0, ""));
+    site.run("image prune -a -f");
+    let pulled = site.run_with(&format!("image pull -q {name}"), &trust);
+    assert_eq!((pulled.code, pulled.stderr.as_str()), (0, ""));
 }
 
 #[test]

@@ -47,6 +47,14 @@ pub enum RuntimeError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A registry does not answer.
+    #[error("cannot reach the registry `{address}`")]
+    RegistryUnreachable {
+        /// Host and port.
+        address: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The runtime cannot do this.
     #[error("{0}")]
     Unsupported(String),

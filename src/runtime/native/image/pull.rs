@@ -165,7 +165,7 @@ impl Store {
         let is_of_no_use = match &result {
             Ok(_) => true,
             // What the network cut goes on where it was cut.
-            Err(error) => !matches!(error, RuntimeError::Unreachable { .. }),
+            Err(error) => !matches!(error, RuntimeError::RegistryUnreachable { .. }),
         };
         if is_of_no_use {
             downloads.values().for_each(Download::discard);

@@ -424,7 +424,7 @@ async fn a_registry_that_is_not_there_is_named() {
     };
     let error = site.pull(&format!("{address}/app:1")).await.unwrap_err();
     assert!(
-        matches!(&error, RuntimeError::Unreachable { address: at, .. } if *at == address),
+        matches!(&error, RuntimeError::RegistryUnreachable { address: at, .. } if *at == address),
         "{error:?}"
     );
     let error = site.pull("bad name").await.unwrap_err().to_string();

@@ -149,7 +149,7 @@ pub(super) enum Problem {
 impl Problem {
     /// As an error about a registry.
     pub(super) fn at(self, registry: &str) -> RuntimeError {
-        RuntimeError::Unreachable { address: registry.to_owned(), source: Box::new(self) }
+        RuntimeError::RegistryUnreachable { address: registry.to_owned(), source: Box::new(self) }
     }
 
     /// Whether nobody listens there, or what is there does not speak so.
