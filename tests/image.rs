@@ -191,7 +191,7 @@ impl Registry {
     const PASSWORD: &str = "~~~???>>>";
 
     fn start() -> Option<Self> {
-        Self::serve(TempDir::new().unwrap(), json!({ "addr": "127.0.0.1:0" }))
+        Self::serve(TempDir::new().unwrap(), &json!({ "addr": "127.0.0.1:0" }))
     }
 
     /// The same over TLS, with a certificate that `cert.pem` vouches for.
@@ -208,10 +208,10 @@ impl Registry {
         }
         let path = |name: &str| dir.path().join(name).display().to_string();
         let tls = json!({ "certificate": path("cert.pem"), "key": path("key.pem") });
-        Self::serve(dir, json!({ "addr": "127.0.0.1:0", "tls": tls }))
+        Self::serve(dir, &json!({ "addr": "127.0.0.1:0", "tls": tls }))
     }
 
-    fn serve(dir: TempDir, http: Value) -> Option<Self> {
+    fn serve(dir: TempDir, http: &Value) -> Option<Self> {
         let path = |name: &str| dir.path().join(name).display().to_string();
         let config = json!({
             "version": 0.1,

@@ -10,7 +10,7 @@ use super::args::ServicesArgs;
 use super::engine::{Engine, Sight, interruptible};
 use super::exit::Failure;
 use super::session::Session;
-use crate::model::observed::{ObservedContainer, State};
+use crate::model::observed::ObservedContainer;
 use crate::runtime::{ProcessTable, Runtime, RuntimeError};
 use crate::ui::processes::{Processes, table};
 
@@ -28,7 +28,7 @@ pub(super) async fn run(args: &ServicesArgs, session: &mut Session<'_>) -> Resul
 }
 
 fn has_processes(container: &ObservedContainer, services: &BTreeSet<String>) -> bool {
-    matches!(container.state, State::Running | State::Paused)
+    container.state.has_processes()
         && (services.is_empty() || services.contains(container.service()))
 }
 

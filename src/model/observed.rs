@@ -64,6 +64,8 @@ pub enum State {
     Running,
     /// Its processes are frozen.
     Paused,
+    /// Somebody has asked it to end, and it has not yet.
+    Stopping,
     /// Ended, and will be started again by its restart policy.
     Restarting,
     /// Being removed.
@@ -75,12 +77,18 @@ pub enum State {
 }
 
 impl State {
+    /// Whether its processes live.
+    pub fn has_processes(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Stopping)
+    }
+
     /// The word that Docker uses.
     pub fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Stopping => "stopping",
             Self::Restarting => "restarting",
             Self::Removing => "removing",
             Self::Exited => "exited",
@@ -94,6 +102,7 @@ impl State {
             Self::Created,
             Self::Running,
             Self::Paused,
+            Self::Stopping,
             Self::Restarting,
             Self::Removing,
             Self::Exited,
@@ -279,9 +288,9 @@ impl ObservedContainer {
         self.mounts.iter().any(|mount| mount.kind == "volume" && is_made_up(&mount.name))
     }
 
-    /// Whether its process lives: running, paused, or about to be started again.
+    /// Whether its process lives, or is about to be started again.
     pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Running | State::Paused | State::Restarting)
+        self.state.has_processes() || self.state == State::Restarting
     }
 }
 

@@ -12,6 +12,7 @@ mod credentials;
 pub mod docker;
 mod error;
 pub mod fake;
+mod judge;
 pub mod native;
 mod provider;
 mod session;

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::pin::Pin;
 
+use bytes::{Buf as _, BytesMut};
+use futures_util::TryStreamExt as _;
 use tokio::io::AsyncWrite;
 
-use super::Stream;
-use crate::model::{Dict, Output};
+use super::{Result, Stream};
+use crate::model::{Dict, Hook, Output};
 
 pub use bytes::Bytes;
 
@@ -73,6 +75,39 @@ pub struct Session {
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
     /// Whether it has a terminal.
     pub tty: bool,
+}
+
+impl From<&Hook> for ExecSpec {
+    fn from(hook: &Hook) -> Self {
+        let variable = |(name, value): (&String, &Option<String>)| match value {
+            Some(value) => format!("{name}={value}"),
+            None => name.clone(),
+        };
+        Self {
+            command: hook.command.clone().unwrap_or_default(),
+            environment: hook.environment.iter().map(variable).collect(),
+            user: hook.user.clone(),
+            working_dir: hook.working_dir.clone(),
+            privileged: hook.privileged,
+            ..Self::default()
+        }
+    }
+}
+
+impl Session {
+    /// How much of a command's output is kept: as much as anybody reads.
+    pub(super) const KEPT: usize = 64 * 1024;
+
+    /// The end of what the command writes to both streams.
+    pub(super) async fn last_output(mut self) -> Result<String> {
+        let mut kept = BytesMut::new();
+        while let Some(chunk) = self.output.try_next().await? {
+            kept.extend_from_slice(&chunk.bytes);
+            let surplus = kept.len().saturating_sub(Self::KEPT);
+            kept.advance(surplus);
+        }
+        Ok(String::from_utf8_lossy(&kept).into_owned())
+    }
 }
 
 impl fmt::Debug for Session {

@@ -385,7 +385,7 @@ async fn join(runtime: &dyn Runtime, name: &str, sender: &Sender<Piece>) -> Resu
     let runs = runtime
         .state(name)
         .await?
-        .is_some_and(|state| matches!(state, State::Running | State::Paused | State::Restarting));
+        .is_some_and(|state| state.has_processes() || state == State::Restarting);
     match session {
         Ok(session) if runs => forward(session.output, name, sender),
         Ok(_) => {}

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use bollard::exec::StartExecOptions;
 use bollard::models::ExecConfig;
-use bytes::{Buf as _, BytesMut};
-use futures_util::TryStreamExt as _;
 use hyper::Method;
 use serde_json::json;
 
@@ -17,9 +15,6 @@ use super::attach::session;
 use super::wire::Call;
 use crate::model::Hook;
 use crate::runtime::{ExecSpec, Result, Session};
-
-/// How much of a hook's output is kept: as much as anybody reads.
-const KEPT: usize = 64 * 1024;
 
 impl Docker {
     pub(super) async fn start_exec(
@@ -50,9 +45,9 @@ impl Docker {
     }
 
     pub(super) async fn hook(&self, container: &str, hook: &Hook) -> Result<(i64, String)> {
-        let (exec, session) = self.start_exec(container, &command_of(hook)).await?;
+        let (exec, session) = self.start_exec(container, &hook.into()).await?;
         let output = match session {
-            Some(session) => last_of(session).await?,
+            Some(session) => session.last_output().await?,
             None => String::new(),
         };
         Ok((self.exec_ended(&exec).await?, output))
@@ -90,34 +85,9 @@ fn config(command: &ExecSpec) -> ExecConfig {
     }
 }
 
-fn command_of(hook: &Hook) -> ExecSpec {
-    let variable = |(name, value): (&String, &Option<String>)| match value {
-        Some(value) => format!("{name}={value}"),
-        None => name.clone(),
-    };
-    ExecSpec {
-        command: hook.command.clone().unwrap_or_default(),
-        environment: hook.environment.iter().map(variable).collect(),
-        user: hook.user.clone(),
-        working_dir: hook.working_dir.clone(),
-        privileged: hook.privileged,
-        ..ExecSpec::default()
-    }
-}
-
-/// The end of what a command writes to both streams.
-async fn last_of(mut session: Session) -> Result<String> {
-    let mut kept = BytesMut::new();
-    while let Some(chunk) = session.output.try_next().await? {
-        kept.extend_from_slice(&chunk.bytes);
-        let surplus = kept.len().saturating_sub(KEPT);
-        kept.advance(surplus);
-    }
-    Ok(String::from_utf8_lossy(&kept).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use futures_util::TryStreamExt as _;
     use tokio::io::AsyncWriteExt as _;
 
     use super::super::trial::{IMAGE, Trial, engine, limited};
@@ -230,7 +200,7 @@ mod tests {
         };
         let (code, output) = engine.hook(&trial.name, &hook).await.unwrap();
         assert_eq!(code, 5);
-        assert_eq!(output.len(), KEPT);
+        assert_eq!(output.len(), Session::KEPT);
         assert!(output.ends_with("xb /etc\n") && !output.contains("start"));
     }
 

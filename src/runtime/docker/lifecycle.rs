@@ -17,7 +17,7 @@ use super::Docker;
 use super::connect::Address;
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
-use crate::runtime::signal::is_lost;
+use crate::runtime::signal;
 use crate::runtime::{Bytes, Result, RuntimeError, Volumes};
 
 impl Docker {
@@ -71,8 +71,10 @@ impl Docker {
         if config.stop_timeout.is_some() || state.running != Some(true) {
             return None;
         }
-        let signal = config.stop_signal.unwrap_or_default();
-        is_lost(state.pid?, &found.id?, &signal).then_some(0)
+        let named = config.stop_signal.filter(|name| !name.is_empty());
+        let number = signal::number(named.as_deref().unwrap_or("SIGTERM"))?;
+        let pid = state.pid?;
+        (signal::is_of(pid, &found.id?) && signal::is_lost(pid, number)).then_some(0)
     }
 
     pub(super) async fn restart(&self, container: &str, seconds: Option<i32>) -> Result<()> {

@@ -22,6 +22,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::Docker;
 use crate::model::observed::{Health, Milestone, State};
+use crate::runtime::judge::{Look, judge};
 use crate::runtime::{Result, RuntimeError};
 
 pub(super) use hub::Hub;
@@ -46,18 +47,18 @@ struct Seen {
     test: Option<Test>,
 }
 
-/// What a look means for a milestone.
-#[derive(Debug)]
-enum Verdict {
-    Reached,
-    NotYet,
-    Failed(RuntimeError),
-}
-
 /// A probe that runs, and what it holds.
 struct Probing<'a> {
     outcome: BoxFuture<'static, Outcome>,
     _turn: Turn<'a>,
+}
+
+impl Seen {
+    fn look(&self) -> Look<'_> {
+        let Self { name, output, .. } = self;
+        let (state, health, exit_code) = (self.state, self.health, self.exit_code);
+        Look { container: name, state, health, output, exit_code }
+    }
 }
 
 impl Docker {
@@ -67,10 +68,8 @@ impl Docker {
         let mut hangs = !self.settings.eager_probes || milestone == Milestone::Completed;
         loop {
             let seen = self.look(container).await?;
-            match judge(&seen, milestone) {
-                Verdict::Reached => return Ok(()),
-                Verdict::Failed(error) => return Err(error),
-                Verdict::NotYet => {}
+            if let Some(verdict) = judge(seen.look(), milestone) {
+                return verdict;
             }
             if seen.health == Health::Starting && probing.is_none() && !hangs {
                 probing = self.probing(&seen);
@@ -102,7 +101,7 @@ impl Docker {
     fn probing(&self, seen: &Seen) -> Option<Probing<'_>> {
         let test = seen.test.clone()?;
         let turn = self.hub.turn(&seen.id)?;
-        let outcome = probe::run(self.client.clone(), seen.id.clone(), test).boxed();
+        let outcome = probe::run(self.streaming.clone(), seen.id.clone(), test).boxed();
         Some(Probing { outcome, _turn: turn })
     }
 
@@ -168,89 +167,9 @@ fn last_output(report: &Report) -> String {
     output.trim().to_owned()
 }
 
-fn judge(seen: &Seen, milestone: Milestone) -> Verdict {
-    let container = seen.name.clone();
-    match seen.state {
-        State::Running | State::Paused if milestone.is_reached_by(seen.health) => Verdict::Reached,
-        State::Running | State::Paused => match (milestone, seen.health) {
-            (Milestone::Completed, _) | (_, Health::Starting) => Verdict::NotYet,
-            (_, Health::None) => Verdict::Failed(RuntimeError::NoHealthcheck(container)),
-            (_, Health::Unhealthy | Health::Healthy) => {
-                let output = seen.output.clone();
-                Verdict::Failed(RuntimeError::Unhealthy { container, output })
-            }
-        },
-        State::Created | State::Restarting => Verdict::NotYet,
-        State::Exited | State::Removing | State::Dead => {
-            let may_end = matches!(milestone, Milestone::Completed | Milestone::ReadyOrCompleted);
-            if may_end && seen.exit_code == 0 && seen.state == State::Exited {
-                return Verdict::Reached;
-            }
-            Verdict::Failed(RuntimeError::Exited { container, code: seen.exit_code })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Health, Milestone, Seen, State, Verdict, judge, seen};
-
-    fn verdict(state: State, health: Health, exit_code: i64, milestone: Milestone) -> String {
-        let seen = Seen {
-            name: "web".to_owned(),
-            output: "refused".to_owned(),
-            state,
-            health,
-            exit_code,
-            ..Seen::default()
-        };
-        match judge(&seen, milestone) {
-            Verdict::Reached => "reached".to_owned(),
-            Verdict::NotYet => "not yet".to_owned(),
-            Verdict::Failed(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn what_runs_is_judged_by_its_health() {
-        use Health::{Healthy, None, Starting, Unhealthy};
-        use Milestone::{Completed, Ready, ReadyOrCompleted};
-        let of = |health, milestone| verdict(State::Running, health, 0, milestone);
-        assert_eq!(of(Healthy, Milestone::Healthy), "reached");
-        assert_eq!(of(Starting, Milestone::Healthy), "not yet");
-        assert_eq!(of(None, Milestone::Healthy), "container web has no healthcheck configured");
-        assert_eq!(of(Unhealthy, Milestone::Healthy), "container web is unhealthy");
-        for ready in [Ready, ReadyOrCompleted] {
-            assert_eq!(of(None, ready), "reached");
-            assert_eq!(of(Healthy, ready), "reached");
-            assert_eq!(of(Starting, ready), "not yet");
-            assert_eq!(of(Unhealthy, ready), "container web is unhealthy");
-        }
-        for health in [None, Starting, Healthy, Unhealthy] {
-            assert_eq!(of(health, Completed), "not yet");
-        }
-    }
-
-    #[test]
-    fn what_has_ended_is_judged_by_its_exit_code() {
-        let of = |code, milestone| verdict(State::Exited, Health::None, code, milestone);
-        for milestone in [Milestone::Completed, Milestone::ReadyOrCompleted] {
-            assert_eq!(of(0, milestone), "reached");
-            assert_eq!(of(3, milestone), "container web exited (3)");
-        }
-        for milestone in [Milestone::Healthy, Milestone::Ready] {
-            assert_eq!(of(0, milestone), "container web exited (0)");
-        }
-        let dead = verdict(State::Dead, Health::None, 0, Milestone::Completed);
-        assert_eq!(dead, "container web exited (0)");
-    }
-
-    #[test]
-    fn what_may_still_come_is_waited_for() {
-        for state in [State::Created, State::Restarting] {
-            assert_eq!(verdict(state, Health::None, 1, Milestone::Ready), "not yet");
-        }
-    }
+    use super::{Health, seen};
 
     #[test]
     fn a_check_that_has_not_begun_is_no_missing_check() {

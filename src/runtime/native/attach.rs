@@ -21,7 +21,7 @@ use super::names::{self, Named};
 use super::record::Record;
 use super::recover::look;
 use super::root::Place;
-use super::state::{Phase, failed};
+use super::state::failed;
 use super::watch::Watch;
 use super::{Native, create};
 use crate::runtime::{AttachOptions, Chunk, Result, RuntimeError, Session, Stream};
@@ -131,8 +131,7 @@ impl Waiting {
                 changed = self.watch.changed() => changed?,
             }
             let Some(seen) = look(&self.root, &self.named)? else { return Ok(None) };
-            let runs = matches!(seen.status.phase, Phase::Running | Phase::Paused);
-            if runs && seen.is_held {
+            if seen.status.phase.has_processes() && seen.is_held {
                 // Else somebody has started it before anybody listened here.
                 return match self.listener.accept().now_or_never() {
                     Some(accepted) => accepted.map(|(stream, _)| Some(stream)).map_err(failed),

@@ -8,8 +8,8 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, waitid};
 use tokio::io::Interest;
@@ -26,9 +26,6 @@ use crate::model::Hook;
 use crate::runtime::{
     Chunk, ExecSpec, Output, Result, RuntimeError, Session, Size, Stream, Terminal,
 };
-
-/// How much of a hook's output is kept: as much as anybody reads.
-const KEPT: usize = 64 * 1024;
 
 /// How much is read at once.
 const PIECE: usize = 64 * 1024;
@@ -73,7 +70,7 @@ impl Native {
     pub(super) async fn target(&self, container: &str) -> Result<Target> {
         let named = names::the(&self.root, container)?;
         let seen = self.seen(&named).await?.ok_or_else(|| names::missing(container))?;
-        if !seen.is_held || !matches!(seen.status.phase, Phase::Running | Phase::Paused) {
+        if !seen.is_held || !seen.status.phase.has_processes() {
             return Err(not_running(container));
         }
         let record = Record::read(&self.root.container(&named.id))?;
@@ -188,9 +185,9 @@ impl Native {
     }
 
     pub(super) async fn hook(&self, container: &str, hook: &Hook) -> Result<(i64, String)> {
-        let (exec, session) = self.start_exec(container, &command_of(hook)).await?;
+        let (exec, session) = self.start_exec(container, &hook.into()).await?;
         let output = match session {
-            Some(session) => last_of(session).await?,
+            Some(session) => session.last_output().await?,
             None => String::new(),
         };
         self.exec_ended(&exec).await?;
@@ -305,30 +302,4 @@ fn no_streams(source: io::Error) -> RuntimeError {
 fn code_of(status: &WaitIdStatus) -> i64 {
     let signal = status.terminating_signal().map(|signal| 128 + signal);
     i64::from(status.exit_status().or(signal).unwrap_or(255))
-}
-
-fn command_of(hook: &Hook) -> ExecSpec {
-    let variable = |(name, value): (&String, &Option<String>)| match value {
-        Some(value) => format!("{name}={value}"),
-        None => name.clone(),
-    };
-    ExecSpec {
-        command: hook.command.clone().unwrap_or_default(),
-        environment: hook.environment.iter().map(variable).collect(),
-        user: hook.user.clone(),
-        working_dir: hook.working_dir.clone(),
-        privileged: hook.privileged,
-        ..ExecSpec::default()
-    }
-}
-
-/// The end of what a command writes to both streams.
-async fn last_of(mut session: Session) -> Result<String> {
-    let mut kept = BytesMut::new();
-    while let Some(chunk) = session.output.try_next().await? {
-        kept.extend_from_slice(&chunk.bytes);
-        let surplus = kept.len().saturating_sub(KEPT);
-        kept.advance(surplus);
-    }
-    Ok(String::from_utf8_lossy(&kept).into_owned())
 }

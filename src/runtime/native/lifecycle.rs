@@ -43,11 +43,11 @@ impl Native {
         let mut watch = self.watch(&place)?;
         loop {
             let seen = look(&self.root, &named)?.ok_or_else(|| names::missing(container))?;
-            if seen.is_held && seen.status.phase.is_up() {
+            if seen.is_held && seen.status.phase.is_up() && seen.status.phase != Phase::Stopping {
                 return Ok(());
             }
             if seen.is_held {
-                // Somebody starts it, or it has ended and is being tidied up.
+                // Somebody starts it, or it ends, or has ended and is being tidied up.
                 watch.changed().await?;
                 continue;
             }

@@ -266,10 +266,7 @@ impl Native {
         let root = self.root.clone();
         let is_live = move || {
             let seen = look(&root, &named)?;
-            Ok(seen.is_some_and(|seen| {
-                seen.is_held
-                    && matches!(State::from(seen.status.phase), State::Running | State::Paused)
-            }))
+            Ok(seen.is_some_and(|seen| seen.is_held && seen.status.phase.has_processes()))
         };
         Ok(reader::Log {
             directory: place.log(),

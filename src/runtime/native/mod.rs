@@ -97,7 +97,9 @@ fn own_program(given: Option<PathBuf>) -> (PathBuf, Option<OwnedFd>) {
         return (program, None);
     }
     match container::sealed_program() {
-        Ok(sealed) => (PathBuf::from(format!("/proc/self/fd/{}", sealed.as_raw_fd())), Some(sealed)),
+        Ok(sealed) => {
+            (PathBuf::from(format!("/proc/self/fd/{}", sealed.as_raw_fd())), Some(sealed))
+        }
         Err(error) => {
             tracing::debug!("shims are executed from a file that can be written to: {error}");
             (PathBuf::from("/proc/self/exe"), None)

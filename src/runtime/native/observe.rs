@@ -120,7 +120,7 @@ fn words(status: &Status, now: i64) -> String {
         Phase::Paused => format!("Up {} (Paused)", since(status.started)),
         Phase::Restarting => format!("Restarting ({code}) {} ago", since(status.finished)),
         Phase::Exited => format!("Exited ({code}) {} ago", since(status.finished)),
-        Phase::Running => {
+        Phase::Running | Phase::Stopping => {
             let health = match &status.health {
                 None => String::new(),
                 Some(health) => match health.verdict {

@@ -80,6 +80,8 @@ pub enum Phase {
     Running,
     /// Its processes are frozen.
     Paused,
+    /// Somebody has asked it to end, and it has not yet.
+    Stopping,
     /// Ended; its shim will start it again.
     Restarting,
     /// Ended.
@@ -89,9 +91,14 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether its processes live.
+    pub fn has_processes(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Stopping)
+    }
+
     /// Whether a shim looks after it.
     pub fn is_up(self) -> bool {
-        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+        matches!(self, Self::Running | Self::Paused | Self::Stopping | Self::Restarting)
     }
 }
 
@@ -101,6 +108,7 @@ impl From<Phase> for State {
             Phase::Created => Self::Created,
             Phase::Running => Self::Running,
             Phase::Paused => Self::Paused,
+            Phase::Stopping => Self::Stopping,
             Phase::Restarting => Self::Restarting,
             Phase::Exited => Self::Exited,
             Phase::Removing => Self::Removing,

@@ -1,6 +1,8 @@
 //! Containers, seen from inside. They need root and a static busybox; without, they say that they
 //! are skipped.
 
+mod mounts;
+
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -8,10 +10,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Access, Changes, Config, ExecConfig, Joined, Launch, Limits, Mount, Namespace, Overlay,
-    Propagation, Source, StartError, Started, Streams, exec, start,
+    Changes, Config, ExecConfig, Joined, Launch, Limits, Namespace, Overlay, Source, StartError,
+    Started, Streams, exec, start,
 };
 use crate::runtime::Size;
+use mounts::mount;
 
 /// Programs of the test image, all busybox.
 const PROGRAMS: &[&str] = &[
@@ -36,14 +39,15 @@ impl Bench {
         };
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
-        for directory in ["bin", "etc", "tmp", "root", "srv/data", "var"] {
+        for directory in ["bin", "etc", "tmp", "srv/root", "srv/data", "var"] {
             fs::create_dir_all(image.join(directory)).unwrap();
         }
         fs::copy(busybox, image.join("bin/busybox")).unwrap();
         for program in PROGRAMS {
             symlink("busybox", image.join("bin").join(program)).unwrap();
         }
-        fs::write(image.join("etc/passwd"), "root:x:0:0::/root:\napp:x:100:101::/srv:\n").unwrap();
+        fs::write(image.join("etc/passwd"), "root:x:0:0::/srv/root:\napp:x:100:101::/srv:\n")
+            .unwrap();
         fs::write(image.join("etc/group"), "root:x:0:\napp:x:101:\ndisk:x:6:app\n").unwrap();
         fs::write(image.join("srv/data/file"), "from the image").unwrap();
         let config = config(folder.path(), image);
@@ -190,7 +194,7 @@ fn users_are_those_of_the_image() {
         ("app", &["44"][..], "uid=100(app) gid=101(app) groups=6(disk),44,101(app)\n/srv"),
         ("app:disk", &[], "uid=100(app) gid=6(disk) groups=6(disk)\n/srv"),
         ("1000:7", &[], "uid=1000 gid=7 groups=7\n/"),
-        ("", &["disk"], "uid=0(root) gid=0(root) groups=0(root),6(disk)\n/root"),
+        ("", &["disk"], "uid=0(root) gid=0(root) groups=0(root),6(disk)\n/srv/root"),
     ] {
         let Some(mut bench) = Bench::new() else { return };
         bench.config.process.user = user.to_owned();
@@ -235,150 +239,6 @@ fn a_failed_start_leaves_nothing() {
     });
     assert_eq!((ran, refused.unwrap_err().to_string()), (true, "no network".to_owned()));
     assert!(cgroup.usage().is_err(), "the cgroup is gone");
-}
-
-fn mount(source: Source, target: &str) -> Mount {
-    Mount {
-        source,
-        target: target.to_owned(),
-        access: Access::Write,
-        propagation: Propagation::Rprivate,
-    }
-}
-
-fn bind(path: PathBuf) -> Source {
-    Source::Bind { path, create: true, recursive: true }
-}
-
-#[test]
-fn binds_are_made_beneath_the_root() {
-    let Some(mut bench) = Bench::new() else { return };
-    let image = bench.folder.path().join("image");
-    symlink("/run/real", image.join("var/link")).unwrap();
-    symlink("../../../../../../etc", image.join("up")).unwrap();
-    let host = bench.path("host");
-    fs::write(host.join("file"), "of the host").unwrap();
-    let read_only = Mount { access: Access::Read, ..mount(bind(host.clone()), "/a/b/c") };
-    bench.config.mounts = vec![
-        read_only,
-        mount(bind(host.clone()), "/var/link/deep"),
-        mount(bind(host.join("file")), "/up/one"),
-        mount(bind(host.join("made")), "/made"),
-    ];
-    let out = bench
-        .sh("cat /a/b/c/file /run/real/deep/file /etc/one; touch /a/b/c/x 2>&- || echo ro
-         touch /made/y /var/link/deep/z; ls /made");
-    assert_eq!(out.text, "of the hostof the hostof the hostro\ny");
-    assert!(host.join("made/y").exists() && host.join("z").exists());
-    assert!(!Path::new("/etc/one").exists(), "nothing happens on the host");
-}
-
-#[test]
-fn a_missing_source_is_told_unless_it_is_to_be_made() {
-    let Some(mut bench) = Bench::new() else { return };
-    bench.config.process.args = vec!["true".to_owned()];
-    let path = bench.folder.path().join("none");
-    let source = Source::Bind { path: path.clone(), create: false, recursive: true };
-    bench.config.mounts = vec![mount(source, "/x")];
-    let expected = format!("bind source path does not exist: {}", path.display());
-    assert_eq!(failure(&bench.config).to_string(), expected);
-}
-
-#[test]
-fn proc_cannot_be_covered() {
-    let Some(mut bench) = Bench::new() else { return };
-    bench.config.process.args = vec!["true".to_owned()];
-    let host = bench.path("host");
-    bench.config.mounts = vec![mount(bind(host), "/proc/self")];
-    let error = failure(&bench.config);
-    assert_eq!(error.to_string(), "cannot mount at `/proc/self`");
-}
-
-#[test]
-fn an_image_with_links_in_place_of_system_directories_does_not_start() {
-    let Some(mut bench) = Bench::new() else { return };
-    bench.config.process.args = vec!["true".to_owned()];
-    symlink("/tmp", bench.folder.path().join("image/proc")).unwrap();
-    assert_eq!(failure(&bench.config).to_string(), "cannot mount `proc` at `/proc`");
-}
-
-#[test]
-fn volumes_are_filled_from_the_image_and_shared() {
-    let Some(mut bench) = Bench::new() else { return };
-    let volume = |copy_up, path: PathBuf| Source::Volume {
-        name: "v".to_owned(),
-        path,
-        subpath: String::new(),
-        copy_up,
-    };
-    let (data, empty) = (bench.path("data"), bench.path("empty"));
-    fs::create_dir(data.join("sub")).unwrap();
-    fs::remove_dir(data.join("sub")).unwrap();
-    bench.config.mounts = vec![
-        mount(volume(true, data.clone()), "/srv/data"),
-        mount(volume(false, empty.clone()), "/srv/other"),
-    ];
-    let out = bench.sh("cat /srv/data/file; echo more >/srv/data/new; ls /srv/other");
-    assert_eq!(out.text, "from the image");
-    assert!(data.join("new").exists() && data.join("file").exists());
-}
-
-#[test]
-fn a_part_of_a_volume_stays_in_it() {
-    let Some(mut bench) = Bench::new() else { return };
-    let data = bench.path("data");
-    fs::create_dir_all(data.join("in/side")).unwrap();
-    fs::write(data.join("in/side/f"), "part").unwrap();
-    symlink("/etc", data.join("out")).unwrap();
-    let part = |subpath: &str| Source::Volume {
-        name: "v".to_owned(),
-        path: data.clone(),
-        subpath: subpath.to_owned(),
-        copy_up: false,
-    };
-    bench.config.process.args = ["cat", "/x/f"].map(str::to_owned).to_vec();
-    bench.config.mounts = vec![mount(part("in/side"), "/x")];
-    assert_eq!(run(&bench.config).text, "part");
-    for outside in ["out", "../../../etc", "none"] {
-        bench.config.mounts = vec![mount(part(outside), "/x")];
-        assert_eq!(failure(&bench.config).to_string(), format!("volume `v` has no `{outside}`"));
-    }
-}
-
-#[test]
-fn memory_and_images_are_mounted() {
-    let Some(mut bench) = Bench::new() else { return };
-    let layer = bench.path("layer");
-    fs::create_dir(layer.join("sub")).unwrap();
-    fs::write(layer.join("sub/f"), "image").unwrap();
-    let work = |name: &str| {
-        let changes = Changes { upper: bench.path(&format!("{name}-u")), work: bench.path(name) };
-        Some(changes)
-    };
-    let image = |subpath: &str, changes| Source::Image {
-        name: "i".to_owned(),
-        files: Overlay { lower: vec![layer.clone()], changes },
-        subpath: subpath.to_owned(),
-    };
-    let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
-    let memory = Source::Tmpfs {
-        options: words(&["size=1m", "uid=100"]),
-        flags: words(&["noexec", "nosuid", "nodev", "exec"]),
-    };
-    let mounts = vec![
-        mount(image("", None), "/whole"),
-        mount(image("sub", work("w")), "/part"),
-        mount(memory, "/tmp"),
-    ];
-    let changed = bench.folder.path().join("w-u/sub/g");
-    bench.config.mounts = mounts;
-    let out = bench.sh("cat /whole/sub/f /part/f; touch /whole/x 2>&- || echo ro; touch /part/g
-         grep ' /tmp ' /proc/self/mountinfo | awk '{print $6, $NF}'; stat -c '%u %a' /tmp");
-    assert_eq!(
-        out.text,
-        "imageimagero\nrw,nosuid,nodev,relatime rw,size=1024k,mode=755,uid=100\n100 755"
-    );
-    assert!(changed.exists());
 }
 
 #[test]

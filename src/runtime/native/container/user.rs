@@ -109,7 +109,7 @@ mod tests {
     use super::{Database, Identity};
 
     const IMAGE: Database<'_> = Database {
-        passwd: "root:x:0:0:root:/root:/bin/sh\napp:x:100:101:App:/srv:/bin/sh\nbroken\nempty:x:7:7::",
+        passwd: "root:x:0:0:root:/srv/root:/bin/sh\napp:x:100:101:App:/srv:/bin/sh\nbroken\nempty:x:7:7::",
         group: "root:x:0:root\napp:x:101:\ndisk:x:6:root, app\naudio:x:29:app,root\nbroken:x",
     };
 
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn users_and_groups_are_named_or_numbered() {
         let home = |text: &str| text.to_owned();
-        assert_eq!(numbers("", &[]), (0, 0, vec![0, 6, 29], home("/root")));
+        assert_eq!(numbers("", &[]), (0, 0, vec![0, 6, 29], home("/srv/root")));
         assert_eq!(numbers("app", &[]), (100, 101, vec![101, 6, 29], home("/srv")));
         assert_eq!(numbers("100", &["disk", "44"]), (100, 101, vec![101, 6, 29, 44], home("/srv")));
         assert_eq!(numbers("app:disk", &[]), (100, 6, vec![6], home("/srv")));

@@ -9,7 +9,7 @@
 //! # Invariants
 //!
 //! - What is not known to be a program is covered.
-//! - A cover keeps owner and permissions of what it covers: `/tmp` can be written, `/root` cannot.
+//! - A cover keeps owner and permissions of what it covers: all write to `/tmp`, nobody else to a home.
 //!
 //! # Not here
 //!

@@ -21,9 +21,10 @@ use super::network::Connected;
 use super::{Shim, prober};
 use crate::runtime::native::channel::register;
 use crate::runtime::native::container::{self, Cgroup, Joined, Launch, Namespace, Started};
+use crate::runtime::native::injected;
 use crate::runtime::native::names;
 use crate::runtime::native::state::{self, BoundPort, HealthReport, Status};
-use crate::runtime::native::{injected, signal};
+use crate::runtime::signal::is_lost;
 use crate::runtime::{Result, RuntimeError};
 
 /// A container that runs.
@@ -161,14 +162,8 @@ impl Run {
     }
 
     /// Whether the first process can do anything about a signal.
-    pub(super) fn takes(&self, shim: &Shim, signal: Signal) -> bool {
-        if shim.record.config.namespaces.pid != Namespace::Own {
-            return true;
-        }
-        let mut text = String::new();
-        let read = std::fs::File::open(format!("/proc/{}/status", self.pid))
-            .and_then(|mut file| io::Read::read_to_string(&mut file, &mut text));
-        read.is_err() || signal::is_taken(&text, signal)
+    pub(super) fn takes(&self, signal: Signal) -> bool {
+        !is_lost(self.pid.into(), signal.as_raw().unsigned_abs())
     }
 }
 

@@ -90,12 +90,22 @@ async fn stop(
     if then == Then::Start {
         shim.is_kept.set(true);
     }
-    shim.change(|status| status.stop_wanted = true)?;
+    let was_frozen = shim.status.borrow().phase == Phase::Paused;
+    shim.change(|status| {
+        status.stop_wanted = true;
+        // Who looks from now on does not take it for one that goes on.
+        if matches!(status.phase, Phase::Running | Phase::Paused) {
+            status.phase = Phase::Stopping;
+        }
+    })?;
     shim.stop.notify_one();
     if let Some(run) = current(shim) {
         let patience = patience(shim, &run, (signal, seconds));
         send(shim, &run, signal)?;
-        wake(shim, &run)?;
+        // A frozen container would not see the signal.
+        if was_frozen {
+            run.cgroup.thaw().map_err(|source| not_frozen("thaw", source))?;
+        }
         if !is_over_within(&run, patience).await {
             send(shim, &run, Signal::KILL)?;
         }
@@ -112,7 +122,7 @@ fn patience(shim: &Shim, run: &Run, (signal, seconds): (Signal, Option<i32>)) ->
     match shim.record.grace {
         Some(grace) => u64::try_from(grace).ok().map(Duration::from_nanos),
         // The kernel drops the signal: there is nothing to wait for.
-        None if !run.takes(shim, signal) => Some(Duration::ZERO),
+        None if !run.takes(signal) => Some(Duration::ZERO),
         None => Some(GRACE),
     }
 }

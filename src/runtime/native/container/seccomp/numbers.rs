@@ -53,7 +53,8 @@ pub(super) fn native() -> &'static [Arch] {
 impl Arch {
     /// All names and numbers.
     pub(super) fn calls(self) -> impl Iterator<Item = (&'static str, u32)> {
-        self.table.lines().chain(NEWER.lines()).flat_map(row)
+        let is_row = |line: &&str| !line.starts_with("//");
+        self.table.lines().chain(NEWER.lines()).filter(is_row).flat_map(row)
     }
 }
 

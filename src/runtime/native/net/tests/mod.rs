@@ -2,7 +2,6 @@
 
 mod bridges;
 mod lookups;
-mod measures;
 mod ports;
 mod remains;
 mod world;
