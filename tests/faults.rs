@@ -1,6 +1,8 @@
 //! Engines that answer badly, slowly, or not at all: a small server on a socket of its own stands in
 //! for them. Whatever they do, a command ends with words that help.
 
+mod relay;
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -124,6 +126,17 @@ fn bad_answers_end_commands_with_words_that_help() {
             assert!(!output.stderr.contains("panicked"), "{output:?}");
         }
     }
+}
+
+#[test]
+fn a_line_without_an_end_is_no_progress() {
+    let engine = Engine::answering(|first, to| match first.starts_with("POST") {
+        true => endless(to, "200 OK"),
+        false => last(to, b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"),
+    });
+    let output = engine.ketch("pull");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("a line without an end"), "{output:?}");
 }
 
 #[test]

@@ -171,8 +171,8 @@ mod tests {
     fn services_that_are_not_attached_have_to_be_named() {
         let mut project = Project::default();
         let quiet = Service { attach: Some(false), ..Service::default() };
-        project.services.insert("quiet".to_owned(), quiet);
-        project.services.insert("web".to_owned(), Service::default());
+        project.services.insert("quiet".to_owned(), Box::new(quiet));
+        project.services.insert("web".to_owned(), Box::<Service>::default());
         let mut sight = Sight { name: "p".to_owned(), project: Some(project) };
         let mut args = LogsArgs::default();
         assert_eq!(services(&args, &sight).ok(), Some(Some(["web".to_owned()].into())));

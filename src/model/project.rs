@@ -19,10 +19,10 @@ pub struct Project {
     pub env_files: Vec<PathBuf>,
     /// Active profiles.
     pub profiles: Vec<String>,
-    /// Enabled services.
-    pub services: BTreeMap<String, Service>,
+    /// Enabled services. They are large: the mapping moves pointers.
+    pub services: BTreeMap<String, Box<Service>>,
     /// Services that no active profile enables, or that are not selected.
-    pub disabled_services: BTreeMap<String, Service>,
+    pub disabled_services: BTreeMap<String, Box<Service>>,
     /// Networks.
     pub networks: BTreeMap<String, Network>,
     /// Volumes.

@@ -17,7 +17,7 @@ pub fn share(project: &mut Project) {
     let mut services = project.services.values_mut().filter(|service| service.use_api_socket);
     let Some(first) = services.next() else { return };
     share_with(first);
-    services.for_each(share_with);
+    services.for_each(|service| share_with(service));
     project.configs.insert(CREDENTIALS.to_owned(), FileObject::default());
 }
 
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_service_with_the_socket_has_the_hash_that_compose_gives_it() {
-        let service: Service = serde_yaml::from_str(
+        let service: Box<Service> = serde_yaml::from_str(
             "{image: 'corpus/busybox:1', networks: {default: null}, use_api_socket: true}",
         )
         .expect("a canonical service");

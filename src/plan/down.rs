@@ -184,7 +184,7 @@ impl<'a> Walk<'a> {
     }
 
     fn settings(&self, service: &str) -> Option<&'a Service> {
-        self.project.services.get(service)
+        self.project.services.get(service).map(Box::as_ref)
     }
 
     /// The last steps of the services that depend on this one.

@@ -74,7 +74,7 @@ pub fn references(up: &Up<'_>) -> Vec<String> {
 fn disabled_bases(up: &Up<'_>) -> impl Iterator<Item = String> {
     let disabled = &up.project.disabled_services;
     let all = || up.project.services.values().chain(disabled.values());
-    let names: Vec<&str> = all().flat_map(bases).collect();
+    let names: Vec<&str> = all().flat_map(|service| bases(service)).collect();
     names.into_iter().filter_map(|name| Some(up.names().image(name, disabled.get(name)?)))
 }
 
@@ -215,13 +215,12 @@ pub fn forecast(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::{BuildMode, ImageFlags, builds, forecast, is_for, pulls, references};
+    use crate::model::Project;
     use crate::model::observed::{Observed, ObservedImage};
-    use crate::model::{Project, Service};
     use crate::plan::Up;
 
     fn project(services: &str) -> Project {
-        let services: std::collections::BTreeMap<String, Service> =
-            serde_yaml::from_str(services).expect("canonical services");
+        let services = serde_yaml::from_str(services).expect("canonical services");
         Project { name: "shop".to_owned(), services, ..Project::default() }
     }
 

@@ -10,7 +10,7 @@ use crate::model::{Dependency, Network, Project, Service, Volume, label};
 
 /// The project that these containers, networks and volumes were made from.
 pub fn project(name: &str, observed: &Observed) -> Project {
-    let mut services: BTreeMap<String, Service> = BTreeMap::new();
+    let mut services: BTreeMap<String, Box<Service>> = BTreeMap::new();
     for container in observed.containers.iter().filter(|it| !it.service().is_empty()) {
         let service = services.entry(container.service().to_owned()).or_default();
         service.image.clone_from(&container.image);

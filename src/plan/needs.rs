@@ -130,8 +130,10 @@ mod tests {
               networks: {front: {gw_priority: 1}}}",
         )
         .expect("a canonical service");
-        let project =
-            Project { services: [("web".to_owned(), service)].into(), ..Project::default() };
+        let project = Project {
+            services: [("web".to_owned(), Box::new(service))].into(),
+            ..Project::default()
+        };
         let paths: Vec<String> = needs(&project).into_iter().map(|(_, path)| path).collect();
         assert_eq!(
             paths,

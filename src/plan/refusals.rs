@@ -74,7 +74,7 @@ mod tests {
             ("file".to_owned(), file("{file: /a}")),
         ];
         let project = Project {
-            services: [("web".to_owned(), service)].into(),
+            services: [("web".to_owned(), Box::new(service))].into(),
             secrets: secrets.into(),
             ..Project::default()
         };

@@ -141,7 +141,10 @@ impl Interpolation<'_, '_> {
         let cast = cursor.attribute().cast;
         let (value, wanted) = match cast {
             Cast::Text => return true,
-            Cast::Int => (text.parse().ok().map(Value::Int), "a whole number"),
+            Cast::Int => (
+                text.parse::<i128>().ok().map(|number| Value::Int(number.into())),
+                "a whole number",
+            ),
             Cast::Float => (float(text).map(Value::Float), "a number"),
             Cast::Bool => match self.boolean(node, text) {
                 Some(value) => (Some(Value::Bool(value)), ""),

@@ -9,6 +9,8 @@
 //! - [`Node::trail`] tells what happened to it on the way, oldest step first; it is empty for a
 //!   value that stands in one file and is used as it is.
 
+use std::fmt;
+
 use crate::diagnostic::Span;
 
 pub use super::map::Map;
@@ -32,8 +34,8 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number. Wide enough for every 64-bit integer, signed or not.
-    Int(i128),
+    /// A whole number.
+    Int(Int),
     /// Any other number.
     Float(f64),
     /// Text.
@@ -44,6 +46,32 @@ pub enum Value {
     Seq(Vec<Node>),
     /// A mapping with string keys, in the order of the file.
     Map(Map),
+}
+
+/// A whole number, wide enough for every 64-bit integer, signed or not. It is kept in halves: an
+/// `i128` would align every node to 16 bytes, and of nodes a project has many.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Int([u64; 2]);
+
+impl fmt::Debug for Int {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl Int {
+    /// The number.
+    pub fn get(self) -> i128 {
+        (u128::from(self.0[0]) << 64 | u128::from(self.0[1])).cast_signed()
+    }
+}
+
+impl<T: Into<i128>> From<T> for Int {
+    #[expect(clippy::cast_possible_truncation, reason = "each half by itself")]
+    fn from(number: T) -> Self {
+        let bits = number.into().cast_unsigned();
+        Self([(bits >> 64) as u64, bits as u64])
+    }
 }
 
 /// One value of a mapping, and where its key stands.
@@ -214,7 +242,7 @@ impl Node {
     pub fn scalar_text(&self) -> Option<String> {
         match &self.value {
             Value::Bool(value) => Some(value.to_string()),
-            Value::Int(value) => Some(value.to_string()),
+            Value::Int(value) => Some(value.get().to_string()),
             Value::Float(value) => Some(crate::model::number::general(*value)),
             Value::Str(text) | Value::Timestamp(text) => Some(text.clone()),
             Value::Null | Value::Seq(_) | Value::Map(_) => None,

@@ -102,7 +102,7 @@ impl Checker<'_, '_> {
         let problem = match &node.value {
             Value::Str(text) => text_problem(text, rule),
             #[expect(clippy::cast_precision_loss, reason = "limits are small numbers")]
-            Value::Int(number) => number_problem(*number as f64, rule),
+            Value::Int(number) => number_problem(number.get() as f64, rule),
             Value::Float(number) => number_problem(*number, rule),
             _ => None,
         };

@@ -18,7 +18,7 @@ impl From<&Node> for Yaml {
         match &node.value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
-            Value::Int(value) => Self::Number(integer(*value)),
+            Value::Int(value) => Self::Number(integer(value.get())),
             Value::Float(value) => Self::Number(Number::from(*value)),
             Value::Str(text) => Self::String(text.clone()),
             Value::Timestamp(text) => tagged("timestamp", super::yaml::rfc3339(text).into()),
@@ -78,7 +78,7 @@ mod tests {
         let node = |value| Node::new(value, span);
         let entry = |value| Entry { key: span, node: node(value) };
         let map = Map::from([
-            ("z".to_owned(), entry(Value::Int(1))),
+            ("z".to_owned(), entry(Value::Int(1.into()))),
             ("a".to_owned(), entry(Value::Seq(vec![node(Value::Null), node(Value::Bool(true))]))),
             ("m".to_owned(), entry(Value::Str("1".to_owned()))),
         ]);

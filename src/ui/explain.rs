@@ -451,7 +451,7 @@ mod tests {
     fn a_collection_shows_where_each_value_comes_from() {
         let files = files();
         let dev = files.span(files.dev, "80");
-        let item = Node::new(Value::Int(80), dev);
+        let item = Node::new(Value::Int(80.into()), dev);
         let long = Map::from([
             ("target".to_owned(), Entry { key: dev, node: item.clone() }),
             (

@@ -47,7 +47,7 @@ pub(super) async fn resolve<'i>(
 pub(super) fn lock(project: &Project) -> Project {
     let image_of =
         |service: &Service| Service { image: service.image.clone(), ..Service::default() };
-    let services = project.services.iter().map(|(name, it)| (name.clone(), image_of(it)));
+    let services = project.services.iter().map(|(name, it)| (name.clone(), Box::new(image_of(it))));
     Project { services: services.collect(), ..Project::default() }
 }
 

@@ -140,7 +140,7 @@ fn with_platform(service: &Service, loaded: &Loaded) -> Service {
 }
 
 fn find_service<'a>(project: &'a Project, name: &str) -> Result<&'a Service, Failure> {
-    project.services.get(name).ok_or_else(|| {
+    project.services.get(name).map(Box::as_ref).ok_or_else(|| {
         let disabled = project.disabled_services.contains_key(name);
         let reason = if disabled { " (no active profile enables it)" } else { "" };
         let others = project.services.keys().map(String::as_str);
@@ -161,13 +161,13 @@ fn profiles(project: &Project) -> Vec<String> {
 
 /// The image of each service; without one, the name that building gives it.
 fn images(project: &Project, separator: char) -> Vec<String> {
-    let image = |(name, service): (&String, &Service)| {
+    let images = project.services.iter().map(|(name, service)| {
         if service.image.is_empty() {
             return format!("{}{separator}{name}", project.name);
         }
         service.image.clone()
-    };
-    project.services.iter().map(image).collect()
+    });
+    images.collect()
 }
 
 /// Prints the variables that the files use, whether they are set or not.

@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn only_files_tell_which_services_there_are() {
         let mut project = Project::default();
-        project.services.insert("web".to_owned(), Service::default());
-        project.disabled_services.insert("debug".to_owned(), Service::default());
+        project.services.insert("web".to_owned(), Box::<Service>::default());
+        project.disabled_services.insert("debug".to_owned(), Box::<Service>::default());
         let mut sight = Sight { name: "p".to_owned(), project: Some(project) };
         let words = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
         let named = sight.named(&words(&["web", "debug"])).expect("known");

@@ -51,7 +51,7 @@ pub fn project_yaml(project: &Project) -> String {
 ///
 /// If a value has no JSON form.
 pub fn project_json(project: &Project) -> Result<String, RenderError> {
-    if project.services.values().any(has_ssh_path) {
+    if project.services.values().any(|service| has_ssh_path(service)) {
         return Err(RenderError::SshKey);
     }
     let mut sections = sections(project, Format::Json)?;

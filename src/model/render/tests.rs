@@ -12,7 +12,7 @@ fn read<T: serde::de::DeserializeOwned>(yaml: &str) -> T {
 
 /// A project with one service.
 fn project(service: &str) -> Project {
-    let services = BTreeMap::from([("s".to_owned(), read::<Service>(service))]);
+    let services = BTreeMap::from([("s".to_owned(), read::<Box<Service>>(service))]);
     Project { name: "p".to_owned(), services, ..Project::default() }
 }
 

@@ -102,7 +102,8 @@ impl<'a> Builds<'a> {
     /// A service, whether it takes part or not.
     fn service(&self, name: &str) -> Option<&'a Service> {
         let project = self.project;
-        project.services.get(name).or_else(|| project.disabled_services.get(name))
+        let found = project.services.get(name).or_else(|| project.disabled_services.get(name));
+        found.map(Box::as_ref)
     }
 
     fn spec(&self, name: &str, settings: &Service) -> Option<BuildSpec> {

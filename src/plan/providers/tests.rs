@@ -19,7 +19,7 @@ fn project() -> Project {
         ("other", "{image: x}"),
     ];
     let services = services.map(|(name, yaml)| {
-        (name.to_owned(), serde_yaml::from_str::<Service>(yaml).expect("a canonical service"))
+        (name.to_owned(), serde_yaml::from_str::<Box<Service>>(yaml).expect("a canonical service"))
     });
     let models = serde_yaml::from_str(
         "{chat-bot: {model: ai/chat, context_size: 9, runtime_flags: [--fast]},

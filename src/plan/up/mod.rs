@@ -106,7 +106,7 @@ pub(super) fn order(project: &Project) -> Vec<&str> {
 
 impl<'a> Planner<'a> {
     fn settings(&self, service: &str) -> Option<&'a Service> {
-        self.up.project.services.get(service)
+        self.up.project.services.get(service).map(Box::as_ref)
     }
 
     fn add(&mut self, op: Op, cause: Cause, after: Vec<StepId>) -> StepId {

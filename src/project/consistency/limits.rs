@@ -41,7 +41,7 @@ pub(super) fn check(session: &mut Session<'_>, service: &Service<'_>) {
 fn number(node: Option<&Node>) -> f64 {
     match node.map(|node| &node.value) {
         #[expect(clippy::cast_precision_loss, reason = "compared with each other only")]
-        Some(Value::Int(number)) => *number as f64,
+        Some(Value::Int(number)) => number.get() as f64,
         Some(Value::Float(number)) => *number,
         _ => 0.0,
     }

@@ -136,11 +136,11 @@ fn add_host(map: &mut Map, host: &str, addresses: Vec<Node>, near: &Node) -> Res
 /// One limit for both, or a soft and a hard one.
 pub(super) fn ulimit(node: &Node) -> Fits {
     let limit = |node: &Node| match super::scalars::int(node) {
-        Ok(Value::Int(limit)) if matches!(node.value, Value::Int(_)) => Ok(limit),
+        Ok(Value::Int(limit)) if matches!(node.value, Value::Int(_)) => Ok(limit.get()),
         Ok(_) => Err(super::scalars::unexpected("a whole number", node).at(node.span)),
         Err(misfit) => Err(misfit.at(node.span).hint("-1 means no limit")),
     };
-    let number = |limit: i128| super::entry(Node::new(Value::Int(limit), node.span));
+    let number = |limit: i128| super::entry(Node::new(Value::Int(limit.into()), node.span));
     let mut map = Map::new();
     let Some(limits) = node.as_map() else {
         map.insert("single".to_owned(), number(limit(node)?));

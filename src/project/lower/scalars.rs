@@ -26,7 +26,7 @@ pub(super) fn boolean(session: &mut Session<'_>, node: &Node) -> Fit {
 /// 18446744073709551615 is -1, "no limit".
 pub(super) fn wrapped_int(session: &mut Session<'_>, node: &Node) -> Fit {
     let unsigned = match node.value {
-        Value::Int(number) => u64::try_from(number).ok().map(u64::cast_signed),
+        Value::Int(number) => u64::try_from(number.get()).ok().map(u64::cast_signed),
         _ => None,
     };
     let Some(negative) = unsigned.filter(|number| *number < 0) else { return int(node) };
@@ -42,7 +42,7 @@ pub(super) fn wrapped_int(session: &mut Session<'_>, node: &Node) -> Fit {
 /// Fractions are cut off, as Compose cuts them.
 pub(super) fn int(node: &Node) -> Fit {
     let number = match &node.value {
-        Value::Int(number) => i64::try_from(*number).ok(),
+        Value::Int(number) => i64::try_from(number.get()).ok(),
         Value::Float(number) => whole(*number),
         Value::Str(text) => text.parse().ok(),
         _ => None,
@@ -55,7 +55,7 @@ pub(super) fn int(node: &Node) -> Fit {
 /// The misfit of a whole number that is beyond what its type holds.
 fn too_large(node: &Node, limit: i128) -> Option<Misfit> {
     let negative = match &node.value {
-        Value::Int(number) => *number < 0,
+        Value::Int(number) => number.get() < 0,
         Value::Float(number) if number.fract() == 0.0 => *number < 0.0,
         Value::Str(text) => {
             let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -81,12 +81,12 @@ fn whole(number: f64) -> Option<i64> {
 pub(super) fn unsigned(node: &Node, limit: u64) -> Fit {
     let limit = i128::from(limit);
     let number = match &node.value {
-        Value::Int(number) => Some(*number),
+        Value::Int(number) => Some(number.get()),
         Value::Float(number) => whole(*number).map(i128::from),
         _ => None,
     };
     match number {
-        Some(number) if (0..=limit).contains(&number) => Ok(Value::Int(number)),
+        Some(number) if (0..=limit).contains(&number) => Ok(Value::Int(number.into())),
         Some(number) if number < 0 => Err(unexpected("0 or more", node)),
         Some(_) => {
             Err(Misfit::new(format!("is too large: the largest number it takes is {limit}")))
@@ -101,7 +101,7 @@ pub(super) fn unsigned(node: &Node, limit: u64) -> Fit {
 #[expect(clippy::cast_precision_loss, reason = "as precise as the model's own type")]
 pub(super) fn float(node: &Node) -> Fit {
     let number = match &node.value {
-        Value::Int(number) => Some(*number as f64),
+        Value::Int(number) => Some(number.get() as f64),
         Value::Float(number) => Some(*number),
         Value::Str(text) => text.parse().ok(),
         _ => None,
@@ -112,7 +112,7 @@ pub(super) fn float(node: &Node) -> Fit {
 pub(super) fn text(node: &Node) -> Fit {
     match &node.value {
         Value::Str(text) => Ok(Value::Str(text.clone())),
-        Value::Int(number) => Ok(Value::Str(number.to_string())),
+        Value::Int(number) => Ok(Value::Str(number.get().to_string())),
         _ => Err(unexpected("a string", node).hint("put quotes around it")),
     }
 }
@@ -130,7 +130,7 @@ pub(super) fn duration(node: &Node) -> Fit {
 /// Compose reads a fraction without a unit as nothing at all; so does Ketch, but it says so.
 pub(super) fn bytes(session: &mut Session<'_>, node: &Node) -> Fit {
     match &node.value {
-        Value::Int(number) => i64::try_from(*number)
+        Value::Int(number) => i64::try_from(number.get())
             .map(|number| Value::Int(number.into()))
             .map_err(|_| Misfit::new("is larger than the largest possible size, 8 EiB")),
         Value::Str(text) => match Bytes::parse(text) {
@@ -146,7 +146,7 @@ pub(super) fn bytes(session: &mut Session<'_>, node: &Node) -> Fit {
                     .at(node.span, "has no effect")
                     .hint("put it in quotes with a unit: `\"1.5g\"`"),
             );
-            Ok(Value::Int(0))
+            Ok(Value::Int(0.into()))
         }
     }
 }
@@ -154,7 +154,7 @@ pub(super) fn bytes(session: &mut Session<'_>, node: &Node) -> Fit {
 /// Text is octal; a number is the mode itself.
 pub(super) fn file_mode(node: &Node) -> Fit {
     let mode = match &node.value {
-        Value::Int(mode) => i64::try_from(*mode).ok(),
+        Value::Int(mode) => i64::try_from(mode.get()).ok(),
         Value::Str(text) => i64::from_str_radix(text, 8).ok(),
         _ => None,
     };
@@ -165,7 +165,7 @@ pub(super) fn file_mode(node: &Node) -> Fit {
 /// `all` is -1.
 pub(super) fn device_count(node: &Node) -> Fit {
     let count = match &node.value {
-        Value::Int(count) => i64::try_from(*count).ok(),
+        Value::Int(count) => i64::try_from(count.get()).ok(),
         Value::Str(text) if text.eq_ignore_ascii_case("all") => Some(-1),
         Value::Str(text) => text.parse().ok(),
         _ => None,

@@ -35,7 +35,7 @@ impl<'a> Raw<'a> {
 pub(super) struct RawNode<'a> {
     pub(super) kind: RawKind<'a>,
     /// `!reset`, or the short form of a core tag: `!!str`.
-    pub(super) tag: Option<String>,
+    pub(super) tag: Option<Box<str>>,
     pub(super) span: Span,
 }
 
@@ -65,11 +65,17 @@ pub(super) struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     file: FileId,
     text: &'a str,
+    /// How many nodes the first document may have: to move them about takes as long as to read them.
+    likely: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str, file: FileId) -> Self {
-        Self { parser: Parser::new_from_str(text), file, text }
+        /// Bytes of text for each node, in most files, and how many nodes are worth room in advance.
+        const BYTES: usize = 6;
+        const MOST: usize = 100_000;
+        let likely = MOST.min(text.len() / BYTES);
+        Self { parser: Parser::new_from_str(text), file, text, likely }
     }
 
     /// The next document, or `None` at the end of the text.
@@ -93,7 +99,8 @@ impl<'a> Reader<'a> {
 
     /// Reads up to the end of the document that has just begun.
     fn document(&mut self, budget: &Budget) -> Result<Raw<'a>, Box<Diagnostic>> {
-        let mut raw = Raw::default();
+        let nodes = Vec::with_capacity(std::mem::take(&mut self.likely));
+        let mut raw = Raw { nodes, ..Raw::default() };
         let mut open: Vec<usize> = Vec::new();
         while let Some((event, span)) = self.next()? {
             let place = self.span(span);
@@ -124,7 +131,7 @@ impl<'a> Reader<'a> {
                 return Err(too_large(place));
             }
             let opens = matches!(kind, RawKind::Seq(_) | RawKind::Map(_));
-            let tag = tag.as_deref().map(short_tag);
+            let tag = tag.as_deref().map(|tag| short_tag(tag).into());
             let index = push(&mut raw, &open, RawNode { kind, tag, span: place });
             if anchor > 0 {
                 raw.anchors.insert(anchor, index);

@@ -38,7 +38,7 @@ fn conform(value: Value, tag: &str) -> Result<Value, Mismatch> {
     };
     match value {
         #[expect(clippy::cast_precision_loss, reason = "as every YAML parser does")]
-        Value::Int(number) if tag == "!!float" => Ok(Value::Float(number as f64)),
+        Value::Int(number) if tag == "!!float" => Ok(Value::Float(number.get() as f64)),
         value if is == tag => Ok(value),
         _ => Err(Mismatch { is }),
     }
@@ -71,7 +71,9 @@ fn numeric(text: &str) -> Option<Value> {
         return Some(Value::Timestamp(text.to_owned()));
     }
     let digits: String = text.chars().filter(|c| *c != '_').collect();
-    integer(&digits).map(Value::Int).or_else(|| number(&digits).map(Value::Float))
+    integer(&digits)
+        .map(|number| Value::Int(number.into()))
+        .or_else(|| number(&digits).map(Value::Float))
 }
 
 /// A whole number of 64 bits, with Go's prefixes `0x`, `0b`, `0o` and `0` for octal.

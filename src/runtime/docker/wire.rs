@@ -25,6 +25,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadHalf, WriteHalf};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::io::StreamReader;
 
 use super::connect::Transport;
 use super::{Address, Docker, failure};
@@ -32,6 +34,9 @@ use crate::runtime::{Bytes, Result, RuntimeError, Stream};
 
 /// How many words an engine may make of a refusal, in bytes.
 const LONGEST_REFUSAL: usize = 1024 * 1024;
+
+/// How long a line of an answer may be, in bytes: lists of containers come as one.
+const LONGEST_LINE: usize = 64 * 1024 * 1024;
 
 /// The body of a request, as bollard has it.
 type Body = <BollardRequest as HasBody>::Body;
@@ -144,17 +149,18 @@ impl Wire {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        use futures_util::AsyncBufReadExt as _;
-
-        let body = chunks(self.send(call).await?);
-        let lines = body.into_async_read().lines();
-        let parse = |line: io::Result<String>| async move {
+        let body = StreamReader::new(chunks(self.send(call).await?));
+        let lines = FramedRead::new(body, LinesCodec::new_with_max_length(LONGEST_LINE));
+        let parse = |line: std::result::Result<String, LinesCodecError>| async move {
             match line {
                 Ok(line) if line.trim().is_empty() => None,
                 Ok(line) => Some(serde_json::from_str(&line).map_err(|error| {
                     RuntimeError::Refused(format!("the engine's answer is not understood: {error}"))
                 })),
-                Err(source) => Some(Err(RuntimeError::Io {
+                Err(LinesCodecError::MaxLineLengthExceeded) => Some(Err(RuntimeError::Refused(
+                    "the engine's answer has a line without an end".to_owned(),
+                ))),
+                Err(LinesCodecError::Io(source)) => Some(Err(RuntimeError::Io {
                     action: "read the engine's answer".into(),
                     source,
                 })),
