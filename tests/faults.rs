@@ -130,9 +130,11 @@ fn bad_answers_end_commands_with_words_that_help() {
 
 #[test]
 fn a_line_without_an_end_is_no_progress() {
-    let engine = Engine::answering(|first, to| match first.starts_with("POST") {
-        true => endless(to, "200 OK"),
-        false => last(to, b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"),
+    let engine = Engine::answering(|first, to| {
+        if first.starts_with("POST") {
+            return endless(to, "200 OK");
+        }
+        last(to, b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
     });
     let output = engine.ketch("pull");
     assert_eq!(output.code, 1, "{output:?}");

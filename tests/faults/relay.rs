@@ -157,10 +157,11 @@ volumes: {data: {}}
 fn an_engine_that_goes_in_the_middle_is_told_and_nothing_is_lost() {
     for gone_at in ["/start", "/containers/create", "/networks/create", "/volumes/create"] {
         let Some(stage) = Stage::new("gone", CHAIN) else { return };
-        stage.relay(move |request| match request.contains(gone_at) {
-            true => Fate::Gone,
-            false => Fate::Passed,
-        });
+        stage.relay(
+            move |request| {
+                if request.contains(gone_at) { Fate::Gone } else { Fate::Passed }
+            },
+        );
         let output = stage.by_relay("up -d");
         assert_eq!(output.code, 1, "{gone_at}: {output:?}");
         assert!(output.stderr.contains("engine"), "{gone_at}: {output:?}");
@@ -174,9 +175,11 @@ fn an_engine_that_goes_in_the_middle_is_told_and_nothing_is_lost() {
 #[test]
 fn a_full_disk_is_told_in_the_engines_words_and_what_was_begun_can_go() {
     let Some(stage) = Stage::new("full", CHAIN) else { return };
-    stage.relay(|request| match request.contains("/containers/create") {
-        true => Fate::Refused("mkdir /var/lib/docker/overlay2/x: no space left on device"),
-        false => Fate::Passed,
+    stage.relay(|request| {
+        if !request.contains("/containers/create") {
+            return Fate::Passed;
+        }
+        Fate::Refused("mkdir /var/lib/docker/overlay2/x: no space left on device")
     });
     let output = stage.by_relay("up -d");
     assert_eq!(output.code, 1, "{output:?}");
