@@ -196,6 +196,23 @@ fn a_shim_that_is_killed_takes_its_container_alone_and_the_next_command_notices(
 }
 
 #[test]
+fn a_network_goes_though_a_container_in_it_has_vanished() {
+    let Some(stage) = Stage::new("vanished", FILE) else { return };
+    stage.ok("up -d again");
+    let id = stage.ok("ps -q --no-trunc").trim().to_owned();
+    let [(name, process)] = &stage.shims().into_iter().collect::<Vec<_>>()[..] else { panic!() };
+    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+    until("its processes have ended", || stage.shims().is_empty());
+    for directory in [stage.home.state(), stage.home.run()] {
+        let _ = std::fs::remove_dir_all(directory.join("containers").join(&id));
+    }
+    std::fs::remove_file(stage.home.state().join("names").join(name)).unwrap();
+    stage.ok("down");
+    let left = traces(&stage);
+    assert!(!left.iter().any(|trace| trace.starts_with("net")), "{left:?}");
+}
+
+#[test]
 fn a_command_that_is_killed_anywhere_leaves_what_the_next_ones_mend() {
     let Some(stage) = Stage::new("cut", FILE) else { return };
     let before = traces(&stage);

@@ -110,6 +110,7 @@ impl Native {
                 pruned.containers.push(named.name);
             }
         }
+        self.sweep_networks()?;
         for network in self.networks.list()? {
             if !joined.contains(&network.name) {
                 self.networks.remove(&network.name)?;

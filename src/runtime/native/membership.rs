@@ -92,7 +92,22 @@ impl Native {
             let said = format!("network {network} is in use by container {}", user.name);
             return Err(RuntimeError::Conflict(said));
         }
-        self.networks.remove(network)
+        match self.networks.remove(network) {
+            // Containers whose shims were killed, as nobody who runs is in it.
+            Err(RuntimeError::Conflict(_)) => {
+                self.sweep_networks()?;
+                self.networks.remove(network)
+            }
+            removed => removed,
+        }
+    }
+
+    /// Takes containers that nobody looks after out of all networks.
+    pub(super) fn sweep_networks(&self) -> Result<()> {
+        let lives = |id: &str| lock::is_held(&self.root.container(id).lock()).unwrap_or(true);
+        let swept = self.networks.sweep(&lives)?;
+        tracing::debug!(?swept, "networks are swept");
+        Ok(())
     }
 
     pub(super) fn delete_volume(&self, volume: &str) -> Result<()> {

@@ -65,11 +65,6 @@ pub struct Published {
 }
 
 impl Published {
-    /// Whether nothing is led in, since all networks of the container are internal.
-    pub fn leads_nowhere(&self) -> bool {
-        self.dialer.is_none()
-    }
-
     /// Carries over what the kernel does not lead by itself, for ever. It needs a `LocalSet`, and
     /// ends by being dropped, with all its connections.
     pub async fn serve(&self) {
