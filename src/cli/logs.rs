@@ -40,8 +40,8 @@ pub(super) async fn run(args: &LogsArgs, session: &mut Session<'_>) -> Result<u8
             let follow = Follow::new(&*engine.runtime, &sight.name, (&wanted, reader));
             return follow.run().await;
         }
-        let observed = engine.runtime.observe(Some(&sight.name)).await?;
-        read_all(wanted.select(&observed.containers)?, reader).await
+        let containers = engine.runtime.containers(Some(&sight.name)).await?;
+        read_all(wanted.select(&containers)?, reader).await
     };
     interruptible(engine.interrupts.shutdown(), read).await?;
     Ok(0)

@@ -17,7 +17,7 @@ pub(super) async fn run(args: &VolumesArgs, session: &mut Session<'_>) -> Result
     let sight = Sight::find(session)?;
     let services = sight.named(&args.services)?;
     let engine = Engine::connect(session).await?;
-    let observed = engine.look_at(Some(&sight.name)).await?;
+    let observed = engine.asking(engine.runtime.observe(Some(&sight.name))).await?;
     let listed = volumes_of(&observed, &services);
     let text = if args.quiet {
         listed.iter().flat_map(|volume| [&volume.name, "\n"]).collect()

@@ -26,7 +26,7 @@ use futures_util::stream::BoxStream;
 pub use crate::model::Output;
 pub use crate::model::observed::Sample;
 use crate::model::observed::{
-    Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
+    Milestone, Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
 use crate::model::spec::{
     BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
@@ -63,6 +63,11 @@ pub trait Runtime: Send + Sync {
     /// Everything that carries this project's label, or any project's if none is given. Images
     /// are not asked for.
     async fn observe(&self, project: Option<&str>) -> Result<Observed>;
+
+    /// The containers alone of what [`Runtime::observe`] finds.
+    async fn containers(&self, project: Option<&str>) -> Result<Vec<ObservedContainer>> {
+        Ok(self.observe(project).await?.containers)
+    }
 
     /// What one container does at this moment; `None` if it is gone. Unlike what
     /// [`Runtime::observe`] says, this is never behind an event that was told.

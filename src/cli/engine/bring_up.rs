@@ -35,7 +35,7 @@ impl Engine<'_, '_> {
         let references = images::references(up);
         let project = Some(up.project.name.as_str());
         let observed = Observed {
-            containers: self.asking(self.runtime.observe(project)).await?.containers,
+            containers: self.asking(self.runtime.containers(project)).await?,
             ..self.observe_images(&references).await?
         };
         Ok(images::forecast(up, &observed, &flags))

@@ -19,11 +19,11 @@ pub(super) async fn holder(runtime: &dyn Runtime, port: u16) -> Option<String> {
 }
 
 async fn publisher(runtime: &dyn Runtime, port: u16) -> Option<String> {
-    let observed = runtime.observe(None).await.ok()?;
+    let containers = runtime.containers(None).await.ok()?;
     let publishes = |container: &&crate::model::observed::ObservedContainer| {
         container.ports.iter().any(|found| found.published == Some(port))
     };
-    let container = observed.containers.iter().find(publishes)?;
+    let container = containers.iter().find(publishes)?;
     let project = container.label(label::PROJECT);
     Some(format!("container {} of project {project}", container.name))
 }

@@ -62,9 +62,10 @@ impl Sight {
 }
 
 impl Engine<'_, '_> {
-    /// What there is of a project, or of all.
+    /// The containers of a project, or of all. Networks and volumes are not asked for.
     pub(in crate::cli) async fn look_at(&self, project: Option<&str>) -> Result<Observed, Failure> {
-        self.asking(self.runtime.observe(project)).await
+        let containers = self.asking(self.runtime.containers(project)).await?;
+        Ok(Observed { containers, ..Observed::default() })
     }
 }
 

@@ -13,7 +13,7 @@ use super::Wanted;
 use super::reader::{Reader, Step};
 use crate::cli::engine::decimal;
 use crate::cli::exit::Failure;
-use crate::model::observed::{Observed, State};
+use crate::model::observed::State;
 use crate::model::{Dict, label};
 use crate::runtime::{LogOptions, Runtime, RuntimeEvent, Stream};
 
@@ -69,8 +69,8 @@ impl<'r> Follow<'r> {
         if let Some(Some(event)) = events.next().now_or_never() {
             self.heed(event?).await?;
         }
-        let observed = self.runtime.observe(Some(self.project)).await?;
-        for container in self.wanted.select(&observed.containers)? {
+        let containers = self.runtime.containers(Some(self.project)).await?;
+        for container in self.wanted.select(&containers)? {
             if !self.known.contains_key(&container.id) {
                 let own = (container.name.as_str(), &container.labels);
                 self.remember(&container.id, own).is_up = container.is_up();
@@ -191,9 +191,9 @@ impl<'r> Follow<'r> {
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
         let Some(code) = known.code.take() else { return Ok(()) };
         let known = known.clone();
-        let observed = self.runtime.observe(Some(self.project)).await?;
+        let containers = self.runtime.containers(Some(self.project)).await?;
         let is_restarting =
-            observed.containers.iter().any(|it| it.id == id && it.state == State::Restarting);
+            containers.iter().any(|it| it.id == id && it.state == State::Restarting);
         let what = if is_restarting { " (restarting)" } else { "" };
         let text = format!("exited with code {code}{what}");
         Ok(self.reader.say((&known.name, &known.labels), &text)?)
@@ -201,11 +201,11 @@ impl<'r> Follow<'r> {
 
     /// Whether no container runs or is about to. One that was overlooked is read from here on.
     async fn nobody_is_left(&mut self) -> Result<bool, Failure> {
-        let observed: Observed = self.runtime.observe(Some(self.project)).await?;
-        let exists = |id: &str| observed.containers.iter().any(|container| container.id == id);
+        let containers = self.runtime.containers(Some(self.project)).await?;
+        let exists = |id: &str| containers.iter().any(|container| container.id == id);
         self.created.retain(|id| exists(id));
         let mut is_left = !self.created.is_empty();
-        for container in &observed.containers {
+        for container in &containers {
             if !container.is_up() || !self.wanted.includes(&container.labels) {
                 continue;
             }

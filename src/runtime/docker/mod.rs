@@ -39,7 +39,7 @@ use super::{
     Stream, Terminal, Volumes, provider,
 };
 use crate::model::observed::{
-    Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
+    Milestone, Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
 use crate::model::spec::{
     BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
@@ -83,6 +83,10 @@ impl Runtime for Docker {
 
     async fn observe(&self, project: Option<&str>) -> Result<Observed> {
         self.list_project(project).await
+    }
+
+    async fn containers(&self, project: Option<&str>) -> Result<Vec<ObservedContainer>> {
+        self.containers_of(project).await
     }
 
     async fn state(&self, container: &str) -> Result<Option<State>> {

@@ -29,32 +29,38 @@ use crate::runtime::Result;
 
 impl Docker {
     pub(super) async fn list_project(&self, project: Option<&str>) -> Result<Observed> {
-        let wanted = project.map_or_else(
-            || label::PROJECT.to_owned(),
-            |project| format!("{}={project}", label::PROJECT),
-        );
-        let filters = HashMap::from([("label".to_owned(), vec![wanted])]);
+        let filters = filters(project);
         let networks = ListNetworksOptions { filters: Some(filters.clone()) };
         let volumes = ListVolumesOptions { filters: Some(filters.clone()) };
         let (containers, networks, volumes) = tokio::try_join!(
-            self.list_containers(filters),
+            self.containers_of(project),
             self.client.list_networks(Some(networks)).map_err(|error| self.failure(error)),
             self.client.list_volumes(Some(volumes)).map_err(|error| self.failure(error)),
         )?;
         let belongs = |labels: &Dict| belongs(labels, project);
         let mut observed = Observed {
-            containers: containers.into_iter().map(container).collect(),
+            containers,
             networks: networks.into_iter().map(network::observed).collect(),
             volumes: volumes.volumes.into_iter().flatten().map(volume::observed).collect(),
             ..Observed::default()
         };
-        observed.containers.retain(|found| belongs(&found.labels) && is_managed(found));
         observed.networks.retain(|found| belongs(&found.labels));
         observed.volumes.retain(|found| belongs(&found.labels));
-        observed.containers.sort_by(|a, b| a.name.cmp(&b.name));
         observed.networks.sort_by(|a, b| a.name.cmp(&b.name));
         observed.volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(observed)
+    }
+
+    /// The containers of a project, or of all, by name.
+    pub(super) async fn containers_of(
+        &self,
+        project: Option<&str>,
+    ) -> Result<Vec<ObservedContainer>> {
+        let found = self.list_containers(filters(project)).await?;
+        let mut found: Vec<_> = found.into_iter().map(container).collect();
+        found.retain(|found| belongs(&found.labels, project) && is_managed(found));
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
     }
 
     async fn list_containers(&self, filters: Filters) -> Result<Vec<ContainerSummary>> {
@@ -75,6 +81,15 @@ impl Docker {
 }
 
 type Filters = HashMap<String, Vec<String>>;
+
+/// What has the label of a project, or of any.
+fn filters(project: Option<&str>) -> Filters {
+    let wanted = project.map_or_else(
+        || label::PROJECT.to_owned(),
+        |project| format!("{}={project}", label::PROJECT),
+    );
+    HashMap::from([("label".to_owned(), vec![wanted])])
+}
 
 /// Containers of lists in which states may have names that the Docker API does not know.
 fn summaries(lists: Vec<Value>) -> serde_json::Result<Vec<ContainerSummary>> {
