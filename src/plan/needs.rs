@@ -31,6 +31,9 @@ fn of_service(path: &str, service: &Service, needs: &mut Vec<Need>) {
     if !service.annotations.is_empty() {
         needs.push((Feature::Annotations, format!("{path}.annotations")));
     }
+    if is_local(&service.image) {
+        needs.push((Feature::LocalImage, format!("{path}.image")));
+    }
     of_kernel(path, service, needs);
     of_surroundings(path, service, needs);
     for (index, mount) in service.volumes.iter().enumerate() {
@@ -41,6 +44,14 @@ fn of_service(path: &str, service: &Service, needs: &mut Vec<Need>) {
             of_endpoint(&format!("{path}.networks.{key}"), endpoint, needs);
         }
     }
+}
+
+/// Whether an image is a directory or an archive. `oci:1` is a name with a tag, but no tag has a
+/// slash.
+fn is_local(image: &str) -> bool {
+    let rest =
+        ["rootfs:", "oci:", "docker-archive:"].iter().find_map(|kind| image.strip_prefix(kind));
+    rest.is_some_and(|rest| rest.contains('/'))
 }
 
 /// What not every kernel can limit.
@@ -130,8 +141,11 @@ mod tests {
               networks: {front: {gw_priority: 1}}}",
         )
         .expect("a canonical service");
-        let project =
+        let mut project =
             Project { services: [("web".to_owned(), service)].into(), ..Project::default() };
+        let image = |image: &str| Service { image: image.to_owned(), ..Service::default() };
+        project.services.insert("host".to_owned(), image("rootfs:/"));
+        project.services.insert("tag".to_owned(), image("oci:1"));
         let paths: Vec<String> = needs(&project).into_iter().map(|(_, path)| path).collect();
         assert_eq!(
             paths,
@@ -145,6 +159,7 @@ mod tests {
                 "services.web.devices.0",
                 "services.web.volumes.0",
                 "services.web.networks.front.gw_priority",
+                "services.host.image",
             ]
         );
     }
