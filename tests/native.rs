@@ -3,6 +3,7 @@
 //! Skipped where the user is not root, or where no static busybox lies about.
 
 mod host;
+mod inside;
 mod life;
 
 use std::fs::File;

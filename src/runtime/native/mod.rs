@@ -138,7 +138,7 @@ impl Native {
         let is_root = rustix::process::geteuid().is_root();
         (!is_root).then(|| {
             "the native runtime needs root: it makes namespaces, mounts and cgroups. Run ketch as \
-             root, and no engine is needed"
+             root, or with a Docker engine"
                 .to_owned()
         })
     }
