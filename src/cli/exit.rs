@@ -227,6 +227,9 @@ fn usage_hint(error: &UsageError) -> Option<String> {
         UsageError::UnknownCommand { similar: Some(name), .. } => {
             format!("a command with a similar name exists: `{name}`")
         }
+        UsageError::UnknownCommand { parent: Some(parent), .. } => {
+            format!("`ketch {parent} --help` lists the commands")
+        }
         UsageError::UnknownCommand { .. } => "`ketch --help` lists the commands".to_owned(),
         UsageError::UnknownFlag { similar: Some(flag), .. } => {
             format!("a flag with a similar name exists: `{flag}`")

@@ -28,3 +28,10 @@ fn a_container_starts_with_a_clean_slate() {
     let none = "0000000000000000";
     assert_eq!(seen, format!("SigBlk:\t{none}\nSigIgn:\t{none}\n/proc/mounts\n1\n"));
 }
+
+#[test]
+fn who_wants_the_network_of_those_without_one_is_in_it() {
+    let script = "ip -o -4 address show eth0 | wc -l; ip route | grep -c default";
+    let Some(seen) = seen("bridge", ", network_mode: bridge", script) else { return };
+    assert_eq!(seen, "1\n1\n");
+}
