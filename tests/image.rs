@@ -90,6 +90,46 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn a_dry_run_changes_no_image() {
+    let site = Site::new();
+    site.write_archive("shop/app:1", 1000);
+    assert_eq!(
+        site.says("--dry-run image load -i image.tar"),
+        "would load images from image.tar\nrc 0"
+    );
+    assert_eq!(site.says("image ls -q"), "rc 0");
+    assert_eq!(site.run("image load -i image.tar").code, 0);
+    let before = site.says("image ls");
+    for (command, said) in [
+        ("rm shop/app:1", "remove shop/app:1"),
+        ("prune -a", "remove all images that no container uses"),
+        ("tag shop/app:1 other", "give shop/app:1 the name other"),
+        ("save shop/app:1 -o out.tar", "save shop/app:1 to out.tar"),
+    ] {
+        let expected = format!("would {said}\nrc 0");
+        assert_eq!(site.says(&format!("--dry-run image {command}")), expected);
+    }
+    assert_eq!(site.says("image ls"), before);
+    assert!(!site.path("out.tar").exists());
+}
+
+#[test]
+fn what_is_loaded_may_be_named_as_an_image_is() {
+    let site = Site::new();
+    site.write_archive("shop/app:1", 1000);
+    let loaded = "Loaded image: shop/app:1\nrc 0";
+    assert_eq!(site.says("image load -i docker-archive:image.tar"), loaded);
+    assert_eq!(site.says("image save shop/app:1 -o oci:layout"), "rc 0");
+    assert_eq!(site.says("image load -i oci:layout"), loaded);
+    std::fs::write(site.path("notes"), "no archive\n".repeat(100)).unwrap();
+    let refused = site.says("image load -i notes");
+    assert_eq!(
+        refused,
+        "error: cannot read `notes`: it is no archive of images, or is damaged\nrc 1"
+    );
+}
+
+#[test]
 fn images_are_loaded_named_shown_and_removed() {
     let site = Site::new();
     site.write_archive("shop/app:1", 1000);

@@ -2,10 +2,13 @@
 //!
 //! Skipped where the user is not root, or where no static busybox lies about.
 
+mod host;
+mod inside;
 mod life;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -48,6 +51,17 @@ impl Home {
         let store = Store::open(&home.state().join("images")).unwrap();
         store.load(Input::Path(&archive), None, &|_| {}).unwrap();
         Ok(home)
+    }
+
+    /// Places on the file system of `/`, without an image; or why they cannot be had.
+    pub(crate) fn on_the_root() -> Result<Self, String> {
+        if let Some(reason) = Native::forbidden() {
+            return Err(reason);
+        }
+        let device = |path: &str| std::fs::metadata(path).map(|found| found.dev());
+        let is_there = |path: &&str| device(path).is_ok_and(|own| own == device("/").unwrap());
+        let place = ["/var/tmp", "/tmp", "/"].into_iter().find(is_there).unwrap();
+        Ok(Self { directory: tempfile::tempdir_in(place).unwrap() })
     }
 
     pub(crate) fn state(&self) -> PathBuf {

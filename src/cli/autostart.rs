@@ -8,11 +8,13 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use indexmap::IndexMap;
 
 use super::engine::native;
 use super::exit::Failure;
 use super::session::Session;
 use crate::runtime::RuntimeError;
+use crate::runtime::native::root::{RUN_DIR, STATE_DIR};
 
 /// The commands of `autostart`.
 #[derive(Debug, Args)]
@@ -42,14 +44,21 @@ const WANTS: &str = "multi-user.target.wants";
 pub(super) async fn run(args: &AutostartArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
     match args.command {
         AutostartCommand::Enable => enable(session, Path::new(UNITS)).map(|()| 0),
-        AutostartCommand::Disable => disable(Path::new(UNITS)).map(|()| 0),
+        AutostartCommand::Disable => disable(session, Path::new(UNITS)).map(|()| 0),
         AutostartCommand::Run => revive(session).await,
     }
 }
 
+/// Programs by which systemd is known to be installed; units may be there without it.
+const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+
 async fn revive(session: &mut Session<'_>) -> Result<u8, Failure> {
     let mut code = 0;
-    for revived in native(session)?.revive().await? {
+    let native = native(session)?;
+    if session.only_tells(|| "start what ran when the host went down".to_owned()) {
+        return Ok(code);
+    }
+    for revived in native.revive().await? {
         let name = revived.container;
         match revived.outcome {
             Ok(()) => session.screen.data(&format!("{name}\n"))?,
@@ -64,7 +73,7 @@ async fn revive(session: &mut Session<'_>) -> Result<u8, Failure> {
 
 fn enable(session: &mut Session<'_>, units: &Path) -> Result<(), Failure> {
     native(session)?;
-    if !units.is_dir() {
+    if !units.is_dir() || !SYSTEMD.iter().any(|program| Path::new(program).exists()) {
         let text = "there is no systemd here: let whatever starts programs at boot run \
                     `ketch autostart run`";
         return Err(RuntimeError::Unsupported(text.to_owned()).into());
@@ -72,7 +81,11 @@ fn enable(session: &mut Session<'_>, units: &Path) -> Result<(), Failure> {
     let program =
         std::env::current_exe().map_err(|error| failed("find", Path::new("ketch"), error))?;
     let unit = units.join(UNIT);
-    std::fs::write(&unit, text_of(&program)).map_err(|error| failed("write", &unit, error))?;
+    if session.only_tells(|| format!("write `{}`", unit.display())) {
+        return Ok(());
+    }
+    let text = text_of(&program, session.environment());
+    std::fs::write(&unit, text).map_err(|error| failed("write", &unit, error))?;
     let wants = units.join(WANTS);
     std::fs::create_dir_all(&wants).map_err(|error| failed("make", &wants, error))?;
     let link = wants.join(UNIT);
@@ -80,11 +93,21 @@ fn enable(session: &mut Session<'_>, units: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(failed("make", &link, error))
         }
-        _ => Ok(()),
+        _ => {
+            session.screen.tell(&format!("`{}` starts containers at every boot\n", unit.display()));
+            Ok(())
+        }
     }
 }
 
-fn disable(units: &Path) -> Result<(), Failure> {
+fn disable(session: &mut Session<'_>, units: &Path) -> Result<(), Failure> {
+    if session.only_tells(|| format!("remove `{}`", units.join(UNIT).display())) {
+        return Ok(());
+    }
+    remove(units)
+}
+
+fn remove(units: &Path) -> Result<(), Failure> {
     for path in [units.join(WANTS).join(UNIT), units.join(UNIT)] {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -101,8 +124,14 @@ fn failed(action: &str, path: &Path, source: io::Error) -> Failure {
     RuntimeError::Io { action: format!("{action} `{}`", path.display()), source }.into()
 }
 
-/// Containers outlive the unit: it only starts them.
-fn text_of(program: &Path) -> String {
+/// Containers outlive the unit: it only starts them, from where they were when it was written.
+fn text_of(program: &Path, environment: &IndexMap<String, String>) -> String {
+    let places: String = [STATE_DIR, RUN_DIR]
+        .iter()
+        .filter_map(|name| Some((name, environment.get(*name).filter(|path| !path.is_empty())?)))
+        .map(|(name, path)| format!("Environment={}\n", quoted(&format!("{name}={path}"))))
+        .collect();
+    let program = quoted(&program.display().to_string());
     format!(
         "[Unit]\n\
          Description=Containers of ketch that come back after a boot\n\
@@ -111,23 +140,48 @@ fn text_of(program: &Path) -> String {
          [Service]\n\
          Type=oneshot\n\
          RemainAfterExit=yes\n\
-         KillMode=none\n\
-         ExecStart=\"{}\" autostart run\n\n\
+         KillMode=process\n\
+         {places}\
+         ExecStart={program} autostart run\n\n\
          [Install]\n\
-         WantedBy=multi-user.target\n",
-        program.display()
+         WantedBy=multi-user.target\n"
     )
+}
+
+/// One word of a unit, whatever is in it.
+fn quoted(word: &str) -> String {
+    let mut text = String::from('"');
+    for character in word.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            '%' => text.push_str("%%"),
+            '$' => text.push_str("$$"),
+            '\n' => text.push_str("\\n"),
+            character => text.push(character),
+        }
+    }
+    text + "\""
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{UNIT, WANTS, disable, text_of};
+    use indexmap::IndexMap;
+
+    use super::{UNIT, WANTS, remove, text_of};
 
     #[test]
     fn the_unit_starts_containers_and_leaves_them_alone() {
-        let text = text_of(std::path::Path::new("/opt/a b/ketch"));
-        assert!(text.contains("ExecStart=\"/opt/a b/ketch\" autostart run\n"), "{text}");
-        assert!(text.contains("KillMode=none"));
+        let program = std::path::Path::new("/opt/100%/a \"b\"/ketch");
+        let environment: IndexMap<String, String> =
+            [("KETCH_STATE_DIR", "/srv/my ketch"), ("KETCH_RUN_DIR", ""), ("HOME", "/root")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+        let text = text_of(program, &environment);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.contains(&r#"ExecStart="/opt/100%%/a \"b\"/ketch" autostart run"#), "{text}");
+        assert!(lines.contains(&r#"Environment="KETCH_STATE_DIR=/srv/my ketch""#), "{text}");
+        assert_eq!(text.matches("Environment=").count(), 1, "{text}");
+        assert!(lines.contains(&"KillMode=process"));
     }
 
     #[test]
@@ -136,7 +190,7 @@ mod tests {
         std::fs::create_dir(units.path().join(WANTS)).unwrap();
         std::fs::write(units.path().join(UNIT), "").unwrap();
         for _ in 0..2 {
-            disable(units.path()).unwrap();
+            remove(units.path()).unwrap();
         }
         assert!(!units.path().join(UNIT).exists());
     }

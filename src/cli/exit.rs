@@ -10,6 +10,7 @@ use crate::diagnostic::Severity;
 use crate::model::render::RenderError;
 use crate::project::source::reason;
 use crate::runtime::RuntimeError;
+use crate::runtime::native::Native;
 use crate::ui::Screen;
 use crate::ui::diagnostics::Message;
 use crate::ui::failure;
@@ -51,6 +52,9 @@ pub enum Failure {
         /// What to write instead.
         hint: String,
     },
+    /// No engine answers, and this user may not use Ketch's own runtime.
+    #[error(transparent)]
+    NoRuntime(RuntimeError),
     /// The runtime failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -205,6 +209,7 @@ fn hint(failure: &Failure) -> Option<String> {
         Failure::Digest { .. } => Some(
             "log in to the registry, or write digests into the file: `NAME@sha256:…`".to_owned(),
         ),
+        Failure::NoRuntime(_) => Native::forbidden(),
         Failure::NoCurrentDirectory => Some("change to a directory that exists".to_owned()),
         Failure::Write { source, .. } if is_missing_folder(failure, source) => {
             Some("create the folder first".to_owned())
@@ -221,6 +226,9 @@ fn usage_hint(error: &UsageError) -> Option<String> {
     Some(match error {
         UsageError::UnknownCommand { similar: Some(name), .. } => {
             format!("a command with a similar name exists: `{name}`")
+        }
+        UsageError::UnknownCommand { parent: Some(parent), .. } => {
+            format!("`ketch {parent} --help` lists the commands")
         }
         UsageError::UnknownCommand { .. } => "`ketch --help` lists the commands".to_owned(),
         UsageError::UnknownFlag { similar: Some(flag), .. } => {

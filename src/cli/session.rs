@@ -49,6 +49,14 @@ impl<'a> Session<'a> {
         Ok(Self { global, screen, process, source })
     }
 
+    /// Tells with `--dry-run` what a command would do; then it does nothing else.
+    pub(super) fn only_tells(&mut self, what: impl FnOnce() -> String) -> bool {
+        if self.global.dry_run {
+            self.screen.tell(&format!("would {}\n", what()));
+        }
+        self.global.dry_run
+    }
+
     /// What to load: everything that all commands have in common.
     pub(super) fn request(&self) -> Result<Request, Failure> {
         let cwd = self.process.cwd.clone().ok_or(Failure::NoCurrentDirectory)?;

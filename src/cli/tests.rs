@@ -104,6 +104,30 @@ fn wrong_words_are_explained() {
 }
 
 #[test]
+fn commands_of_commands_are_explained_too() {
+    for command in ["image", "system", "autostart"] {
+        let help = ketch(command);
+        assert!(help.starts_with("0\n") && help.contains("Commands:"), "{help}");
+    }
+    assert_snapshot!(refused("image lss"), @"
+    error: unknown command `lss`
+    hint: a command with a similar name exists: `ls`
+    ");
+    assert_snapshot!(refused("system frobnicate"), @"
+    error: unknown command `frobnicate`
+    hint: `ketch system --help` lists the commands
+    ");
+    assert_snapshot!(refused("image load a.tar"), @"
+    error: unexpected argument `a.tar`
+    hint: `ketch image load --help` lists what it takes
+    ");
+    assert_snapshot!(refused("image rm --forse x"), @"
+    error: unknown flag `--forse`
+    hint: a flag with a similar name exists: `--force`
+    ");
+}
+
+#[test]
 fn global_flags_stand_before_the_command() {
     assert_snapshot!(refused("config -f x"), @"
     error: the flag `-f` must stand before the command

@@ -25,6 +25,8 @@ pub enum UsageError {
         name: String,
         /// What may have been meant.
         similar: Option<String>,
+        /// The command before it.
+        parent: Option<String>,
     },
     /// The command has no such flag.
     #[error("unknown flag `{flag}`")]
@@ -181,9 +183,13 @@ pub(super) fn switched(flag: &str, word: &str) -> Result<bool, UsageError> {
 pub(super) fn understand(error: &clap::Error, arguments: &[OsString]) -> Failure {
     let word = |kind| text(error, kind);
     let usage = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return help_for(error, arguments),
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return help_for(error, arguments),
         ErrorKind::UnknownArgument => unknown_argument(word(ContextKind::InvalidArg), arguments),
-        ErrorKind::InvalidSubcommand => unknown_command(word(ContextKind::InvalidSubcommand)),
+        ErrorKind::InvalidSubcommand => {
+            unknown_command(word(ContextKind::InvalidSubcommand), arguments)
+        }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::NoEquals => {
             invalid_value(error)
         }
@@ -211,11 +217,13 @@ fn help_for(error: &clap::Error, arguments: &[OsString]) -> Failure {
     Failure::Help(plain.as_ref().unwrap_or(error).render().ansi().to_string())
 }
 
-fn unknown_command(name: String) -> UsageError {
-    let command = help::command();
+fn unknown_command(name: String, arguments: &[OsString]) -> UsageError {
+    let parent = command_before(&name, arguments);
+    let whole = help::command();
+    let command = parent.as_deref().map_or(&whole, |parent| find(&whole, parent));
     let names = command.get_subcommands().map(clap::Command::get_name);
     let similar = closest(&name, names).map(str::to_owned);
-    UsageError::UnknownCommand { name, similar }
+    UsageError::UnknownCommand { name, similar, parent }
 }
 
 fn unknown_argument(argument: String, arguments: &[OsString]) -> UsageError {
@@ -237,7 +245,7 @@ fn unknown_argument(argument: String, arguments: &[OsString]) -> UsageError {
 /// The flag of a command, or of all, that was probably meant.
 fn similar_flag(flag: &str, command: Option<&str>) -> Option<String> {
     let whole = help::command();
-    let command = command.and_then(|name| whole.find_subcommand(name)).unwrap_or(&whole);
+    let command = command.map_or(&whole, |name| find(&whole, name));
     let visible = command.get_arguments().filter(|argument| !argument.is_hide_set());
     let flags: Vec<&str> = visible.filter_map(clap::Arg::get_long).collect();
     closest(flag.trim_start_matches('-'), flags).map(|flag| format!("--{flag}"))
@@ -268,13 +276,25 @@ fn text(error: &clap::Error, kind: ContextKind) -> String {
     }
 }
 
+/// A command by its name, such as `ps` or `image ls`.
+fn find<'a>(whole: &'a clap::Command, name: &str) -> &'a clap::Command {
+    name.split(' ').fold(whole, |command, word| command.find_subcommand(word).unwrap_or(command))
+}
+
 /// The command that stands before `word`, as far as that can be told without parsing.
 fn command_before(word: &str, arguments: &[OsString]) -> Option<String> {
     let command = help::command();
     let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
     let end = words.iter().rposition(|other| other.starts_with(word))?;
-    let name = words[..end].iter().find(|word| command.find_subcommand(word).is_some())?;
-    Some((*name).to_owned())
+    let mut at = &command;
+    let mut names = Vec::new();
+    for word in &words[..end] {
+        if let Some(found) = at.find_subcommand(word) {
+            names.push(*word);
+            at = found;
+        }
+    }
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 /// Whether this is a flag that stands before the command.

@@ -44,6 +44,8 @@ pub enum Feature {
     SwapLimit,
     /// Weights in `blkio_config`.
     BlockWeight,
+    /// Images that are a directory or an archive: `rootfs:`, `oci:`, `docker-archive:`.
+    LocalImage,
 }
 
 impl Feature {

@@ -31,6 +31,9 @@ fn of_service(path: &str, service: &Service, needs: &mut Vec<Need>) {
     if !service.annotations.is_empty() {
         needs.push((Feature::Annotations, format!("{path}.annotations")));
     }
+    if is_local(&service.image) {
+        needs.push((Feature::LocalImage, format!("{path}.image")));
+    }
     of_kernel(path, service, needs);
     of_surroundings(path, service, needs);
     for (index, mount) in service.volumes.iter().enumerate() {
@@ -41,6 +44,14 @@ fn of_service(path: &str, service: &Service, needs: &mut Vec<Need>) {
             of_endpoint(&format!("{path}.networks.{key}"), endpoint, needs);
         }
     }
+}
+
+/// Whether an image is a directory or an archive. `oci:1` is a name with a tag, but no tag has a
+/// slash.
+fn is_local(image: &str) -> bool {
+    let rest =
+        ["rootfs:", "oci:", "docker-archive:"].iter().find_map(|kind| image.strip_prefix(kind));
+    rest.is_some_and(|rest| rest.contains('/'))
 }
 
 /// What not every kernel can limit.
@@ -130,10 +141,14 @@ mod tests {
               networks: {front: {gw_priority: 1}}}",
         )
         .expect("a canonical service");
-        let project = Project {
-            services: [("web".to_owned(), Box::new(service))].into(),
-            ..Project::default()
-        };
+        let image =
+            |image: &str| Box::new(Service { image: image.to_owned(), ..Service::default() });
+        let services = [
+            ("web".to_owned(), Box::new(service)),
+            ("host".to_owned(), image("rootfs:/")),
+            ("tag".to_owned(), image("oci:1")),
+        ];
+        let project = Project { services: services.into(), ..Project::default() };
         let paths: Vec<String> = needs(&project).into_iter().map(|(_, path)| path).collect();
         assert_eq!(
             paths,
@@ -147,6 +162,7 @@ mod tests {
                 "services.web.devices.0",
                 "services.web.volumes.0",
                 "services.web.networks.front.gw_priority",
+                "services.host.image",
             ]
         );
     }

@@ -31,9 +31,9 @@ volumes: {data: {}}
 ";
 
 /// A project on a native runtime of its own.
-struct Stage {
-    home: Home,
-    name: String,
+pub(super) struct Stage {
+    pub(super) home: Home,
+    pub(super) name: String,
 }
 
 impl Stage {
@@ -42,19 +42,23 @@ impl Stage {
             println!("skipped {test}: {reason}");
             return None;
         }
-        let home = Home::new().unwrap();
+        Some(Self::of(Home::new().unwrap(), test, compose))
+    }
+
+    /// A project in these places.
+    pub(super) fn of(home: Home, test: &str, compose: &str) -> Self {
         let name = format!("knl{}{test}", std::process::id());
         let file = format!("name: {name}\n{compose}");
         std::fs::write(home.directory.path().join("compose.yaml"), file).unwrap();
-        Some(Self { home, name })
+        Self { home, name }
     }
 
-    fn ketch(&self, arguments: &str) -> Output {
+    pub(super) fn ketch(&self, arguments: &str) -> Output {
         let run = ketch(self.home.directory.path(), arguments);
         self.home.environment().iter().fold(run, |run, (name, value)| run.env(name, value)).output()
     }
 
-    fn ok(&self, arguments: &str) -> String {
+    pub(super) fn ok(&self, arguments: &str) -> String {
         let output = self.ketch(arguments);
         assert_eq!(output.code, 0, "ketch {arguments}: {}", output.stderr);
         output.stdout
@@ -110,7 +114,7 @@ fn processes() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
@@ -119,7 +123,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// What is there of a kind that could be left behind.
-fn traces(stage: &Stage) -> Vec<String> {
+pub(super) fn traces(stage: &Stage) -> Vec<String> {
     let mut found = Vec::new();
     let place = stage.home.directory.path().to_str().unwrap().to_owned();
     found.extend(

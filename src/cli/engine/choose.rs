@@ -53,7 +53,7 @@ async fn automatic(session: &mut Session<'_>, probes: Probes) -> Result<Arc<dyn 
         Err(error) => return Err(error.into()),
     };
     if Native::forbidden().is_some() {
-        return Err(unreachable.into());
+        return Err(Failure::NoRuntime(unreachable));
     }
     let native = Native::open(own(session))?;
     session.screen.tell("no Docker engine answers: using Ketch's own runtime\n");

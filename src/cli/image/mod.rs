@@ -37,6 +37,11 @@ use crate::ui::store::{self, Digests, Entry};
 pub(super) async fn run(args: &ImageArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
     let root = Root::from_environment(session.environment())?;
     let images = Store::open(&root.images())?;
+    if let Some(change) = change(&args.command)
+        && session.only_tells(|| change)
+    {
+        return Ok(0);
+    }
     match &args.command {
         ImageCommand::Pull(args) => Box::pin(transfer::pull(args, &images, session)).await,
         ImageCommand::Push(args) => Box::pin(transfer::push(args, &images, session)).await,
@@ -48,6 +53,25 @@ pub(super) async fn run(args: &ImageArgs, session: &mut Session<'_>) -> Result<u
         ImageCommand::Prune(args) => prune(args, &images, session),
         ImageCommand::Tag(args) => tag(args, &images),
     }
+}
+
+/// What a command changes.
+fn change(command: &ImageCommand) -> Option<String> {
+    Some(match command {
+        ImageCommand::Ls(_) | ImageCommand::Inspect(_) => return None,
+        ImageCommand::Pull(args) => format!("get {}", args.images.join(", ")),
+        ImageCommand::Push(args) => format!("send {}", args.images.join(", ")),
+        ImageCommand::Load(args) => {
+            format!("load images from {}", args.input.as_deref().unwrap_or("standard input"))
+        }
+        ImageCommand::Save(args) => {
+            let target = args.output.as_deref().unwrap_or("standard output");
+            format!("save {} to {target}", args.images.join(", "))
+        }
+        ImageCommand::Rm(args) => format!("remove {}", args.images.join(", ")),
+        ImageCommand::Prune(args) => format!("remove {}", unneeded(args).1),
+        ImageCommand::Tag(args) => format!("give {} the name {}", args.image, args.name),
+    })
 }
 
 fn list(args: &LsArgs, images: &Store, session: &mut Session<'_>) -> Result<u8, Failure> {
@@ -76,7 +100,13 @@ fn load(args: &LoadArgs, images: &Store, session: &mut Session<'_>) -> Result<u8
     let platform = platform(args.platform.as_deref())?;
     let nothing = &|_| {};
     let loaded = match &args.input {
-        Some(path) => images.load(Input::Path(Path::new(path)), platform.as_ref(), nothing)?,
+        Some(path) => {
+            // As these places are called where an image is meant.
+            let prefixes = ["docker-archive:", "oci:"];
+            let plain = prefixes.iter().find_map(|prefix| path.strip_prefix(prefix));
+            let path = Path::new(plain.filter(|_| !Path::new(path).exists()).unwrap_or(path));
+            images.load(Input::Path(path), platform.as_ref(), nothing)?
+        }
         None if io::stdin().is_terminal() => {
             let said = "nothing is piped in; name an archive with `--input`";
             return Err(UsageError::Other(said.to_owned()).into());
@@ -178,11 +208,7 @@ fn inspect(args: &InspectArgs, images: &Store, session: &mut Session<'_>) -> Res
 
 fn prune(args: &PruneArgs, images: &Store, session: &mut Session<'_>) -> Result<u8, Failure> {
     let filter = Filter::parse(&args.filter, images)?;
-    let (which, what) = if args.all {
-        (Unneeded::Unused, "all images that no container uses")
-    } else {
-        (Unneeded::Nameless, "all images without a name that no container uses")
-    };
+    let (which, what) = unneeded(args);
     let question = format!("This removes {what}. Go on?");
     if !args.force && !prompt::ask(session.screen, &question)? {
         return Err(Failure::Declined);
@@ -195,6 +221,15 @@ fn prune(args: &PruneArgs, images: &Store, session: &mut Session<'_>) -> Result<
     let bytes = decimal(pruned.bytes, 4);
     session.screen.data(&format!("{text}Total reclaimed space: {bytes}\n"))?;
     Ok(0)
+}
+
+/// Which images are not needed.
+fn unneeded(args: &PruneArgs) -> (Unneeded, &'static str) {
+    if args.all {
+        (Unneeded::Unused, "all images that no container uses")
+    } else {
+        (Unneeded::Nameless, "all images without a name that no container uses")
+    }
 }
 
 fn tag(args: &TagArgs, images: &Store) -> Result<u8, Failure> {

@@ -192,6 +192,11 @@ fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
         Feature::VolumeSubpath => 45,
         Feature::GatewayPriority | Feature::ImageMount | Feature::DisableIpv4 => 48,
         Feature::InterfaceName => 49,
+        Feature::LocalImage => {
+            let why = "only Ketch's own runtime takes images from directories and archives: add \
+                       `--runtime native`";
+            return Some(why.to_owned());
+        }
         // What the engine's host lacks, the engine says.
         Feature::DeviceRequests
         | Feature::OciRuntime
@@ -259,6 +264,7 @@ mod tests {
             "Docker Engine 20.10 (API 1.41) cannot do this; it needs API 1.44 (Docker 25)"
         );
         assert_eq!(missing(api(44), Feature::HealthStartInterval), None);
+        assert!(missing(super::NEWEST, Feature::LocalImage).is_some());
         for (feature, minor) in [
             (Feature::Annotations, 43),
             (Feature::RecursiveBind, 44),

@@ -23,7 +23,7 @@ use super::root::{Place, Root};
 use super::state::{self, Durability, Status, failed};
 use super::{clock, events, lock, names, net, volume};
 use crate::model::spec::{ContainerSpec, VolumeSpec};
-use crate::model::{Dict, Mount, Service, Volume, hash, label};
+use crate::model::{Dict, Mount, Service, ServiceNetwork, Volume, hash, label};
 use crate::runtime::{Result, RuntimeError};
 
 /// Makes a container; gives what the user should know.
@@ -54,6 +54,19 @@ fn check_networks(root: &Root, spec: &ContainerSpec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a container joins: its networks, else with `network_mode: bridge` the one that is there
+/// for those without one.
+fn joinings(spec: &ContainerSpec) -> Vec<Joining> {
+    let joining = |network: &str, options: &ServiceNetwork| Joining {
+        network: network.to_owned(),
+        options: options.clone(),
+    };
+    if matches!(spec.service.network_mode.as_str(), "bridge" | "default") {
+        return vec![joining(net::DEFAULT, &ServiceNetwork::default())];
+    }
+    spec.endpoints.iter().map(|it| joining(&it.network, &it.options)).collect()
 }
 
 /// A new id: 64 hexadecimal digits, not all of them decimal ones, as Docker's.
@@ -121,15 +134,7 @@ impl Draft<'_> {
         let mut record = record(spec, image, config)?;
         record.labels.insert(label::CONFIG_HASH.to_owned(), self.hash(spec));
         (record.log, record.anonymous) = (log, self.anonymous.clone());
-        let joinings: Vec<Joining> = spec
-            .endpoints
-            .iter()
-            .map(|endpoint| Joining {
-                network: endpoint.network.clone(),
-                options: endpoint.options.clone(),
-            })
-            .collect();
-        state::write(&self.place.networks(), &joinings, Durability::Durable)?;
+        state::write(&self.place.networks(), &joinings(spec), Durability::Durable)?;
         state::write(&self.place.state(), &Status::default(), Durability::Volatile)?;
         state::write(&self.place.config(), &record, Durability::Durable)?;
         let (id, image, labels) = (&self.place.id, &record.image, &record.labels);

@@ -1,7 +1,7 @@
 //! A volume that is mounted for the first time gets what the image has at its place.
 //!
 //! In: the root of the image, the path in it, and the directory of the volume. Out: the volume is
-//! filled, if it was empty.
+//! filled, if it was empty. The same copier copies layers.
 //!
 //! # Invariants
 //!
@@ -60,8 +60,9 @@ fn fill(root: BorrowedFd<'_>, path: &Path, volume: &Path) -> io::Result<()> {
     let source = rustix::fs::openat(&found, c".", flags, Mode::empty())?;
     fs::create_dir(&beside.partial)?;
     let partial = rustix::fs::open(&beside.partial, flags, Mode::empty())?;
-    Copier::default().directory(&source, &partial, 0)?;
-    adopt(&source, &target, &status)?;
+    let mut copier = Copier::default();
+    copier.directory(&source, &partial, 0)?;
+    copier.adopt(&source, &target, &status)?;
     fs::rename(&beside.partial, &beside.complete)?;
     beside.finish(volume)
 }
@@ -98,11 +99,36 @@ impl Beside {
     }
 }
 
+/// Copies what is in a layer, with what tells an overlay how to treat it.
+pub(super) fn copy_layer(layer: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let from = rustix::fs::openat(layer, c".", flags, Mode::empty())?;
+    let to = rustix::fs::openat(to, c".", flags, Mode::empty())?;
+    let mut copier = Copier { attributes: OF_LAYERS, ..Copier::default() };
+    copier.directory(&from, &to, 0)?;
+    copier.adopt(&from, &to, &stat(&from)?)
+}
+
+/// How the names of attributes begin that volumes get: access lists, capabilities of files, and
+/// those of users.
+const OF_VOLUMES: &[&str] = &["user.", "security.capability", "system.posix_acl_"];
+/// The same for layers.
+const OF_LAYERS: &[&str] =
+    &["user.", "security.capability", "system.posix_acl_", "trusted.overlay."];
+
 /// Copies directories with all that is in them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Copier {
+    /// How the names of attributes begin that are copied.
+    attributes: &'static [&'static str],
     /// Files with several names, by device and number: the directory and name of the first copy.
     linked: HashMap<(u64, u64), (OwnedFd, CString)>,
+}
+
+impl Default for Copier {
+    fn default() -> Self {
+        Self { attributes: OF_VOLUMES, linked: HashMap::new() }
+    }
 }
 
 impl Copier {
@@ -139,14 +165,14 @@ impl Copier {
                 rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
                 let copy = rustix::fs::openat(to, name, open | OFlags::DIRECTORY, Mode::empty())?;
                 self.directory(&source, &copy, depth + 1)?;
-                adopt(&source, &copy, &status)
+                self.adopt(&source, &copy, &status)
             }
             FileType::RegularFile => {
                 let source = rustix::fs::openat(from, name, open, Mode::empty())?;
                 let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let copy = rustix::fs::openat(to, name, create, Mode::from_raw_mode(0o600))?;
                 contents(&source, &copy, status.st_size.cast_unsigned())?;
-                adopt(&source, &copy, &status)
+                self.adopt(&source, &copy, &status)
             }
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(from, name, Vec::new())?;
@@ -160,6 +186,15 @@ impl Copier {
                 own(to, name, &status)
             }
         }
+    }
+
+    /// Gives a copy that is open the owner, rights, attributes and times of its original.
+    fn adopt(&self, from: &OwnedFd, to: &OwnedFd, status: &Stat) -> io::Result<()> {
+        let (uid, gid) = (Uid::from_raw(status.st_uid), Gid::from_raw(status.st_gid));
+        rustix::fs::fchown(to, Some(uid), Some(gid))?;
+        rustix::fs::fchmod(to, Mode::from_raw_mode(status.st_mode & 0o7777))?;
+        attributes(from, to, self.attributes)?;
+        Ok(rustix::fs::futimens(to, &times(status))?)
     }
 }
 
@@ -223,15 +258,6 @@ fn slowly(from: &OwnedFd, to: &OwnedFd, range: std::ops::Range<u64>) -> io::Resu
     Ok(())
 }
 
-/// Gives a copy that is open the owner, rights, attributes and times of its original.
-fn adopt(from: &OwnedFd, to: &OwnedFd, status: &Stat) -> io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(status.st_uid), Gid::from_raw(status.st_gid));
-    rustix::fs::fchown(to, Some(uid), Some(gid))?;
-    rustix::fs::fchmod(to, Mode::from_raw_mode(status.st_mode & 0o7777))?;
-    attributes(from, to)?;
-    Ok(rustix::fs::futimens(to, &times(status))?)
-}
-
 /// Gives a copy that cannot be opened its owner and times.
 fn own(directory: &OwnedFd, name: &CStr, status: &Stat) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(status.st_uid), Gid::from_raw(status.st_gid));
@@ -248,16 +274,15 @@ fn times(status: &Stat) -> Timestamps {
     }
 }
 
-/// Copies extended attributes: access lists, capabilities of files, and those of users.
-fn attributes(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
+/// Copies extended attributes whose names begin in one of these ways.
+fn attributes(from: &OwnedFd, to: &OwnedFd, wanted: &[&str]) -> io::Result<()> {
     let mut names = vec![0_u8; 1 << 16];
     let length = match rustix::fs::flistxattr(from, &mut names[..]) {
         Err(Errno::OPNOTSUPP) => return Ok(()),
         length => length?,
     };
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let wanted = [&b"user."[..], b"security.capability", b"system.posix_acl_"];
-        if !wanted.iter().any(|start| name.starts_with(start)) {
+        if !wanted.iter().any(|start| name.starts_with(start.as_bytes())) {
             continue;
         }
         let mut value = vec![0_u8; 1 << 16];

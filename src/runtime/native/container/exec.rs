@@ -55,7 +55,10 @@ pub fn exec(
     let root = super::files::root_of(super::files::number_of(init)?)?;
     // The number could have become another's meanwhile: then this process has ended.
     still_runs(init)?;
-    let process = process(container, command);
+    let mut process = process(container, command);
+    if matches!(streams, Streams::Terminal(_)) {
+        name_terminal(&mut process.environment);
+    }
     let user = super::files::identify(root.as_fd(), &process.user, &process.groups)?;
     let terminal = match &streams {
         Streams::Terminal(_) => Some(terminal(root.as_fd(), user.uid)?),
@@ -125,6 +128,13 @@ fn process(container: &Config, command: &ExecConfig) -> Process {
         user: or(&command.user, &own.user),
         capabilities: if command.privileged { CapabilitySet::all() } else { own.capabilities },
         ..own.clone()
+    }
+}
+
+/// Says which kind of terminal there is, unless that is said.
+fn name_terminal(environment: &mut Vec<String>) {
+    if !environment.iter().any(|line| line.starts_with("TERM=")) {
+        environment.push("TERM=xterm".to_owned());
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) fn identify(
     database.identify(user, groups).map_err(StartError::Invalid)
 }
 
-/// The file by which programs see that they run in a container, where Docker has it.
+/// What Docker puts into every root: the file by which programs see that they run in a container,
+/// and the old name of the list of mounts.
 ///
 /// # Errors
 ///
@@ -65,8 +66,14 @@ pub(super) fn identify(
 pub(super) fn mark(root: BorrowedFd<'_>) -> Result<(), StartError> {
     let mode = Mode::from_raw_mode(0o755);
     match rustix::fs::mknodat(root, c".dockerenv", FileType::RegularFile, mode, 0) {
-        Ok(()) | Err(Errno::EXIST | Errno::ROFS) => Ok(()),
-        Err(errno) => Err(kernel(|| "make `/.dockerenv`".to_owned())(errno)),
+        Ok(()) | Err(Errno::EXIST | Errno::ROFS) => {}
+        Err(errno) => return Err(kernel(|| "make `/.dockerenv`".to_owned())(errno)),
+    }
+    let linked = tree::beneath(root, Path::new("etc"))
+        .and_then(|etc| rustix::fs::symlinkat(c"/proc/mounts", etc, c"mtab"));
+    match linked {
+        Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        Err(errno) => Err(kernel(|| "make `/etc/mtab`".to_owned())(errno)),
     }
 }
 

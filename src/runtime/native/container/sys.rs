@@ -227,9 +227,21 @@ pub(super) fn filter_calls(program: &[Instruction]) -> Result<()> {
 
 /// Default handling of all signals, and none blocked.
 pub(super) fn reset_signals() {
+    // Handler, flags, restorer and mask, as the kernel has them.
+    let usual = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: the default handling runs no code of ours; a number without a signal is refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the kernel reads what `usual` holds; the default handling runs no code of ours;
+        // a number without a signal is refused. The C library would spare those that it uses
+        // itself, which a process that it has spawned ignores.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                usual.as_ptr(),
+                std::ptr::null::<u64>(),
+                8,
+            )
+        };
     }
     block_signals(0);
 }

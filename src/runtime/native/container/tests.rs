@@ -331,6 +331,18 @@ fn an_init_of_ours_reaps_and_hands_signals_on() {
     assert_eq!(rest, Output { text: "got".to_owned(), code: 3 });
 }
 
+/// All that appears on a terminal.
+fn shown(started: &Started) -> String {
+    let mut terminal = File::from(started.terminal.as_ref().unwrap().try_clone().unwrap());
+    let mut text = Vec::new();
+    let mut buffer = [0; 512];
+    // A terminal that nobody holds any more is an error to read.
+    while let Ok(length @ 1..) = terminal.read(&mut buffer) {
+        text.extend_from_slice(&buffer[..length]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
 #[test]
 fn a_terminal_is_the_containers_own() {
     let Some(mut bench) = Bench::new() else { return };
@@ -341,14 +353,7 @@ fn a_terminal_is_the_containers_own() {
     bench.config.process.args = ["sh", "-c", script].map(str::to_owned).to_vec();
     let size = Size { columns: 90, rows: 30 };
     let started = start(&bench.config, launch(Streams::Terminal(size)), |_| Ok(())).unwrap();
-    let mut terminal = File::from(started.terminal.as_ref().unwrap().try_clone().unwrap());
-    let mut text = Vec::new();
-    let mut buffer = [0; 512];
-    // A terminal that nobody holds any more is an error to read.
-    while let Ok(length @ 1..) = terminal.read(&mut buffer) {
-        text.extend_from_slice(&buffer[..length]);
-    }
-    let text = String::from_utf8(text).unwrap();
+    let text = shown(&started);
     assert!(text.starts_with("/dev/pts/0\r\n30 90\r\n100\r\nc"), "{text:?}");
     wait(&started);
     started.cgroup.remove().unwrap();
@@ -384,6 +389,12 @@ fn commands_run_beside_the_first_process() {
     let args = words(&["grep", "CapEff", "/proc/self/status"]);
     let (text, _) = run(ExecConfig { args, privileged: true, ..ExecConfig::default() });
     assert!(text.starts_with("CapEff:\t000001ff"), "{text}");
+    let args = words(&["sh", "-c", "echo $TERM"]);
+    let command = ExecConfig { args, ..ExecConfig::default() };
+    let terminal = Streams::Terminal(Size { columns: 90, rows: 30 });
+    let running = exec(&bench.config, started.pidfd.as_fd(), &command, terminal).unwrap();
+    assert_eq!(shown(&running), "xterm\r\n");
+    wait(&running);
     started.cgroup.remove().unwrap();
     wait(&started);
     let (_reader, streams) = piped();

@@ -200,7 +200,8 @@ fn index(file: &mut File) -> io::Result<HashMap<String, (u64, u64)>> {
             return Ok(files);
         }
         let header = Header::from_byte_slice(&block);
-        let size = header.entry_size()?;
+        // What the reader says about a number that is none shows the bytes around it.
+        let size = header.entry_size().map_err(|_| damaged())?;
         let content = at + BLOCK;
         at = size
             .checked_next_multiple_of(BLOCK)

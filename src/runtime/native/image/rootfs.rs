@@ -103,8 +103,9 @@ fn covers(root: &Path, place: &Place) -> io::Result<Covers> {
     for settings in SETTINGS {
         cover_secrets(root, settings, &mut covers);
     }
-    let own = place.path("");
-    for private in homes(root).into_iter().chain([own]) {
+    // Beside the store lies the rest of Ketch's state: volumes, and the changes of other containers.
+    let own = [place.path(""), place.path("..")];
+    for private in homes(root).into_iter().chain(own) {
         let Ok(private) = private.canonicalize() else { continue };
         let Ok(below) = private.strip_prefix(root) else { continue };
         // A home that is one of the folders of programs is no home.
@@ -306,7 +307,7 @@ mod tests {
             .unwrap();
         std::os::unix::fs::symlink("lib64", root.path().join("lib")).unwrap();
         std::os::unix::fs::symlink("/run", root.path().join("var/run")).unwrap();
-        let place = Place::open(&root.path().join("opt/store")).unwrap();
+        let place = Place::open(&root.path().join("opt/ketch/store")).unwrap();
         let found = covers(root.path(), &place).unwrap();
         let shown: Vec<String> =
             found.iter().map(|(path, cover)| format!("{} {cover:?}", path.display())).collect();
@@ -315,8 +316,8 @@ mod tests {
             "etc/shadow Gone",
             "etc/ssl/private Empty",
             "home Empty",
+            "opt/ketch Empty",
             "opt/people/ann Empty",
-            "opt/store Empty",
             "store Empty",
             "swapfile Gone",
             "tmp Empty",

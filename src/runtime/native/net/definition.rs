@@ -15,7 +15,7 @@ use super::pool::Pool;
 use super::{Checked, store};
 
 /// The network of containers without one, which is there as long as it has containers.
-pub(super) const DEFAULT: &str = "bridge";
+pub(in crate::runtime::native) const DEFAULT: &str = "bridge";
 /// Networks that Docker always has.
 pub(super) const PREDEFINED: [&str; 3] = [DEFAULT, "host", "none"];
 /// Bytes of a packet, if nothing else is asked for.

@@ -58,7 +58,8 @@ use crate::model::observed::ObservedNetwork;
 use crate::model::spec::{self, NetworkSpec};
 use crate::runtime::{Result, RuntimeError};
 
-use definition::{DEFAULT, Definition, PREDEFINED};
+pub(super) use definition::DEFAULT;
+use definition::{Definition, PREDEFINED};
 use membership::Members;
 use netlink::link::Links;
 use pool::Pool;

@@ -125,13 +125,17 @@ pub(in crate::runtime::native::container) fn cut(
 ) -> sys::Result<OwnedFd> {
     from_elsewhere(|| {
         own_mounts()?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(c"/", flags, Mode::empty())?;
-        let onto =
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        rustix::mount::move_mount(whole, c"", &root, c"", onto)?;
+        put_up(whole)?;
         copy(part.as_fd(), Depth::One)
     })
+}
+
+/// Hangs a tree somewhere, in mounts of our own: who has it open finds it there.
+pub(super) fn put_up(tree: &OwnedFd) -> sys::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(c"/", flags, Mode::empty())?;
+    let onto = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(tree, c"", &root, c"", onto)
 }
 
 /// A tree of something in another container.

@@ -3,7 +3,7 @@
 //! In: what shall be. Out: rtnetlink messages, and what the kernel has.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
@@ -201,9 +201,10 @@ impl Request {
         message.header.prefix_len = prefix;
         message.header.index = index;
         message.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
-        if ip.is_ipv6() {
-            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-        }
+        message.attributes.push(match ip {
+            IpAddr::V4(ip) => AddressAttribute::Broadcast(broadcast(ip, prefix)),
+            IpAddr::V6(_) => AddressAttribute::Flags(AddressFlags::Nodad),
+        });
         Self { message: RouteNetlinkMessage::NewAddress(message), flags: CREATE | REPLACE }
     }
 
@@ -225,6 +226,14 @@ fn encode(message: RouteNetlinkMessage, flags: u16, number: u32, bytes: &mut Vec
     let start = bytes.len().next_multiple_of(4);
     bytes.resize(start + message.buffer_len(), 0);
     message.serialize(&mut bytes[start..]);
+}
+
+/// The address of all machines of a subnet; one of two addresses has none.
+fn broadcast(ip: Ipv4Addr, prefix: u8) -> Ipv4Addr {
+    match u32::MAX.checked_shr(prefix.into()) {
+        Some(hosts) if hosts > 1 => Ipv4Addr::from_bits(ip.to_bits() | hosts),
+        _ => Ipv4Addr::UNSPECIFIED,
+    }
 }
 
 fn numbered(index: u32) -> LinkMessage {
@@ -268,4 +277,22 @@ fn destination(route: &RouteMessage) -> Option<(IpAddr, u8)> {
 
 fn family(ip: IpAddr) -> AddressFamily {
     if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broadcast;
+
+    #[test]
+    fn a_subnet_has_an_address_for_all() {
+        for (prefix, expected) in [
+            (16, "10.1.255.255"),
+            (29, "10.1.2.7"),
+            (30, "10.1.2.3"),
+            (31, "0.0.0.0"),
+            (32, "0.0.0.0"),
+        ] {
+            assert_eq!(broadcast([10, 1, 2, 3].into(), prefix).to_string(), expected, "/{prefix}");
+        }
+    }
 }
