@@ -4,11 +4,10 @@
 use std::process::ExitCode;
 
 use ketch::cli::{self, Process};
-use ketch::runtime::native::shim;
-use mimalloc::MiMalloc;
+use ketch::runtime::native::{Memory, shim};
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Memory = Memory;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();

@@ -12,8 +12,9 @@ use super::record::Record;
 use super::recover::{Seen, look};
 use super::root::{Place, RUN_DIR, STATE_DIR};
 use super::state::{self, Durability, Phase, Status, failed};
+use super::thread::in_thread;
 use super::watch::Watch;
-use super::{Native, container, events, injected, lock, remove, shim};
+use super::{Native, container, events, injected, lock, memory, remove, shim};
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
 use crate::runtime::{Result, RuntimeError, Volumes};
@@ -65,7 +66,7 @@ impl Native {
         let failed = |action: &str, source| RuntimeError::Io { action: action.to_owned(), source };
         let mut command = tokio::process::Command::new(&self.program);
         command
-            .arg0("ketch")
+            .arg0(memory::SHIM)
             .args([shim::WORD, id])
             .env_clear()
             .env(STATE_DIR, self.root.durable())
@@ -176,10 +177,15 @@ impl Native {
             return Ok(());
         }
         let record = Record::read(&place)?.unwrap_or_default();
-        remove::release(&self.root, &place, &record)?;
-        remove::delete(&self.root, (&named.name, &place), volumes)?;
-        drop(lock);
-        Ok(())
+        let root = self.root.clone();
+        // Disks are slow: others are removed meanwhile.
+        in_thread(move || {
+            remove::release(&root, &place, &record)?;
+            remove::delete(&root, (&named.name, &place), volumes)?;
+            drop(lock);
+            Ok(())
+        })
+        .await
     }
 
     /// Waits for the lock of a container.

@@ -8,6 +8,7 @@ use futures_util::stream::BoxStream;
 use super::log::reader;
 use super::record::Record;
 use super::recover::look;
+use super::thread::in_thread;
 use super::{Native, container, create, events, names, volume};
 use crate::model::observed::{
     Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
@@ -82,7 +83,9 @@ impl Runtime for Native {
     }
 
     async fn create_container(&self, container: &ContainerSpec) -> Result<Vec<String>> {
-        create::create(&self.root, container)
+        let (root, container) = (self.root.clone(), container.clone());
+        // Disks are slow: others are made meanwhile.
+        in_thread(move || create::create(&root, &container)).await
     }
 
     async fn start_container(&self, container: &str, files: &[InjectedFile]) -> Result<()> {

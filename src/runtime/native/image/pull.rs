@@ -20,6 +20,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, TryStreamExt as _};
 use tokio::sync::mpsc;
 
+use super::super::thread::in_thread;
 use super::digest::Digest;
 use super::install::{Cancel, Source, Supply, Wanted, install};
 use super::load::{Document, fitting, manifest_or_index, parse, wanted};
@@ -29,7 +30,7 @@ use super::reference::{Name, Reference};
 use super::registry::{Download, Repository};
 use super::spec::{ImageConfig, Index, Manifest};
 use super::store::{Recipe, Recorded, Store, no_such_image};
-use super::task::{CancelOnDrop, in_thread};
+use super::task::CancelOnDrop;
 use super::{Image, place};
 use crate::model::spec::PullSpec;
 use crate::runtime::{Credentials, OnProgress, Progress, Result, RuntimeError};

@@ -16,6 +16,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::super::thread::in_thread;
 use super::digest::{Digest, Hashing};
 use super::install::{Cancel, check};
 use super::layer::Archive;
@@ -24,7 +25,7 @@ use super::record::{LayerInfo, LayerRecord};
 use super::registry::{Repository, Sent};
 use super::spec::{Descriptor, Manifest, media};
 use super::store::{Store, no_such_image, tagged};
-use super::task::{CancelOnDrop, in_thread};
+use super::task::CancelOnDrop;
 use crate::runtime::{Credentials, OnProgress, Progress, Result};
 
 /// How many layers are sent at once.

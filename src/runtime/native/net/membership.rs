@@ -195,9 +195,18 @@ impl Members {
 
     /// Takes a container's names and addresses away, under the lock.
     pub(super) fn leave(&self, container: &str) -> Result<()> {
+        let endpoint = self.find(container)?;
         store::remove(&self.endpoint(container))?;
         let directory = self.directory.join("ip");
-        for ip in store::names(&directory)? {
+        let taken = match endpoint {
+            Some(Endpoint { ipv4, ipv6, .. }) => {
+                let ipv4 = ipv4.map(|address| address.ip.to_string());
+                ipv4.into_iter().chain(ipv6.map(|address| address.ip.to_string())).collect()
+            }
+            // Who was killed while it joined has addresses, but no endpoint.
+            None => store::names(&directory)?,
+        };
+        for ip in taken {
             let path = directory.join(ip);
             if store::read(&path)?.as_deref() == Some(container) {
                 store::remove(&path)?;
