@@ -126,11 +126,12 @@ fn failed(action: &str, path: &Path, source: io::Error) -> Failure {
 
 /// Containers outlive the unit: it only starts them, from where they were when it was written.
 fn text_of(program: &Path, environment: &IndexMap<String, String>) -> String {
-    let places: String = [STATE_DIR, RUN_DIR]
-        .iter()
-        .filter_map(|name| Some((name, environment.get(*name).filter(|path| !path.is_empty())?)))
-        .map(|(name, path)| format!("Environment={}\n", quoted(&format!("{name}={path}"))))
-        .collect();
+    let mut places = String::new();
+    for name in [STATE_DIR, RUN_DIR] {
+        if let Some(path) = environment.get(name).filter(|path| !path.is_empty()) {
+            places.extend(["Environment=", &quoted(&format!("{name}={path}")), "\n"]);
+        }
+    }
     let program = quoted(&program.display().to_string());
     format!(
         "[Unit]\n\
