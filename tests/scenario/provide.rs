@@ -69,9 +69,9 @@ fn a_provider_hands_variables_to_dependents() {
         let calls = it.calls();
         assert!(calls[0].starts_with("unix://") && calls[0].ends_with(" compose metadata"));
         assert!(calls[1].ends_with(" compose --project-name=<P> up --size=3 cloud"), "{calls:?}");
-        let variables = it.inspect("web-1", "{{.Config.Env}}");
+        let variables = it.exec("web-1", &["env"]);
         assert!(variables.contains("CLOUD_URL=http://one") && variables.contains("A=theirs"));
-        assert!(!it.inspect("other-1", "{{.Config.Env}}").contains("CLOUD_URL"));
+        assert!(!it.exec("other-1", &["env"]).contains("CLOUD_URL"));
 
         let id = it.id("web-1");
         it.file("handed", r#"{"type":"setenv","message":"URL=http://one"}"#);
@@ -158,7 +158,7 @@ models:
                 "status --json",
             ]
         );
-        let variables = it.inspect("web-1", "{{.Config.Env}}");
+        let variables = it.exec("web-1", &["env"]);
         for expected in ["AT=http://models/v1", "CHAT_MODEL=ai/chat", "HERE_URL=http://models/v1"] {
             assert!(variables.contains(expected), "{variables}");
         }

@@ -57,7 +57,11 @@ impl Writer {
             rest = end.map_or(&[], |end| &rest[end + 1..]);
         }
         self.make_room()?;
-        self.file.write_all(&self.records)?;
+        if let Err(error) = self.file.write_all(&self.records) {
+            // The disk is full: what follows must not begin in the middle of a record.
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
         self.length += self.records.len() as u64;
         Ok(())
     }

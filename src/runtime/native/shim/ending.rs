@@ -13,6 +13,7 @@ const TURNS: usize = 1000;
 /// Gives back what the container had, removes it if it wants that, and lets those go on who wait.
 pub(super) async fn finish(shim: &Shim) {
     clean(shim);
+    shim.tell_the_end();
     if shim.record.auto_remove && !shim.is_kept.get() {
         let name = shim.name();
         let removed = remove::delete(&shim.root, (&name, &shim.place), Volumes::Remove);

@@ -64,6 +64,8 @@ struct Shim {
     /// How many clients wait for an answer.
     owed: Cell<usize>,
     lock: RefCell<Option<Lock>>,
+    /// Whether the file has the state of the container.
+    is_told: Cell<bool>,
 }
 
 /// Runs a shim if the program was called as one; `None` if it was called by a user.
@@ -169,6 +171,8 @@ impl Shim {
         let status = state::read(&place.state())?.unwrap_or_default();
         std::fs::create_dir_all(&place.volatile)
             .map_err(|error| state::failed("make", &place.volatile, error))?;
+        // Those of the shim before; mostly there are none.
+        let _ = std::fs::remove_file(place.last_words());
         Ok(Self {
             networks: Networks::new(root.durable(), root.volatile()),
             root,
@@ -181,6 +185,7 @@ impl Shim {
             over: Notify::new(),
             owed: Cell::new(0),
             lock: RefCell::new(Some(lock)),
+            is_told: Cell::new(true),
         })
     }
 
@@ -188,7 +193,28 @@ impl Shim {
     fn change(&self, change: impl FnOnce(&mut Status)) -> Result<()> {
         let mut status = self.status.borrow_mut();
         change(&mut status);
-        state::write(&self.place.state(), &*status, Durability::Volatile)
+        let written = state::write(&self.place.state(), &*status, Durability::Volatile);
+        self.is_told.set(written.is_ok());
+        written
+    }
+
+    /// Changes it to what cannot be helped: where the disk is full, it is told in the end.
+    fn accept(&self, change: impl FnOnce(&mut Status)) {
+        if let Err(error) = self.change(change) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// Sees to it that the next command learns how the container ended.
+    fn tell_the_end(&self) {
+        if self.is_told.get() || self.change(|_| {}).is_ok() {
+            return;
+        }
+        let path = self.place.last_words();
+        let told = state::write(&path, &*self.status.borrow(), Durability::Volatile);
+        if let Err(error) = told {
+            tracing::warn!("{error}");
+        }
     }
 
     /// Tells what has happened to the container.
