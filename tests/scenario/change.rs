@@ -81,7 +81,7 @@ services:
         it.ok("up -d");
         let after = it.containers();
         assert!(before.iter().all(|(name, seen)| after[name].id != seen.id), "{after:?}");
-        let network = |short| it.exec(short, &["readlink", "/proc/1/ns/net"]);
+        let network = |short| it.exec(short, &["busybox", "readlink", "/proc/1/ns/net"]);
         assert_eq!(network("probe-1"), network("db-1"));
         assert_ne!(network("copy-1"), network("db-1"));
     });

@@ -63,6 +63,7 @@ async fn start(shim: &Rc<Shim>) -> Result<Rc<Run>> {
             let told = shim.change(|status| {
                 status.phase = Phase::Running;
                 status.pid = run.pid();
+                status.exit_code = 0;
                 status.started = clock::now();
                 status.ports = run.ports();
                 status.health = run.health();

@@ -141,6 +141,11 @@ impl Run {
         while tasks.join_next().await.is_some() {}
         self.console.finish().await;
         let kills = self.cgroup.oom_kills().unwrap_or(0);
+        // The next start gets a new one: it counts from zero, and some kernels (6.14 and later) kill
+        // at once what is cloned into one that was killed before.
+        if let Err(error) = self.cgroup.remove() {
+            tracing::debug!("the cgroup of {} stays: {error}", shim.place.id);
+        }
         // Now that its end is known, its number may be given to others.
         self.status(WaitIdOptions::EXITED);
         ended(status.as_ref(), (kills, self.began.elapsed()))
