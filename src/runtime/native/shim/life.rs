@@ -19,6 +19,8 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
     let listener = serve::listen(shim)?;
     let begun = async {
         shim.change(Status::begin)?;
+        // Those of the shim before, which are written down now; mostly there are none.
+        let _ = std::fs::remove_file(shim.place.last_words());
         start(shim).await
     };
     let mut run = match begun.await {

@@ -168,11 +168,13 @@ impl Shim {
             return Err(RuntimeError::Conflict(format!("container {id} is looked after already")));
         };
         let record = Record::read(&place)?.ok_or_else(|| names::missing(id))?;
-        let status = state::read(&place.state())?.unwrap_or_default();
+        // Where the disk was full, the shim before could tell the end only here.
+        let status = match state::read(&place.last_words())? {
+            Some(told) => told,
+            None => state::read(&place.state())?.unwrap_or_default(),
+        };
         std::fs::create_dir_all(&place.volatile)
             .map_err(|error| state::failed("make", &place.volatile, error))?;
-        // Those of the shim before; mostly there are none.
-        let _ = std::fs::remove_file(place.last_words());
         Ok(Self {
             networks: Networks::new(root.durable(), root.volatile()),
             root,
