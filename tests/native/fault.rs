@@ -133,9 +133,9 @@ fn reboot(stage: &Stage) {
     for entry in std::fs::read_dir(stage.home.state().join("containers")).unwrap() {
         let path = entry.unwrap().path().join("state.json");
         let text = std::fs::read_to_string(&path).unwrap();
-        let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
-        state["boot"] = "before".into();
-        std::fs::write(path, state.to_string()).unwrap();
+        let mut written: serde_json::Value = serde_json::from_str(&text).unwrap();
+        written["boot"] = "before".into();
+        std::fs::write(path, written.to_string()).unwrap();
     }
 }
 
@@ -193,8 +193,7 @@ services:
     until("it has ended twice", || {
         stage.ok("events --json --since 10m --until 0s greedy").matches("\"die\"").count() == 2
     });
-    let states = || stage.states();
-    until("it is not started again", || states() == ["greedy=exited", "parent=running"]);
+    until("it is not started again", || stage.states() == ["greedy=exited", "parent=running"]);
     let status = stage.ok("ps -a greedy --format {{.Status}}");
     assert!(status.starts_with("Exited (137) "), "{status}");
     assert!(status.trim_end().ends_with(" ago (memory ran out)"), "{status}");

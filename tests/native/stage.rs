@@ -131,7 +131,7 @@ pub(super) fn traces(stage: &Stage) -> Vec<String> {
     }
     let entries = std::fs::read_dir(stage.home.run()).into_iter().flatten().flatten();
     let locks = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    found.extend(locks.filter(|name| name.ends_with(".lock")));
+    found.extend(locks.filter(|name| name.contains(".lock")));
     let entries = std::fs::read_dir(stage.home.run().join("net/.locks"));
     let locks = entries.into_iter().flatten().flatten();
     found.extend(locks.map(|entry| format!("lock of {}", entry.file_name().display())));

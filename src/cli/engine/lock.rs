@@ -133,7 +133,6 @@ fn holder(file: &mut File) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use indexmap::IndexMap;
@@ -167,27 +166,28 @@ mod tests {
     }
 
     /// Who waits for a file that is removed must not hold its lock beside that of the next one.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn one_holds_it_at_a_time_though_its_file_comes_and_goes() {
+    #[test]
+    fn one_holds_it_at_a_time_though_its_file_comes_and_goes() {
         let directory = tempfile::tempdir().expect("a folder");
-        let environment = Arc::new(environment(&directory));
-        let holders = Arc::new(AtomicU32::new(0));
-        let mut all = tokio::task::JoinSet::new();
-        for _ in 0..4 {
-            let (environment, holders) = (Arc::clone(&environment), Arc::clone(&holders));
-            all.spawn(async move {
-                for _ in 0..50 {
-                    let lock = Lock::take(&environment, ("shop", "up"), |_| {}).await;
-                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
-                    tokio::task::yield_now().await;
-                    holders.fetch_sub(1, Ordering::SeqCst);
-                    drop(lock.expect("it is free in the end"));
-                }
-            });
-        }
-        while let Some(ended) = all.join_next().await {
-            ended.expect("nobody else held it");
-        }
+        let environment = environment(&directory);
+        let holders = AtomicU32::new(0);
+        let take_and_give_back = async || {
+            for _ in 0..50 {
+                let lock = Lock::take(&environment, ("shop", "up"), |_| {}).await;
+                assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "nobody else holds it");
+                std::thread::yield_now();
+                holders.fetch_sub(1, Ordering::SeqCst);
+                drop(lock.expect("it is free in the end"));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build();
+                    runtime.expect("a runtime").block_on(take_and_give_back());
+                });
+            }
+        });
         assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0);
     }
 }

@@ -52,8 +52,10 @@ impl Lock {
     }
 
     /// Gives the lock back for good: its file goes.
-    pub(super) fn remove(self, path: &Path) -> Result<()> {
-        remove(path)
+    pub(super) fn remove(lock: Self, path: &Path) -> Result<()> {
+        let removed = remove(path);
+        drop(lock);
+        removed
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
         Ok(run) => run,
         Err(error) => {
             ending::clean(shim);
+            ending::remove_if_wanted(shim);
             return Err(error);
         }
     };
