@@ -17,6 +17,7 @@ mod image;
 mod images;
 mod load;
 mod native;
+mod place;
 mod plugin;
 mod runtime;
 mod scenario;

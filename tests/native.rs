@@ -2,9 +2,11 @@
 //!
 //! Skipped where the user is not root, or where no static busybox lies about.
 
+mod fault;
 mod host;
 mod inside;
 mod life;
+mod stage;
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -44,13 +46,18 @@ impl Home {
         if let Some(reason) = &*MISSING {
             return Err(reason.clone());
         }
-        let home = Self { directory: tempfile::tempdir().unwrap() };
+        Ok(Self::at(tempfile::tempdir().unwrap()))
+    }
+
+    /// Places in a directory, with the image.
+    fn at(directory: TempDir) -> Self {
+        let home = Self { directory };
         let archive = home.directory.path().join("busybox.tar");
         write_image(&archive);
         std::fs::create_dir_all(home.state().join("images")).unwrap();
         let store = Store::open(&home.state().join("images")).unwrap();
         store.load(Input::Path(&archive), None, &|_| {}).unwrap();
-        Ok(home)
+        home
     }
 
     /// Places on the file system of `/`, without an image; or why they cannot be had.

@@ -1,8 +1,8 @@
-//! The real program on a real engine: a project for each intent, from command to what can be seen.
+//! The real program on real runtimes: a project for each intent, from command to what can be seen.
 //!
-//! Each scenario has a project and a folder of its own; its containers, networks and volumes are
-//! removed in the end, however it ends. What is made is looked at through the `docker` program, so
-//! that nothing of ours vouches for itself. Skipped where no engine answers.
+//! Each scenario runs once on every runtime that can be had here, in a project and a folder of its
+//! own; its containers, networks and volumes are removed in the end, however it ends. What is made
+//! is looked at through the library's `Runtime` and from inside the containers.
 
 mod change;
 mod crash;
@@ -22,12 +22,13 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use ketch::model::observed::State;
 use tempfile::TempDir;
 
 use crate::binary::{Output, Run, ketch};
+use crate::place::Place;
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -37,50 +38,41 @@ const APP: &str = "\
 x-app: &app {image: 'corpus/busybox:1', command: [sleep, '1000'], stop_signal: SIGKILL}
 ";
 
-/// Why there is no engine to use.
-static MISSING: LazyLock<Option<&str>> = LazyLock::new(|| {
-    let succeeds = |arguments: &[&str]| {
-        let output = Command::new("docker").args(arguments).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if !succeeds(&["version"]) {
-        Some("no engine answers")
-    } else if !succeeds(&["image", "inspect", "corpus/busybox:1"]) {
-        Some("the engine has no image corpus/busybox:1")
-    } else {
-        None
-    }
-});
-
 /// A project of its own.
 struct Scenario {
+    place: Place,
     dir: TempDir,
     project: String,
 }
 
-/// Runs a scenario in a project of this name, from this file.
-fn scenario(name: &str, compose: &str, body: impl FnOnce(&Scenario)) {
-    if let Some(reason) = *MISSING {
-        return println!("skipped: {reason}");
+/// Runs a scenario on every runtime, in a project of this name, from this file.
+fn scenario(name: &str, compose: &str, body: impl Fn(&Scenario)) {
+    for place in Place::all(name) {
+        scenario_in(place, name, compose, &body);
     }
+}
+
+/// Runs a scenario on one runtime.
+fn scenario_in(place: Place, name: &str, compose: &str, body: impl Fn(&Scenario)) {
     let project = format!("ks{}-{name}", std::process::id());
-    let scenario = Scenario { dir: TempDir::new().unwrap(), project };
+    let scenario = Scenario { place, dir: TempDir::new().unwrap(), project };
     scenario.write(compose);
     let ended = catch_unwind(AssertUnwindSafe(|| body(&scenario)));
     if ended.is_err() {
-        println!("{name}: {:?}", scenario.containers());
+        println!("{name} on {:?}: {:?}", scenario.place.kind, scenario.containers());
     }
-    scenario.clear();
+    scenario.place.clear(&scenario.project);
     if let Err(panic) = ended {
         resume_unwind(panic);
     }
 }
 
-/// A container as `docker` shows it.
+/// A container as it is.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     id: String,
-    state: String,
+    state: State,
+    code: i64,
 }
 
 impl Scenario {
@@ -103,12 +95,8 @@ impl Scenario {
     fn ketch(&self, arguments: &str) -> Run {
         let run = ketch(self.dir(), &format!("-p {}", self.project));
         let words: Vec<&str> = arguments.split_whitespace().collect();
-        ["PATH", "HOME", "DOCKER_HOST"].into_iter().fold(run.arguments(&words), |run, name| {
-            match std::env::var(name) {
-                Ok(value) => run.env(name, &value),
-                Err(_) => run,
-            }
-        })
+        let environment = self.place.environment();
+        environment.iter().fold(run.arguments(&words), |run, (name, value)| run.env(name, value))
     }
 
     fn run(&self, arguments: &str) -> Output {
@@ -132,33 +120,18 @@ impl Scenario {
         let file = |name: &str| std::fs::File::create(self.dir().join(name)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ketch"));
         command.args(["-p", &self.project]).args(arguments.split_whitespace());
+        command.envs(self.place.environment());
         let pipes = command.current_dir(self.dir()).stdin(Stdio::null());
         let child = pipes.stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
         Running { child, dir: self.dir().to_owned() }
     }
 
-    /// What is made, by kind: `container`, `network`, `volume`; one line for each.
-    fn list(&self, kind: &str, format: &str) -> Vec<String> {
-        let label = format!("label=com.docker.compose.project={}", self.project);
-        let arguments: &[&str] = match kind {
-            "container" => &["ps", "--all", "--no-trunc"],
-            "network" => &["network", "ls", "--no-trunc"],
-            _ => &["volume", "ls"],
-        };
-        let filter = ["--filter", label.as_str(), "--format", format];
-        let text = docker(&[arguments, &filter].concat());
-        text.lines().map(str::to_owned).collect()
-    }
-
     /// The containers by name without that of the project: `web-1`.
     fn containers(&self) -> BTreeMap<String, Seen> {
-        let lines = self.list("container", "{{.Names}} {{.ID}} {{.State}}");
-        let seen = lines.iter().map(|line| {
-            let mut words = line.split(' ').map(str::to_owned);
-            let mut word = || words.next().unwrap();
-            let name = word();
-            let short = name.strip_prefix(&format!("{}-", self.project)).unwrap_or(&name);
-            (short.to_owned(), Seen { id: word(), state: word() })
+        let prefix = format!("{}-", self.project);
+        let seen = self.place.observe(&self.project).containers.into_iter().map(|it| {
+            let short = it.name.strip_prefix(&prefix).unwrap_or(&it.name).to_owned();
+            (short, Seen { id: it.id, state: it.state, code: it.exit_code })
         });
         seen.collect()
     }
@@ -166,48 +139,67 @@ impl Scenario {
     /// `web-1 running`, one for each container, in order.
     fn states(&self) -> Vec<String> {
         let all = self.containers();
-        all.iter().map(|(name, seen)| format!("{name} {}", seen.state)).collect()
+        all.iter().map(|(name, seen)| format!("{name} {}", seen.state.word())).collect()
     }
 
     fn id(&self, short: &str) -> String {
         self.containers()[short].id.clone()
     }
 
-    /// What `docker inspect` says about a container.
-    fn inspect(&self, short: &str, format: &str) -> String {
-        docker(&["inspect", "--format", format, &self.name(short)]).trim().to_owned()
+    fn code(&self, short: &str) -> i64 {
+        self.containers()[short].code
+    }
+
+    /// The ids of the project's networks by name.
+    fn networks(&self) -> BTreeMap<String, String> {
+        let found = self.place.observe(&self.project).networks;
+        found.into_iter().map(|network| (network.name, network.id)).collect()
+    }
+
+    /// The names of the volumes that are mounted into a container.
+    fn mounted(&self, short: &str) -> Vec<String> {
+        let all = self.place.observe(&self.project).containers;
+        let name = self.name(short);
+        let found = all.into_iter().find(|it| it.name == name).unwrap();
+        found.mounts.into_iter().map(|it| it.name).filter(|name| !name.is_empty()).collect()
+    }
+
+    fn has_volume(&self, name: &str) -> bool {
+        self.place.ask(self.place.runtime.find_volume(name)).unwrap().is_some()
+    }
+
+    /// What a command writes that succeeds in a container.
+    fn exec(&self, short: &str, command: &[&str]) -> String {
+        let (code, text) = self.place.exec(&self.name(short), command);
+        assert_eq!(code, 0, "{command:?} in {short}: {text}");
+        text
+    }
+
+    /// When the first process of a container began, in hundredths of a second since the boot.
+    fn began(&self, short: &str) -> u64 {
+        let text = self.exec(short, &["cat", "/proc/1/stat"]);
+        text.split_whitespace().nth(21).unwrap().parse().unwrap()
     }
 
     /// `die web-1`, for what has happened to containers since a time.
     fn events(&self, since: &str) -> Vec<String> {
-        let label = format!("label=com.docker.compose.project={}", self.project);
-        let format = "{{.Action}} {{.Actor.Attributes.name}}";
-        let now = now();
-        let range = ["--since", since, "--until", &now];
-        let what = ["--filter", "type=container", "--filter", &label, "--format", format];
-        let text = docker(&[&["events"], &range[..], &what].concat());
         let prefix = format!("{}-", self.project);
-        text.lines().map(|line| line.replace(&prefix, "")).collect()
+        let text = self.ok(&format!("events --json --since {since} --until {}", now())).stdout;
+        let lines = text.lines().map(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            let word = |value: &serde_json::Value| value.as_str().unwrap().replace(&prefix, "");
+            format!("{} {}", word(&event["action"]), word(&event["attributes"]["name"]))
+        });
+        lines.collect()
     }
 
     /// All that is left, of every kind.
     fn left(&self) -> Vec<String> {
-        let mut left = self.list("container", "{{.Names}}");
-        left.extend(self.list("network", "{{.Name}}"));
-        left.extend(self.list("volume", "{{.Name}}"));
+        let seen = self.place.observe(&self.project);
+        let mut left: Vec<String> = seen.containers.into_iter().map(|it| it.name).collect();
+        left.extend(seen.networks.into_iter().map(|it| it.name));
+        left.extend(seen.volumes.into_iter().map(|it| it.name));
         left
-    }
-
-    fn clear(&self) {
-        let remove = |kind: &str, command: &[&str], format: &str| {
-            for name in self.list(kind, format) {
-                // It may be gone by now.
-                let _ = Command::new("docker").args(command).arg(name).output();
-            }
-        };
-        remove("container", &["rm", "--force", "--volumes"], "{{.ID}}");
-        remove("network", &["network", "rm"], "{{.ID}}");
-        remove("volume", &["volume", "rm"], "{{.Name}}");
     }
 }
 
@@ -246,15 +238,7 @@ impl Drop for Running {
     }
 }
 
-/// Standard output of a `docker` command that succeeds.
-fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker {arguments:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The time in seconds since 1970, as `docker events` takes it.
+/// The time in seconds since 1970, as `events` takes it.
 fn now() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     format!("{}.{:09}", now.as_secs(), now.subsec_nanos())

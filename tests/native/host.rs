@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Home;
-use super::life::{Stage, traces, until};
+use super::stage::{Stage, traces, until};
 use crate::binary::root;
 
 /// Lists what is in the places that nobody may see, and tries to change the host.

@@ -1,7 +1,7 @@
 //! What a container sees of its surroundings is what it sees on a Docker Engine.
 
 use super::Home;
-use super::life::Stage;
+use super::stage::Stage;
 
 /// Runs a script in a container of a service with these attributes.
 fn seen(test: &str, service: &str, script: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What changes in a project, and what becomes of its containers, networks and volumes.
 
-use super::{docker, now, position, scenario};
+use super::{now, position, scenario};
 
 #[test]
 fn a_container_stays_until_the_new_one_is_there_and_leaves_its_volume_to_it() {
@@ -8,7 +8,7 @@ fn a_container_stays_until_the_new_one_is_there_and_leaves_its_volume_to_it() {
     scenario("recreate", file, |it| {
         it.ok("up -d");
         let (web, db) = (it.id("web-1"), it.id("db-1"));
-        docker(&["exec", &it.name("web-1"), "touch", "/scratch/kept"]);
+        it.exec("web-1", &["touch", "/scratch/kept"]);
         it.write(&file.replace("web: {<<: *app,", "web: {<<: *app, user: '0',"));
         let since = now();
         it.ok("up -d");
@@ -17,10 +17,9 @@ fn a_container_stays_until_the_new_one_is_there_and_leaves_its_volume_to_it() {
         assert!(position(&events, &temporary) < position(&events, "destroy web-1"), "{events:?}");
         assert_ne!(it.id("web-1"), web);
         assert_eq!(it.id("db-1"), db, "what did not change stays");
-        docker(&["exec", &it.name("web-1"), "ls", "/scratch/kept"]);
+        it.exec("web-1", &["ls", "/scratch/kept"]);
         it.ok("up -d -V web");
-        let found = it.ok("ps -q web").stdout;
-        assert_eq!(docker(&["exec", found.trim(), "ls", "/scratch"]), "", "-V: a new volume");
+        assert_eq!(it.exec("web-1", &["ls", "/scratch"]), "", "-V: a new volume");
     });
 }
 
@@ -49,20 +48,19 @@ services:
     scenario("follow", file, |it| {
         it.ok("up -d");
         let before = it.containers();
-        let started = |name| it.inspect(name, "{{.State.StartedAt}}");
-        let (web, other) = (started("web-1"), started("other-1"));
+        let (web, other) = (it.began("web-1"), it.began("other-1"));
         it.write(&file.replace("db: *app", "db: {<<: *app, user: '0'}"));
         it.ok("up -d");
         assert_ne!(it.id("db-1"), before["db-1"].id);
         assert_eq!(it.id("web-1"), before["web-1"].id);
-        assert_ne!(started("web-1"), web);
-        assert_eq!(started("other-1"), other);
-        let again = started("web-1");
+        assert_ne!(it.began("web-1"), web);
+        assert_eq!(it.began("other-1"), other);
+        let again = it.began("web-1");
         it.ok("restart db");
-        assert_ne!(started("web-1"), again);
-        let again = started("web-1");
+        assert_ne!(it.began("web-1"), again);
+        let again = it.began("web-1");
         it.ok("restart --no-deps db");
-        assert_eq!(started("web-1"), again);
+        assert_eq!(it.began("web-1"), again);
     });
 }
 
@@ -83,8 +81,9 @@ services:
         it.ok("up -d");
         let after = it.containers();
         assert!(before.iter().all(|(name, seen)| after[name].id != seen.id), "{after:?}");
-        let mode = it.inspect("probe-1", "{{.HostConfig.NetworkMode}}");
-        assert_eq!(mode, format!("container:{}", after["db-1"].id));
+        let network = |short| it.exec(short, &["busybox", "readlink", "/proc/1/ns/net"]);
+        assert_eq!(network("probe-1"), network("db-1"));
+        assert_ne!(network("copy-1"), network("db-1"));
     });
 }
 
@@ -93,12 +92,12 @@ fn a_network_that_changed_is_made_anew_around_its_containers() {
     let file = "services: {web: *app, db: *app}\n";
     scenario("net-drift", file, |it| {
         it.ok("up -d");
-        let network = it.list("network", "{{.ID}}");
+        let network = it.networks();
         it.write(&format!("{file}networks: {{default: {{internal: true}}}}\n"));
         it.ok("up -d");
-        assert_ne!(it.list("network", "{{.ID}}"), network);
+        assert_ne!(it.networks(), network);
         assert_eq!(it.states(), ["db-1 running", "web-1 running"]);
-        docker(&["exec", &it.name("web-1"), "busybox", "nslookup", "db"]);
+        it.exec("web-1", &["busybox", "nslookup", "db"]);
         let before = it.containers();
         it.ok("up -d");
         assert_eq!(it.containers(), before);
@@ -114,8 +113,8 @@ volumes: {data: {labels: {mark: <M>}}}
     let marked = |mark: &str| file.replace("<M>", mark);
     scenario("volume-drift", &marked("a"), |it| {
         it.ok("up -d");
-        docker(&["exec", &it.name("web-1"), "touch", "/data/kept"]);
-        let files = || docker(&["exec", &it.name("web-1"), "ls", "/data"]);
+        it.exec("web-1", &["touch", "/data/kept"]);
+        let files = || it.exec("web-1", &["ls", "/data"]);
         it.write(&marked("b"));
         for answer in ["", "n\n", "what\n"] {
             let before = it.containers();
@@ -126,7 +125,7 @@ volumes: {data: {labels: {mark: <M>}}}
         }
         let output = it.ketch("up -d").stdin("y\n").output();
         assert_eq!((output.code, files().as_str()), (0, ""), "{output:?}");
-        docker(&["exec", &it.name("web-1"), "touch", "/data/kept"]);
+        it.exec("web-1", &["touch", "/data/kept"]);
         it.write(&marked("c"));
         let output = it.ok("up -d -y");
         assert!(!output.stdout.contains("lost"), "{output:?}");

@@ -36,11 +36,10 @@ services:
         until("it runs", || it.states() == ["web-1 running"]);
         let second = it.ketch("down").arguments(&["-t", "0"]);
         let first_id = first.child.id();
-        let name = it.name("web-1");
         let second = std::thread::scope(|scope| {
             let second = scope.spawn(|| second.output());
             assert!(!within(Duration::from_millis(500), || second.is_finished()), "it waits");
-            super::docker(&["exec", &name, "touch", "/go"]);
+            it.exec("web-1", &["touch", "/go"]);
             second.join().unwrap()
         });
         assert_eq!((first.end(), second.code), (Some(0), 0), "{second:?}");

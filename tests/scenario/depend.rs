@@ -1,5 +1,7 @@
 //! `depends_on`: who starts and stops when, and what happens when a dependency fails.
 
+use ketch::model::observed::State;
+
 use super::{now, position, scenario};
 
 #[test]
@@ -76,7 +78,7 @@ services:
             let text = format!("container {} exited (3)", it.name("job-1"));
             assert!(output.stderr.contains(&text), "{output:?}");
             assert!(output.stderr.contains("out of luck"), "its last words: {output:?}");
-            assert_eq!(it.containers()["web-1"].state, "created");
+            assert_eq!(it.containers()["web-1"].state, State::Created);
         });
     }
 }
@@ -107,6 +109,6 @@ services:
     scenario("optional", file, |it| {
         let output = it.ok("up -d");
         assert!(output.stderr.contains("exited (1)"), "{output:?}");
-        assert_eq!(it.containers()["web-1"].state, "running");
+        assert_eq!(it.containers()["web-1"].state, State::Running);
     });
 }

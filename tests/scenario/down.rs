@@ -1,8 +1,6 @@
 //! `down` and its variants.
 
-use std::process::Command;
-
-use super::{docker, scenario};
+use super::scenario;
 use crate::binary::ketch;
 
 const FILE: &str = "
@@ -17,12 +15,12 @@ volumes: {data: {}}
 fn volumes_stay_unless_they_are_asked_for() {
     scenario("down-v", FILE, |it| {
         it.ok("up -d");
-        let mounts = it.inspect("db-1", "{{range .Mounts}}{{.Name}} {{end}}");
+        let mounted = it.mounted("db-1");
         let data = format!("{}_data", it.project);
-        let anonymous = mounts.split_whitespace().find(|name| **name != data).unwrap();
+        let anonymous = mounted.iter().find(|name| **name != data).unwrap();
         it.ok("down");
         assert_eq!(it.left(), [data.as_str()]);
-        docker(&["volume", "rm", anonymous]);
+        it.place.ask(it.place.runtime.remove_volume(anonymous)).unwrap();
         it.ok("up -d");
         it.ok("down -v");
         assert_eq!(it.left(), Vec::<String>::new());
@@ -37,7 +35,8 @@ fn services_go_with_what_depends_on_them_and_what_only_they_use() {
         it.ok("up -d");
         it.ok("down web");
         assert_eq!(it.states(), ["db-1 running"]);
-        assert_eq!(it.list("network", "{{.Name}}"), [format!("{}_back", it.project)]);
+        let networks: Vec<String> = it.networks().into_keys().collect();
+        assert_eq!(networks, [format!("{}_back", it.project)]);
         it.ok("up -d");
         it.ok("down db");
         assert_eq!(it.states(), Vec::<String>::new(), "web depends on it");
@@ -50,8 +49,10 @@ fn a_name_is_enough() {
         it.ok("up -d");
         let empty = tempfile::TempDir::new().unwrap();
         let arguments = format!("-p {} down -v", it.project);
-        let path = std::env::var("PATH").unwrap();
-        let output = ketch(empty.path(), &arguments).env("PATH", &path).output();
+        let environment = it.place.environment();
+        let run = ketch(empty.path(), &arguments);
+        let run = environment.iter().fold(run, |run, (name, value)| run.env(name, value));
+        let output = run.output();
         assert_eq!(output.code, 0, "{output:?}");
         assert_eq!(it.left(), Vec::<String>::new());
     });
@@ -78,16 +79,10 @@ services:
 ";
     scenario("rmi", file, |it| {
         let (own, other) = (it.name("own"), it.name("other:1"));
-        docker(&["tag", "corpus/busybox:1", &own]);
-        docker(&["tag", "corpus/busybox:1", &other]);
-        let there = |image: &str| {
-            Command::new("docker")
-                .args(["image", "inspect", image])
-                .output()
-                .unwrap()
-                .status
-                .success()
-        };
+        it.place.tag(&own);
+        it.place.tag(&other);
+        let there =
+            |image: &str| it.place.ask(it.place.runtime.find_image(image)).unwrap().is_some();
         it.ok("up -d --no-build");
         it.ok("down --rmi local");
         assert!(!there(&own) && there(&other));
@@ -111,8 +106,9 @@ services:
         let plan = it.ok("plan --down -v").stdout;
         let lost = |name: &str| format!("anonymous volumes of container {}", it.name(name));
         assert!(plan.contains(&lost("own-1")) && !plan.contains(&lost("none-1")), "{plan}");
-        let before = docker(&["volume", "ls", "-q"]).lines().count();
+        let mounted = it.mounted("own-1");
+        assert!(mounted.len() == 1 && it.has_volume(&mounted[0]), "{mounted:?}");
         it.ok("down -v");
-        assert!(docker(&["volume", "ls", "-q"]).lines().count() < before || before == 0);
+        assert!(!it.has_volume(&mounted[0]));
     });
 }

@@ -61,7 +61,7 @@ fn one_interrupt_stops_gracefully() {
             up.signal(signal);
             assert_eq!(up.end(), Some(130), "{}", up.stderr());
             assert_eq!(it.states(), ["web-1 exited"]);
-            assert_eq!(it.inspect("web-1", "{{.State.ExitCode}}"), "0");
+            assert_eq!(it.code("web-1"), 0);
             let stdout = up.stdout();
             assert!(
                 stdout.contains("Gracefully Stopping... press Ctrl+C again to force"),
@@ -82,7 +82,7 @@ fn a_second_interrupt_kills() {
         up.signal("INT");
         assert_eq!(up.end(), Some(130), "{}", up.stderr());
         assert_eq!(it.states(), ["web-1 exited"]);
-        assert_eq!(it.inspect("web-1", "{{.State.ExitCode}}"), "137");
+        assert_eq!(it.code("web-1"), 137);
     });
 }
 

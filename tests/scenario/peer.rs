@@ -1,8 +1,10 @@
-//! Docker Compose and Ketch on the same project, in turn. Skipped where `dc2` is not there.
+//! Docker Compose and Ketch on the same project, in turn: only on Docker, which both share. Skipped
+//! where `dc2` is not there.
 
 use std::process::Command;
 
-use super::{Scenario, scenario};
+use super::{Scenario, scenario_in};
+use crate::place::{Kind, Place};
 
 const FILE: &str = "
 services:
@@ -27,9 +29,13 @@ fn peer(it: &Scenario, arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn with_peer(name: &str, body: impl FnOnce(&Scenario)) {
+fn with_peer(name: &str, body: impl Fn(&Scenario)) {
     match Command::new("dc2").arg("version").output() {
-        Ok(output) if output.status.success() => scenario(name, FILE, body),
+        Ok(output) if output.status.success() => {
+            if let Some(place) = Place::on(Kind::Docker, name) {
+                scenario_in(place, name, FILE, body);
+            }
+        }
         _ => println!("skipped: dc2 is not there"),
     }
 }

@@ -1,6 +1,11 @@
 //! What cannot be done is refused, in words that help.
 
-use super::{docker, scenario};
+use ketch::model::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use ketch::model::{Network, Volume};
+use ketch::runtime::Volumes;
+
+use super::scenario;
+use crate::docker::IMAGE;
 
 #[test]
 fn external_resources_must_exist() {
@@ -18,12 +23,21 @@ volumes: {data: {external: true, name: <P>-data}}
         assert!(output.stderr.contains(&text), "{output:?}");
         assert!(output.stderr.contains("compose.yaml:"), "at their places: {output:?}");
         assert_eq!(it.left(), Vec::<String>::new(), "nothing was begun");
-        docker(&["network", "create", &net]);
-        docker(&["volume", "create", &data]);
+        let runtime = &it.place.runtime;
+        it.place.ask(async {
+            let network = Network { name: net.clone(), ..Network::default() };
+            let network = NetworkSpec { network, ..NetworkSpec::default() };
+            runtime.create_network(&network).await.unwrap();
+            let volume = Volume { name: data.clone(), ..Volume::default() };
+            let volume = VolumeSpec { volume, ..VolumeSpec::default() };
+            runtime.create_volume(&volume).await.unwrap();
+        });
         let up = it.run("up -d");
         let down = it.run("down -v");
-        docker(&["network", "rm", &net]);
-        docker(&["volume", "rm", &data]);
+        it.place.ask(async {
+            runtime.remove_network(&net).await.unwrap();
+            runtime.remove_volume(&data).await.unwrap();
+        });
         assert_eq!((up.code, down.code), (0, 0), "{up:?} {down:?}");
     });
 }
@@ -33,9 +47,11 @@ fn a_name_that_is_taken_is_told() {
     let file = "services: {web: {<<: *app, container_name: <P>-taken}}\n";
     scenario("name", file, |it| {
         let name = it.name("taken");
-        docker(&["create", "--name", &name, "corpus/busybox:1", "true"]);
+        let image = IMAGE.to_owned();
+        let spec = ContainerSpec { name: name.clone(), image, ..ContainerSpec::default() };
+        it.place.ask(it.place.runtime.create_container(&spec)).unwrap();
         let output = it.run("up -d");
-        docker(&["rm", &name]);
+        it.place.ask(it.place.runtime.remove_container(&name, Volumes::Keep)).unwrap();
         assert_eq!(output.code, 1, "{output:?}");
         assert!(output.stderr.contains(&name), "{output:?}");
         assert!(output.stderr.contains("already in use"), "{output:?}");

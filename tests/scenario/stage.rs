@@ -1,11 +1,15 @@
 //! A project that runs for the time of a test.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use crate::binary::{Output, ketch};
+use ketch::model::observed::ObservedContainer;
+
+use crate::binary::{Output, Run, ketch};
+use crate::place::Place;
 
 /// The image that the containers are made of.
 const IMAGE: &str = "corpus/busybox:1";
@@ -17,28 +21,36 @@ pub(super) struct Stage {
     /// Name of the project.
     pub(super) name: String,
     pub(super) folder: tempfile::TempDir,
+    pub(super) place: Place,
 }
 
 impl Stage {
-    /// Brings a project up from its services, where `IMAGE` stands for an image. `None`: there is
-    /// no engine.
-    pub(super) fn up(test: &str, services: &str) -> Option<Self> {
-        if docker(&["image", "inspect", IMAGE]).is_none() {
-            println!("skipped {test}: no engine with the image {IMAGE} answers");
-            return None;
-        }
+    /// Brings a project up on every runtime in turn, from its services, where `IMAGE` stands for an
+    /// image.
+    pub(super) fn all(test: &str, services: &str) -> impl Iterator<Item = Self> {
+        Place::all(test).map(move |place| Self::up(place, test, services))
+    }
+
+    fn up(place: Place, test: &str, services: &str) -> Self {
         let name = format!("hlook-{test}-{}", std::process::id());
-        let stage = Self { name, folder: tempfile::tempdir().unwrap() };
+        let stage = Self { name, folder: tempfile::tempdir().unwrap(), place };
         let yaml = format!("name: {}\n{}", stage.name, services.replace("IMAGE", IMAGE));
         std::fs::write(stage.folder.path().join("compose.yaml"), yaml).unwrap();
         let up = stage.ketch("up -d");
         assert_eq!(up.code, 0, "{}", up.stderr);
-        Some(stage)
+        stage
     }
 
     /// Runs `ketch` in the project's folder.
     pub(super) fn ketch(&self, arguments: &str) -> Output {
-        ketch(self.folder.path(), arguments).output()
+        self.ketch_in(self.folder.path(), arguments).output()
+    }
+
+    /// `ketch` in another folder.
+    pub(super) fn ketch_in(&self, folder: &Path, arguments: &str) -> Run {
+        let environment = self.place.environment();
+        let run = ketch(folder, arguments);
+        environment.iter().fold(run, |run, (name, value)| run.env(name, value))
     }
 
     /// What `ketch` prints, if it succeeds.
@@ -61,6 +73,7 @@ impl Stage {
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_clear()
+            .envs(self.place.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -77,27 +90,29 @@ impl Stage {
     pub(super) fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.name)
     }
+
+    /// What the runtime sees of a container.
+    pub(super) fn seen(&self, service: &str) -> ObservedContainer {
+        let name = self.container(service);
+        let all = self.place.observe(&self.name).containers;
+        all.into_iter().find(|it| it.name == name).unwrap()
+    }
+
+    /// Waits for the end of a container.
+    pub(super) fn ended(&self, service: &str) {
+        self.place.ask(self.place.runtime.wait_ended(&self.container(service))).unwrap();
+    }
+
+    /// Kills a container, without a word to the project.
+    pub(super) fn kill(&self, service: &str) {
+        let name = self.container(service);
+        self.place.ask(self.place.runtime.kill_container(&name, "SIGKILL")).unwrap();
+    }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let filter = format!("label=com.docker.compose.project={}", self.name);
-        let list = |what: &[&str]| {
-            let words = [what, &["--filter", &filter, "-q"]].concat();
-            let ids = docker(&words).unwrap_or_default();
-            ids.lines().map(str::to_owned).collect::<Vec<_>>()
-        };
-        for (listing, removal) in [
-            (&["ps", "-a"][..], &["rm", "-f", "-v"][..]),
-            (&["network", "ls"], &["network", "rm"]),
-            (&["volume", "ls"], &["volume", "rm"]),
-        ] {
-            let ids = list(listing);
-            let words = removal.iter().copied().chain(ids.iter().map(String::as_str));
-            if !ids.is_empty() {
-                docker(&words.collect::<Vec<_>>());
-            }
-        }
+        self.place.clear(&self.name);
     }
 }
 
@@ -151,11 +166,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// What `docker` prints; `None` if it fails.
-pub(super) fn docker(words: &[&str]) -> Option<String> {
-    let output = Command::new("docker").args(words).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output.status.success().then_some(text)
 }

@@ -1,6 +1,8 @@
 //! `stop`, `start`, `restart`, `pause`, `unpause`, `kill`, `rm`.
 
-use super::{docker, scenario};
+use ketch::model::observed::State;
+
+use super::{scenario, until};
 
 #[test]
 fn containers_pause_and_go_on() {
@@ -21,7 +23,7 @@ fn containers_stop_start_and_restart() {
     scenario("stop", "services: {web: *app, db: *app}\n", |it| {
         it.ok("up -d");
         let before = it.containers();
-        let started = it.inspect("web-1", "{{.State.StartedAt}}");
+        let started = it.began("web-1");
         it.ok("stop web");
         assert_eq!(it.states(), ["db-1 running", "web-1 exited"]);
         it.ok("stop web");
@@ -29,7 +31,7 @@ fn containers_stop_start_and_restart() {
         assert_eq!(it.containers(), before);
         it.ok("restart web");
         assert_eq!(it.containers(), before);
-        assert_ne!(it.inspect("web-1", "{{.State.StartedAt}}"), started);
+        assert_ne!(it.began("web-1"), started);
     });
 }
 
@@ -43,16 +45,17 @@ services:
     scenario("deaf", file, |it| {
         it.ok("up -d");
         for name in ["deaf-1", "patient-1"] {
-            docker(&["exec", &it.name(name), "true"]);
+            it.exec(name, &["true"]);
         }
-        it.ok("stop");
-        let ended = |name| it.inspect(name, "{{.State.FinishedAt}}");
-        assert!(ended("deaf-1") < ended("patient-1"), "ten seconds by themselves");
+        let mut stop = it.start("stop");
+        until("deaf has ended", || it.containers()["deaf-1"].state == State::Exited);
+        assert!(it.containers()["patient-1"].state.has_processes(), "ten seconds by themselves");
+        assert_eq!(stop.end(), Some(0), "{}", stop.stderr());
         it.ok("start");
-        let before = it.inspect("deaf-1", "{{.State.StartedAt}}");
+        let before = it.began("deaf-1");
         it.ok("restart");
-        let after = it.inspect("deaf-1", "{{.State.StartedAt}}");
-        assert!(before < after && after < it.inspect("patient-1", "{{.State.StartedAt}}"));
+        let after = it.began("deaf-1");
+        assert!(before < after && after < it.began("patient-1"));
     });
 }
 
@@ -86,10 +89,10 @@ fn kill_sends_a_signal_to_what_runs() {
     scenario("kill", &file, |it| {
         it.ok("up -d");
         it.ok("kill -s SIGUSR1 web");
-        super::until("web ends", || it.containers()["web-1"].state == "exited");
-        assert_eq!(it.inspect("web-1", "{{.State.ExitCode}}"), "5");
+        until("web ends", || it.containers()["web-1"].state == State::Exited);
+        assert_eq!(it.code("web-1"), 5);
         it.ok("kill");
-        assert_eq!(it.inspect("db-1", "{{.State.ExitCode}}"), "137");
+        assert_eq!(it.code("db-1"), 137);
         let output = it.ok("kill");
         assert!(output.stderr.contains("No container to kill"), "{output:?}");
     });
@@ -113,9 +116,9 @@ fn rm_asks_and_leaves_what_runs() {
         let output = it.ketch("rm web").stdin("y\n").output();
         assert_eq!((output.code, it.states()), (0, vec!["db-1 exited".to_owned()]));
         it.ok("start db");
-        let volume = it.inspect("db-1", "{{(index .Mounts 0).Name}}");
+        let volumes = it.mounted("db-1");
         it.ok("rm -s -f -v");
         assert_eq!(it.states(), Vec::<String>::new());
-        assert!(!super::docker(&["volume", "ls", "-q"]).contains(&volume), "-v: its volume too");
+        assert!(volumes.len() == 1 && !it.has_volume(&volumes[0]), "-v: its volume too");
     });
 }

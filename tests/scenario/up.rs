@@ -1,6 +1,6 @@
 //! `up`: from nothing, again, scaled, waited for.
 
-use super::{docker, scenario, until};
+use super::{scenario, until};
 
 #[test]
 fn what_is_up_stays_as_it_is() {
@@ -8,7 +8,8 @@ fn what_is_up_stays_as_it_is() {
     scenario("noop", file, |it| {
         it.ok("up -d");
         assert_eq!(it.states(), ["db-1 running", "web-1 running"]);
-        assert_eq!(it.list("network", "{{.Name}}"), [format!("{}_default", it.project)]);
+        let networks: Vec<String> = it.networks().into_keys().collect();
+        assert_eq!(networks, [format!("{}_default", it.project)]);
         let before = it.containers();
         it.ok("up -d");
         assert_eq!(it.containers(), before);
@@ -78,7 +79,7 @@ services:
 ";
     scenario("wait", file, |it| {
         it.ok("up -d --wait");
-        docker(&["exec", &it.name("web-1"), "ls", "/ready"]);
+        it.exec("web-1", &["ls", "/ready"]);
         it.ok("up -d --wait");
         it.ok("stop");
         it.ok("start");
@@ -161,7 +162,7 @@ configs: {motd: {content: 'hello <P>'}}
     scenario("secrets", file, |it| {
         let output = it.ketch("up -d").env("TOKEN", "s3cret").output();
         assert_eq!(output.code, 0, "{output:?}");
-        let read = |words: &[&str]| docker(&[&["exec", &it.name("web-1")], words].concat());
+        let read = |words: &[&str]| it.exec("web-1", words);
         assert_eq!(read(&["cat", "/run/secrets/token"]), "s3cret");
         assert_eq!(read(&["cat", "/etc/motd"]), format!("hello {}", it.project));
         assert!(read(&["ls", "-ln", "/run/secrets/token"]).starts_with("-r--------    1 7 "));
@@ -185,7 +186,7 @@ volumes: {log: {}}
         it.ok("restart");
         it.ok("stop");
         it.ok("start");
-        let log = docker(&["exec", &it.name("web-1"), "cat", "/log/hooks"]);
+        let log = it.exec("web-1", &["cat", "/log/hooks"]);
         assert_eq!(log, "up\ndown\nup\ndown\nup\n");
         it.write(&file.replace("echo up", "echo oh; exit 3; echo"));
         let output = it.ends(1, "up -d");

@@ -2,6 +2,13 @@
 //!
 //! The lock is an advisory lock of the kernel on a file that says who holds it. The kernel releases
 //! it when the holder ends in any way. Readers never take it.
+//!
+//! # Invariants
+//!
+//! - Only who holds the lock of the file that has the name removes that file; so it goes with the
+//!   command, and only a command that was killed leaves one, for the next to take.
+//! - A lock holds only if its file still has the name: whoever waited for one that was removed
+//!   takes the lock of its successor.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -11,6 +18,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use crate::cli::exit::Failure;
+use crate::runtime::native::root::RUN_DIR;
 
 /// Most that is read of what a holder wrote about itself.
 const LONGEST: u64 = 200;
@@ -18,13 +26,24 @@ const LONGEST: u64 = 200;
 /// The right to change a project, held while it lives.
 #[derive(Debug)]
 pub(in crate::cli) struct Lock {
-    _file: Option<File>,
+    held: Option<(PathBuf, File)>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some((path, file)) = &self.held
+            && has_name(file, path).unwrap_or(false)
+        {
+            // One that stays does no harm.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 impl Lock {
     /// Stands for the lock where nothing is changed.
     pub(in crate::cli) fn unneeded() -> Self {
-        Self { _file: None }
+        Self { held: None }
     }
 
     /// Takes the lock of a project for a command; while somebody else holds it, tells `waiting` who, once, and waits.
@@ -36,14 +55,23 @@ impl Lock {
         let name = format!("{project}.lock");
         let failed = |source| Failure::Lock { project: project.to_owned(), source };
         let path = directory(environment).map_err(failed)?.join(name);
+        let mut waiting = Some(waiting);
         let mut file = open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                waiting(&holder(&mut file));
-                wait(file.try_clone().map_err(failed)?).await.map_err(failed)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    if let Some(waiting) = waiting.take() {
+                        waiting(&holder(&mut file));
+                    }
+                    wait(file.try_clone().map_err(failed)?).await.map_err(failed)?;
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            if has_name(&file, &path).map_err(failed)? {
+                break;
+            }
+            file = open(&path).map_err(failed)?;
         }
         // Who holds it is only for people: the lock holds without. The arguments of the command are
         // not told: they may be secret.
@@ -51,7 +79,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "`ketch {command}` (process {})", std::process::id()));
-        Ok(Self { _file: Some(file) })
+        Ok(Self { held: Some((path, file)) })
     }
 }
 
@@ -62,14 +90,26 @@ async fn wait(file: File) -> io::Result<()> {
     told.await.map_err(io::Error::other)?
 }
 
-/// The user's own directory for what ends with the session; else one that only this user can
-/// write to.
+/// Whether a file is the one that a path names.
+fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((own.dev(), own.ino()) == (named.dev(), named.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The directory that the environment names, or the user's own for what ends with the session; else
+/// one that only this user can write to.
 fn directory(environment: &IndexMap<String, String>) -> io::Result<PathBuf> {
     let user = std::fs::metadata("/proc/self")?.uid();
-    let path = match environment.get("XDG_RUNTIME_DIR").filter(|path| !path.is_empty()) {
-        Some(path) => Path::new(path).join("ketch"),
-        None if user == 0 => PathBuf::from("/run/ketch"),
-        None => std::env::temp_dir().join(format!("ketch-{user}")),
+    let given = |name: &str| environment.get(name).filter(|path| !path.is_empty()).map(Path::new);
+    let path = match (given(RUN_DIR), given("XDG_RUNTIME_DIR")) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(path)) => path.join("ketch"),
+        (None, None) if user == 0 => PathBuf::from("/run/ketch"),
+        (None, None) => std::env::temp_dir().join(format!("ketch-{user}")),
     };
     DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
     // Whoever else owns it could put a link in the place of the lock.
@@ -93,13 +133,21 @@ fn holder(file: &mut File) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use indexmap::IndexMap;
+
     use super::Lock;
+
+    fn environment(directory: &tempfile::TempDir) -> IndexMap<String, String> {
+        let path = directory.path().to_string_lossy().into_owned();
+        [("KETCH_RUN_DIR".to_owned(), path)].into_iter().collect()
+    }
 
     #[tokio::test]
     async fn the_second_waits_for_the_first_and_is_told_who_it_is() {
         let directory = tempfile::tempdir().expect("a folder");
-        let path = directory.path().to_string_lossy().into_owned();
-        let environment = [("XDG_RUNTIME_DIR".to_owned(), path)].into_iter().collect();
+        let environment = environment(&directory);
         let first =
             Lock::take(&environment, ("shop", "up"), |_| panic!("it is free")).await.expect("free");
         let mut told = String::new();
@@ -109,7 +157,37 @@ mod tests {
             drop(first);
         };
         let (second, ()) = tokio::join!(second, release);
-        second.expect("it is free in the end");
+        let second = second.expect("it is free in the end");
         assert_eq!(told, format!("`ketch up` (process {})", std::process::id()));
+        let left = || std::fs::read_dir(directory.path()).expect("it is there").count();
+        assert_eq!(left(), 1, "the file of the second");
+        drop(second);
+        assert_eq!(left(), 0);
+    }
+
+    /// Who waits for a file that is removed must not hold its lock beside that of the next one.
+    #[test]
+    fn one_holds_it_at_a_time_though_its_file_comes_and_goes() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let environment = environment(&directory);
+        let holders = AtomicU32::new(0);
+        let take_and_give_back = async || {
+            for _ in 0..50 {
+                let lock = Lock::take(&environment, ("shop", "up"), |_| {}).await;
+                assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "nobody else holds it");
+                std::thread::yield_now();
+                holders.fetch_sub(1, Ordering::SeqCst);
+                drop(lock.expect("it is free in the end"));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build();
+                    runtime.expect("a runtime").block_on(take_and_give_back());
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0);
     }
 }

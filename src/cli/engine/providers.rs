@@ -156,7 +156,7 @@ impl Engine<'_, '_> {
 
     async fn find_model_program(&self, environment: &Dict) -> Result<ModelProgram, String> {
         let path = self.runtime.plugin("docker-model").ok_or_else(|| {
-            "AI models need the plug-in `docker-model` of docker, which is not there: install it"
+            "AI models need a Docker engine and its plug-in `docker-model`, which is not there: install it"
                 .to_owned()
         })?;
         let wrong = |error: &dyn std::fmt::Display| {

@@ -200,7 +200,7 @@ async fn tell_hook(engine: &mut Engine<'_, '_>, hooks: Hooks) {
 
 /// Why a container did not start, with the exit code that a shell would give.
 fn not_started(container: &str, source: RuntimeError) -> Failure {
-    let text = source.to_string();
+    let text = source.to_string().to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let code = if has(&["executable file not found", "no such file or directory"]) {
         127

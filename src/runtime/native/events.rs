@@ -169,16 +169,19 @@ impl Tail {
     /// What was written before; from here on nothing is missed.
     fn begin(&mut self) -> Result<Vec<RuntimeEvent>> {
         self.watch = Some(self.hubs.get()?.watch(&self.directory)?);
-        // Who only follows, and says no time, wants what comes.
-        if self.follows && self.since.is_none() {
-            self.since = Some(clock::now());
-        }
         let mut events = match open(&older(&self.path))? {
             Some(mut file) => self.lines(&mut file)?,
             None => Vec::new(),
         };
         events.extend(self.rest()?);
-        Ok(events)
+        if !self.follows {
+            return Ok(events);
+        }
+        // What comes is wanted, though the clock may be set back.
+        match self.since.take() {
+            Some(_) => Ok(events),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What is new in the file, and in the one that has taken its place.
@@ -279,6 +282,28 @@ mod tests {
         let past = LogOptions::default();
         let all: Vec<_> = read(&root, &hubs, ("shop", &past)).try_collect().await.unwrap();
         assert_eq!(all.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_comes_is_told_though_the_clock_was_set_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::at(directory.path(), directory.path());
+        let hubs = Arc::new(Hubs::default());
+        say(&root, "shop", "create");
+        // From the clock as it was before.
+        for since in ["9999999999", ""] {
+            let follow =
+                LogOptions { follow: true, since: since.to_owned(), ..LogOptions::default() };
+            let mut events = read(&root, &hubs, ("shop", &follow));
+            let next = events.try_next();
+            let say_more = async {
+                tokio::task::yield_now().await;
+                say(&root, "shop", "start");
+            };
+            let limit = tokio::time::timeout(Duration::from_secs(10), next);
+            let (next, ()) = tokio::join!(limit, say_more);
+            assert_eq!(next.unwrap().unwrap().unwrap().action, "start");
+        }
     }
 
     #[test]

@@ -114,7 +114,10 @@ impl Native {
         loop {
             let Some(seen) = look(&self.root, named)? else { return Ok(()) };
             if !seen.is_held {
-                return stay_stopped(&place, &seen);
+                return match then {
+                    Then::Nothing => stay_stopped(&place, &seen),
+                    Then::Start => Ok(()),
+                };
             }
             let request = Request::Stop { signal: signal.clone(), seconds, then };
             match control::ask(&place.volatile, &request).await {

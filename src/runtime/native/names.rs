@@ -123,7 +123,9 @@ pub(super) fn missing(name: &str) -> RuntimeError {
 fn taken(root: &Root, name: &str) -> RuntimeError {
     let by = id_of(root, name).unwrap_or_default();
     let by = by.get(..12).unwrap_or("another one");
-    RuntimeError::Conflict(format!("the container name `{name}` is in use by container {by}"))
+    RuntimeError::Conflict(format!(
+        "the container name `{name}` is already in use by container {by}"
+    ))
 }
 
 /// Refuses what is no name: it becomes the name of a file.

@@ -114,12 +114,13 @@ fn ports(exposed: &[(u16, String)], status: &Status) -> Vec<ObservedPort> {
 fn words(status: &Status, now: i64) -> String {
     let since = |time: i64| span(now.saturating_sub(time) / clock::SECOND);
     let code = status.exit_code;
+    let why = if status.out_of_memory { " (memory ran out)" } else { "" };
     match status.phase {
         Phase::Created => "Created".to_owned(),
         Phase::Removing => "Removal In Progress".to_owned(),
         Phase::Paused => format!("Up {} (Paused)", since(status.started)),
-        Phase::Restarting => format!("Restarting ({code}) {} ago", since(status.finished)),
-        Phase::Exited => format!("Exited ({code}) {} ago", since(status.finished)),
+        Phase::Restarting => format!("Restarting ({code}) {} ago{why}", since(status.finished)),
+        Phase::Exited => format!("Exited ({code}) {} ago{why}", since(status.finished)),
         Phase::Running | Phase::Stopping => {
             let health = match &status.health {
                 None => String::new(),
@@ -172,6 +173,9 @@ mod tests {
         assert_eq!(told(Phase::Exited, None), "Exited (3) 5 seconds ago");
         assert_eq!(told(Phase::Restarting, None), "Restarting (3) 5 seconds ago");
         assert_eq!(told(Phase::Created, None), "Created");
+        let phase = Phase::Exited;
+        let status = Status { phase, out_of_memory: true, exit_code: 137, ..Status::default() };
+        assert_eq!(words(&status, SECOND), "Exited (137) 1 second ago (memory ran out)");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::names::Named;
 use super::record::Record;
 use super::remove::release;
 use super::restart::End;
-use super::root::Root;
+use super::root::{Place, Root};
 use super::state::{self, Durability, Phase, Status, boot};
 use super::{clock, events};
 use crate::runtime::Result;
@@ -56,6 +56,13 @@ fn put_right(root: &Root, named: &Named) -> Result<Option<Seen>> {
     if !status.phase.is_up() {
         return Ok(Some(Seen { status, ..Seen::default() }));
     }
+    release(root, &place, &record)?;
+    // Where the disk was full, its shim could tell the end only here. It may still be full.
+    let told: Option<Status> = state::read(&place.last_words())?;
+    if let Some(status) = told {
+        keep(&place, &status);
+        return Ok(Some(Seen { status, ..Seen::default() }));
+    }
     let is_same_boot = status.boot == boot();
     status.phase = Phase::Exited;
     status.pid = 0;
@@ -71,10 +78,20 @@ fn put_right(root: &Root, named: &Named) -> Result<Option<Seen>> {
     let end = End { code: KILLED, by_request: status.stop_wanted, restarts: status.restarts };
     // After a restart of the host `autostart` starts what is to be started.
     let wants_start = is_same_boot && record.restart.wants(end);
-    release(root, &place, &record)?;
-    state::write(&place.state(), &status, Durability::Durable)?;
+    if !keep(&place, &status) {
+        return Ok(Some(Seen { status, ..Seen::default() }));
+    }
     let Record { image, labels, .. } = &record;
     let subject = events::Subject { id: &place.id, name: &named.name, image, labels };
     events::tell(root, subject, "die", &[("exitCode", KILLED.to_string())]);
     Ok(Some(Seen { status, is_held: false, wants_start }))
+}
+
+/// Writes the state down, which a full disk does not permit; whether it is written.
+fn keep(place: &Place, status: &Status) -> bool {
+    let kept = state::write(&place.state(), status, Durability::Durable);
+    if let Err(error) = &kept {
+        tracing::warn!("{error}");
+    }
+    kept.is_ok()
 }

@@ -41,7 +41,8 @@ pub(super) fn delete(root: &Root, (name, place): (&str, &Place), volumes: Volume
     let record = Record::read(place)?.unwrap_or_default();
     let status: Status = state::read(&place.state())?.unwrap_or_default();
     let removing = Status { phase: Phase::Removing, ..status };
-    state::write(&place.state(), &removing, Durability::Volatile)?;
+    // Nobody needs to see it; and a full disk gets room by removing.
+    let _ = state::write(&place.state(), &removing, Durability::Volatile);
     let subject = super::events::Subject {
         id: &place.id,
         name,

@@ -198,6 +198,11 @@ impl Place {
         self.durable.join("injected.json")
     }
 
+    /// The state at the end, where the disk was too full for [`Place::state`].
+    pub fn last_words(&self) -> PathBuf {
+        self.volatile.join("ended.json")
+    }
+
     /// Where those listen who want to be attached when the container starts.
     pub fn waiting(&self) -> PathBuf {
         self.volatile.join("waiting")

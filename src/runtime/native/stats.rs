@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 
+use super::Native;
 use super::container::{Cgroup, Usage};
-use super::{Native, clock};
 use crate::runtime::{ProcessTable, Repeat, Result, RuntimeError, Sample, Stream};
 
 /// The time between two measurements.
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct Meter {
     cgroup: Cgroup,
     pid: i32,
-    last: (i64, Usage),
+    last: (Instant, Usage),
     repeat: Repeat,
     is_over: bool,
 }
@@ -46,7 +46,7 @@ impl Native {
         };
         let cgroup = Cgroup::open(&target.config).map_err(|error| unmeasured(container, error))?;
         let usage = cgroup.usage().map_err(|error| unmeasured(container, error))?;
-        let last = (clock::now(), usage);
+        let last = (Instant::now(), usage);
         Ok(Some(Meter { cgroup, pid: target.pid, last, repeat, is_over: false }))
     }
 
@@ -75,7 +75,7 @@ fn measured(meter: Meter) -> Stream<'static, Sample> {
         }
         tokio::time::sleep(PAUSE).await;
         let usage = meter.cgroup.usage().ok()?;
-        let now = (clock::now(), usage);
+        let now = (Instant::now(), usage);
         let sample = sample(&meter, now);
         meter.last = now;
         meter.is_over = meter.repeat == Repeat::Once;
@@ -85,8 +85,8 @@ fn measured(meter: Meter) -> Stream<'static, Sample> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage is shown with two decimals")]
-fn sample(meter: &Meter, (time, usage): (i64, Usage)) -> Sample {
-    let passed = time.saturating_sub(meter.last.0).max(1) as f64;
+fn sample(meter: &Meter, (time, usage): (Instant, Usage)) -> Sample {
+    let passed = time.saturating_duration_since(meter.last.0).as_nanos().max(1) as f64;
     let used = usage.cpu.saturating_sub(meter.last.1.cpu) as f64;
     Sample {
         cpu_percent: used / passed * 100.0,

@@ -8,7 +8,7 @@ use crate::runtime::RuntimeError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The program is not there: exit code 127.
-    #[error("cannot run `{program}`: no such file in the container{}", searched(.path))]
+    #[error("cannot run `{program}`: {}", searched(.path))]
     ProgramMissing {
         /// The first argument.
         program: String,
@@ -40,7 +40,11 @@ pub enum StartError {
 }
 
 fn searched(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!(" (looked in {path})") }
+    if path.is_empty() {
+        "no such file or directory in the container".to_owned()
+    } else {
+        format!("executable file not found in the container (looked in {path})")
+    }
 }
 
 impl StartError {

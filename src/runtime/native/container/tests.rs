@@ -216,7 +216,7 @@ fn programs_that_cannot_run_are_told_apart() {
         (error.exit_code(), error.to_string())
     };
     let (code, text) = fails("nothing");
-    let expected = "cannot run `nothing`: no such file in the container (looked in /usr/bin:/bin)";
+    let expected = "cannot run `nothing`: executable file not found in the container (looked in /usr/bin:/bin)";
     assert_eq!((code, text.as_str()), (127, expected));
     assert_eq!(fails("/nothing").0, 127);
     assert_eq!(fails("/etc/passwd"), (126, "cannot run `/etc/passwd` in the container".to_owned()));

@@ -166,7 +166,7 @@ fn resolved(path: &str, target: &str) -> String {
 /// A path of a container with which something failed.
 fn failed(action: &str, path: &str, source: io::Error) -> RuntimeError {
     if source.kind() == io::ErrorKind::NotFound {
-        return RuntimeError::NotFound(format!("there is no `{path}` in the container"));
+        return RuntimeError::NotFound(format!("Could not find the file {path} in the container"));
     }
     RuntimeError::Io { action: format!("{action} `{path}` in the container"), source }
 }

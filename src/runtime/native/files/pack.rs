@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, readlinkat};
+use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
 
 use super::failed;
@@ -37,7 +38,7 @@ pub(super) fn pack(
         (Naming::LastName, None) => PathBuf::from("."),
         (Naming::Root, _) => PathBuf::new(),
     };
-    let mut packing = Packing { builder: Builder::new(archive), links: HashMap::new() };
+    let mut packing = Packing { builder: Builder::new(archive), links: HashMap::new(), naming };
     let packed = packing.all(&base, &name).and_then(|()| packing.builder.into_inner());
     let flushed = packed.and_then(|mut archive| archive.flush());
     match flushed {
@@ -51,6 +52,7 @@ struct Packing<W: Write> {
     builder: Builder<W>,
     /// Files with several names, by device and number: the name that was packed.
     links: HashMap<(u64, u64), PathBuf>,
+    naming: Naming,
 }
 
 impl<W: Write> Packing<W> {
@@ -64,16 +66,59 @@ impl<W: Write> Packing<W> {
         // Paths below the base that are still to be packed, the next one last.
         let mut waiting = children(base, Path::new("."))?;
         while let Some(path) = waiting.pop() {
-            let found = open_below(base, &path, OFlags::PATH | OFlags::NOFOLLOW);
-            // It may have been removed meanwhile.
-            let Ok(file) = found else { continue };
-            let stat = fstat(&file)?;
-            self.one(base, &path, (&name.join(&path), &stat))?;
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                waiting.extend(children(base, &path)?);
+            match self.below(base, &path, name) {
+                Ok(more) => waiting.extend(more),
+                // It was removed meanwhile.
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Packs what lies below the base; gives what lies below that.
+    fn below(&mut self, base: &OwnedFd, path: &Path, name: &Path) -> io::Result<Vec<PathBuf>> {
+        let file = open_below(base, path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let stat = fstat(&file)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let name = name.join(path);
+        if self.is_left_out(base, path, &file)? {
+            self.placeholder(kind, (&name, &stat))?;
+            return Ok(Vec::new());
+        }
+        self.one(base, path, (&name, &stat))?;
+        if kind == FileType::Directory { children(base, path) } else { Ok(Vec::new()) }
+    }
+
+    /// Whether something is mounted there that is no part of what is packed: with the whole file
+    /// system nothing that is mounted is, and what the kernel makes up never is.
+    fn is_left_out(&self, base: &OwnedFd, path: &Path, file: &OwnedFd) -> io::Result<bool> {
+        if self.naming == Naming::Root {
+            let resolve = BELOW | ResolveFlags::NO_XDEV;
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            return match openat2(base, path, flags, Mode::empty(), resolve) {
+                Err(Errno::XDEV) => Ok(true),
+                found => found.map(|_| false).map_err(io::Error::from),
+            };
+        }
+        let kind = |file: &OwnedFd| rustix::fs::fstatfs(file).map(|found| found.f_type);
+        let (own, there) = (kind(base)?, kind(file)?);
+        Ok(own != there && MADE_UP.iter().any(|made_up| i128::from(there) == *made_up))
+    }
+
+    /// Stands for what is left out: an empty directory or file, as it is below the mount.
+    fn placeholder(&mut self, kind: FileType, (name, stat): (&Path, &Stat)) -> io::Result<()> {
+        let mut header = header(stat, kind);
+        header.set_size(0);
+        match kind {
+            FileType::Directory => {
+                let mut name = name.as_os_str().to_owned();
+                name.push("/");
+                self.builder.append_data(&mut header, name, io::empty())
+            }
+            FileType::RegularFile => self.builder.append_data(&mut header, name, io::empty()),
+            _ => Ok(()),
+        }
     }
 
     /// Packs one file.
@@ -158,8 +203,19 @@ fn open_self(base: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> 
 }
 
 fn open_below(base: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-    Ok(openat2(base, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+    Ok(openat2(base, path, flags | OFlags::CLOEXEC, Mode::empty(), BELOW)?)
+}
+
+/// How paths below the base are resolved.
+const BELOW: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_SYMLINKS);
+
+/// File systems that the kernel makes up: `proc`, `sysfs`, both versions of `cgroup`, `devpts`.
+const MADE_UP: [i128; 5] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x1cd1];
+
+fn is_gone(error: &io::Error) -> bool {
+    let is_process_gone = error.raw_os_error() == Some(Errno::SRCH.raw_os_error());
+    error.kind() == io::ErrorKind::NotFound || is_process_gone
 }
 
 /// The paths of what is in a directory, the last one first.

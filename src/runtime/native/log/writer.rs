@@ -48,6 +48,7 @@ impl Writer {
         self.records.clear();
         let mut rest = bytes;
         while !rest.is_empty() {
+            let begin = self.records.len();
             let end = memchr::memchr(b'\n', rest);
             let (text, tag) = end.map_or((rest, b"P"), |end| (&rest[..end], b"F"));
             for part in [time.as_bytes(), b" ", word(output).as_bytes(), b" ", tag, b" ", text] {
@@ -55,19 +56,35 @@ impl Writer {
             }
             self.records.push(b'\n');
             rest = end.map_or(&[], |end| &rest[end + 1..]);
+            if self.is_full(begin) {
+                self.flush(begin)?;
+                self.turn()?;
+            }
         }
-        self.make_room()?;
-        self.file.write_all(&self.records)?;
-        self.length += self.records.len() as u64;
+        self.flush(self.records.len())
+    }
+
+    /// Whether the last record, which begins there, does not fit into this file. A new file takes
+    /// any record.
+    fn is_full(&self, begin: usize) -> bool {
+        let length = self.length + self.records.len() as u64;
+        self.length + begin as u64 > 0 && self.settings.max_size.is_some_and(|max| length > max)
+    }
+
+    /// Writes the records before `end`.
+    fn flush(&mut self, end: usize) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(&self.records[..end]) {
+            // The disk is full: what follows must not begin in the middle of a record.
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
+        self.length += end as u64;
+        self.records.drain(..end);
         Ok(())
     }
 
-    /// Begins a new file if what is to be written does not fit into this one.
-    fn make_room(&mut self) -> io::Result<()> {
-        let length = self.length + self.records.len() as u64;
-        if self.length == 0 || self.settings.max_size.is_none_or(|max| length <= max) {
-            return Ok(());
-        }
+    /// Begins a new file.
+    fn turn(&mut self) -> io::Result<()> {
         let path = self.directory.join(FILE);
         let older = |number: u32| self.directory.join(format!("{FILE}.{number}"));
         for number in (1..self.settings.max_files).rev() {
@@ -108,9 +125,12 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let settings = LogSettings { driver: Driver::Files, max_size: Some(200), max_files };
             let mut writer = Writer::open(directory.path(), &settings).unwrap().unwrap();
+            let line = |number: u32| format!("line {number}\n");
             for number in 0..30 {
-                writer.write(Output::Stdout, format!("line {number}\n").as_bytes()).unwrap();
+                writer.write(Output::Stdout, line(number).as_bytes()).unwrap();
             }
+            let many: String = (0..30).map(line).collect();
+            writer.write(Output::Stdout, many.as_bytes()).unwrap();
             let names = names(directory.path());
             assert_eq!(names.len(), max_files as usize, "{names:?}");
             for name in names {

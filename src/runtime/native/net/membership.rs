@@ -79,6 +79,11 @@ impl Members {
         Lock::wait(&self.lock)
     }
 
+    /// Gives the lock back; with the last member its file goes.
+    pub(super) fn unlock(&self, lock: Lock) -> Result<()> {
+        if self.directory.is_dir() { Ok(()) } else { Lock::remove(lock, &self.lock) }
+    }
+
     /// Gives a container its place, under the lock. `taken`: names of interfaces that it has.
     pub(super) fn join(
         &self,

@@ -157,8 +157,7 @@ impl Networks {
         }
         store::remove_directory(&self.definitions.join(name))?;
         store::remove_directory(&self.volatile.join("net").join(name))?;
-        drop(within);
-        Ok(())
+        members.unlock(within)
     }
 
     /// Gives a container its place in a network: addresses, and names by which others find it
@@ -187,8 +186,9 @@ impl Networks {
         self.check_overlap(definition, &taken)?;
         let taken: Vec<String> = taken.into_iter().map(|endpoint| endpoint.interface).collect();
         let members = Members::new(&self.volatile, name);
-        let _lock = members.lock()?;
+        let lock = members.lock()?;
         if self.definition(name)?.is_none_or(|now| now.id != definition.id) {
+            members.unlock(lock)?;
             return Ok(None);
         }
         let project = self.project(definition)?;
@@ -216,7 +216,7 @@ impl Networks {
         let members = Members::new(&self.volatile, network);
         let lock = members.lock()?;
         members.leave(container)?;
-        drop(lock);
+        members.unlock(lock)?;
         if network == DEFAULT {
             // Nobody made it, so nobody would remove it.
             return match self.remove(network) {

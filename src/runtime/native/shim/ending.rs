@@ -13,14 +13,8 @@ const TURNS: usize = 1000;
 /// Gives back what the container had, removes it if it wants that, and lets those go on who wait.
 pub(super) async fn finish(shim: &Shim) {
     clean(shim);
-    if shim.record.auto_remove && !shim.is_kept.get() {
-        let name = shim.name();
-        let removed = remove::delete(&shim.root, (&name, &shim.place), Volumes::Remove);
-        if let Err(error) = removed {
-            // It is seen as ended, and may be removed by hand.
-            tracing::warn!("cannot remove {name}: {error}");
-        }
-    }
+    shim.tell_the_end();
+    remove_if_wanted(shim);
     // Who hears that it is over may start it again at once.
     shim.lock.take();
     shim.over.notify_waiters();
@@ -30,6 +24,19 @@ pub(super) async fn finish(shim: &Shim) {
             break;
         }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Removes what is to be removed when it has ended, or could not be started.
+pub(super) fn remove_if_wanted(shim: &Shim) {
+    if !shim.record.auto_remove || shim.is_kept.get() {
+        return;
+    }
+    let name = shim.name();
+    let removed = remove::delete(&shim.root, (&name, &shim.place), Volumes::Remove);
+    if let Err(error) = removed {
+        // It is seen as ended, and may be removed by hand.
+        tracing::warn!("cannot remove {name}: {error}");
     }
 }
 

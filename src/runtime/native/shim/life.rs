@@ -19,12 +19,15 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
     let listener = serve::listen(shim)?;
     let begun = async {
         shim.change(Status::begin)?;
+        // Those of the shim before, which are written down now; mostly there are none.
+        let _ = std::fs::remove_file(shim.place.last_words());
         start(shim).await
     };
     let mut run = match begun.await {
         Ok(run) => run,
         Err(error) => {
             ending::clean(shim);
+            ending::remove_if_wanted(shim);
             return Err(error);
         }
     };
@@ -36,9 +39,9 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
         memory::trim();
         let ended = run.end(shim).await;
         shim.current.replace(None);
-        let Some(pause) = ended_once(shim, &ended, &mut pauses)? else { break };
+        let Some(pause) = ended_once(shim, &ended, &mut pauses) else { break };
         if is_stopped_within(shim, pause).await {
-            shim.change(|status| status.phase = Phase::Exited)?;
+            shim.accept(|status| status.phase = Phase::Exited);
             break;
         }
         match start(shim).await {
@@ -60,19 +63,24 @@ async fn start(shim: &Rc<Shim>) -> Result<Rc<Run>> {
         Ok(run) => {
             let run = Rc::new(run);
             shim.current.replace(Some(Rc::clone(&run)));
-            shim.change(|status| {
+            let told = shim.change(|status| {
                 status.phase = Phase::Running;
                 status.pid = run.pid();
+                status.exit_code = 0;
                 status.started = clock::now();
                 status.ports = run.ports();
                 status.health = run.health();
                 status.reason.clear();
-            })?;
+            });
+            // Who asked for the start hears of a full disk; one that is started again goes on.
+            if shim.status.borrow().restarts == 0 {
+                told?;
+            }
             run.begin(shim);
             Ok(run)
         }
         Err((code, error)) => {
-            shim.change(|status| {
+            shim.accept(|status| {
                 // What never ran stays created, as with Docker.
                 if status.started != 0 {
                     status.phase = Phase::Exited;
@@ -82,22 +90,21 @@ async fn start(shim: &Rc<Shim>) -> Result<Rc<Run>> {
                 status.finished = clock::now();
                 status.reason = crate::runtime::native::control::whole(&error);
                 status.ports.clear();
-            })?;
+            });
             Err(error)
         }
     }
 }
 
 /// Writes down that the container has ended; gives the pause after which it is started again.
-fn ended_once(shim: &Shim, ended: &Ended, pauses: &mut Pauses) -> Result<Option<Duration>> {
+fn ended_once(shim: &Shim, ended: &Ended, pauses: &mut Pauses) -> Option<Duration> {
     let now = clock::now();
-    let (started, restarts, by_request) = {
+    let (restarts, by_request) = {
         let status = shim.status.borrow();
-        (status.started, status.restarts, status.stop_wanted)
+        (status.restarts, status.stop_wanted)
     };
-    let ran = Duration::from_nanos(u64::try_from(now.saturating_sub(started)).unwrap_or(0));
     let again = shim.record.restart.wants(End { code: ended.code, by_request, restarts });
-    shim.change(|status| {
+    shim.accept(|status| {
         status.phase = if again { Phase::Restarting } else { Phase::Exited };
         status.restarts += u32::from(again);
         status.pid = 0;
@@ -107,7 +114,7 @@ fn ended_once(shim: &Shim, ended: &Ended, pauses: &mut Pauses) -> Result<Option<
         status.reason.clone_from(&ended.reason);
         status.health = None;
         status.ports.clear();
-    })?;
+    });
     if ended.out_of_memory {
         shim.tell("oom", &[]);
     }
@@ -115,7 +122,7 @@ fn ended_once(shim: &Shim, ended: &Ended, pauses: &mut Pauses) -> Result<Option<
     if by_request {
         shim.tell("stop", &[]);
     }
-    Ok(again.then(|| pauses.next(ran)))
+    again.then(|| pauses.next(ended.ran))
 }
 
 /// Waits for the next start; whether somebody wants that there is none.

@@ -64,6 +64,8 @@ struct Shim {
     /// How many clients wait for an answer.
     owed: Cell<usize>,
     lock: RefCell<Option<Lock>>,
+    /// Whether the file has the state of the container.
+    is_told: Cell<bool>,
 }
 
 /// Runs a shim if the program was called as one; `None` if it was called by a user.
@@ -166,7 +168,11 @@ impl Shim {
             return Err(RuntimeError::Conflict(format!("container {id} is looked after already")));
         };
         let record = Record::read(&place)?.ok_or_else(|| names::missing(id))?;
-        let status = state::read(&place.state())?.unwrap_or_default();
+        // Where the disk was full, the shim before could tell the end only here.
+        let status = match state::read(&place.last_words())? {
+            Some(told) => told,
+            None => state::read(&place.state())?.unwrap_or_default(),
+        };
         std::fs::create_dir_all(&place.volatile)
             .map_err(|error| state::failed("make", &place.volatile, error))?;
         Ok(Self {
@@ -181,6 +187,7 @@ impl Shim {
             over: Notify::new(),
             owed: Cell::new(0),
             lock: RefCell::new(Some(lock)),
+            is_told: Cell::new(true),
         })
     }
 
@@ -188,7 +195,28 @@ impl Shim {
     fn change(&self, change: impl FnOnce(&mut Status)) -> Result<()> {
         let mut status = self.status.borrow_mut();
         change(&mut status);
-        state::write(&self.place.state(), &*status, Durability::Volatile)
+        let written = state::write(&self.place.state(), &*status, Durability::Volatile);
+        self.is_told.set(written.is_ok());
+        written
+    }
+
+    /// Changes it to what cannot be helped: where the disk is full, it is told in the end.
+    fn accept(&self, change: impl FnOnce(&mut Status)) {
+        if let Err(error) = self.change(change) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// Sees to it that the next command learns how the container ended.
+    fn tell_the_end(&self) {
+        if self.is_told.get() || self.change(|_| {}).is_ok() {
+            return;
+        }
+        let path = self.place.last_words();
+        let told = state::write(&path, &*self.status.borrow(), Durability::Volatile);
+        if let Err(error) = told {
+            tracing::warn!("{error}");
+        }
     }
 
     /// Tells what has happened to the container.

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
@@ -37,6 +38,8 @@ pub(super) struct Run {
     pub(super) network: Connected,
     tasks: RefCell<JoinSet<()>>,
     is_checked: bool,
+    /// The clock on the wall may be set while it runs.
+    began: Instant,
 }
 
 /// How a container ended.
@@ -48,6 +51,8 @@ pub(super) struct Ended {
     pub(super) out_of_memory: bool,
     /// More about it.
     pub(super) reason: String,
+    /// How long it ran.
+    pub(super) ran: Duration,
 }
 
 impl Run {
@@ -80,7 +85,16 @@ impl Run {
         let process = register(pidfd, Interest::READABLE).map_err(failed)?;
         let is_checked = shim.record.check.is_some();
         let tasks = RefCell::default();
-        Ok(Self { pid, process, cgroup, console, network, tasks, is_checked })
+        Ok(Self {
+            pid,
+            process,
+            cgroup,
+            console,
+            network,
+            tasks,
+            is_checked,
+            began: Instant::now(),
+        })
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -127,9 +141,14 @@ impl Run {
         while tasks.join_next().await.is_some() {}
         self.console.finish().await;
         let kills = self.cgroup.oom_kills().unwrap_or(0);
+        // The next start gets a new one: it counts from zero, and some kernels (6.14 and later) kill
+        // at once what is cloned into one that was killed before.
+        if let Err(error) = self.cgroup.remove() {
+            tracing::debug!("the cgroup of {} stays: {error}", shim.place.id);
+        }
         // Now that its end is known, its number may be given to others.
         self.status(WaitIdOptions::EXITED);
-        ended(status.as_ref(), kills)
+        ended(status.as_ref(), (kills, self.began.elapsed()))
     }
 
     /// Waits until the process has ended.
@@ -167,7 +186,7 @@ impl Run {
     }
 }
 
-fn ended(status: Option<&WaitIdStatus>, kills: u64) -> Ended {
+fn ended(status: Option<&WaitIdStatus>, (kills, ran): (u64, Duration)) -> Ended {
     let code = status.and_then(WaitIdStatus::exit_status);
     let signal = status.and_then(WaitIdStatus::terminating_signal);
     let reason = match signal {
@@ -176,7 +195,7 @@ fn ended(status: Option<&WaitIdStatus>, kills: u64) -> Ended {
         None => String::new(),
     };
     let code = code.or(signal.map(|signal| 128 + signal)).unwrap_or(255);
-    Ended { code: i64::from(code), out_of_memory: kills > 0, reason }
+    Ended { code: i64::from(code), out_of_memory: kills > 0, reason, ran }
 }
 
 fn no_streams(source: io::Error) -> RuntimeError {

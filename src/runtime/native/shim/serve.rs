@@ -91,13 +91,13 @@ async fn stop(
         shim.is_kept.set(true);
     }
     let was_frozen = shim.status.borrow().phase == Phase::Paused;
-    shim.change(|status| {
+    shim.accept(|status| {
         status.stop_wanted = true;
         // Who looks from now on does not take it for one that goes on.
         if matches!(status.phase, Phase::Running | Phase::Paused) {
             status.phase = Phase::Stopping;
         }
-    })?;
+    });
     shim.stop.notify_one();
     if let Some(run) = current(shim) {
         let patience = patience(shim, &run, (signal, seconds));
@@ -149,7 +149,7 @@ fn kill(shim: &Rc<Shim>, name: &str) -> Result<()> {
     let signal = signal::parse(name)?;
     let own = signal::parse(&shim.record.config.stop_signal).unwrap_or(Signal::TERM);
     if signal == Signal::KILL || signal == own {
-        shim.change(|status| status.stop_wanted = true)?;
+        shim.accept(|status| status.stop_wanted = true);
         shim.stop.notify_one();
     }
     let Some(run) = current(shim) else { return Ok(()) };
@@ -164,7 +164,7 @@ fn kill(shim: &Rc<Shim>, name: &str) -> Result<()> {
 fn wake(shim: &Shim, run: &Run) -> Result<()> {
     if shim.status.borrow().phase == Phase::Paused {
         run.cgroup.thaw().map_err(|source| not_frozen("thaw", source))?;
-        shim.change(|status| status.phase = Phase::Running)?;
+        shim.accept(|status| status.phase = Phase::Running);
     }
     Ok(())
 }
@@ -175,7 +175,7 @@ fn freeze(shim: &Rc<Shim>) -> Result<()> {
         (Phase::Paused, _) => Ok(()),
         (Phase::Running, Some(run)) => {
             run.cgroup.freeze().map_err(|source| not_frozen("freeze", source))?;
-            shim.change(|status| status.phase = Phase::Paused)?;
+            shim.accept(|status| status.phase = Phase::Paused);
             shim.tell("pause", &[]);
             Ok(())
         }
@@ -187,7 +187,7 @@ fn thaw(shim: &Rc<Shim>) -> Result<()> {
     let phase = shim.status.borrow().phase;
     if let (Phase::Paused, Some(run)) = (phase, current(shim)) {
         run.cgroup.thaw().map_err(|source| not_frozen("thaw", source))?;
-        shim.change(|status| status.phase = Phase::Running)?;
+        shim.accept(|status| status.phase = Phase::Running);
         shim.tell("unpause", &[]);
     }
     Ok(())
