@@ -148,7 +148,7 @@ fn layer() -> Vec<u8> {
         header.set_mode(mode);
         layer.append_data(&mut header, format!("{directory}/"), std::io::empty()).unwrap();
     }
-    append(&mut layer, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n");
+    append(&mut layer, "etc/passwd", b"root:x:0:0:root:/srv:/bin/sh\n");
     append(&mut layer, "etc/group", b"root:x:0:\n");
     layer.into_inner().unwrap()
 }

@@ -174,7 +174,7 @@ mod tests {
     fn the_unit_starts_containers_and_leaves_them_alone() {
         let program = std::path::Path::new("/opt/100%/a \"b\"/ketch");
         let environment: IndexMap<String, String> =
-            [("KETCH_STATE_DIR", "/srv/my ketch"), ("KETCH_RUN_DIR", ""), ("HOME", "/root")]
+            [("KETCH_STATE_DIR", "/srv/my ketch"), ("KETCH_RUN_DIR", ""), ("HOME", "/srv")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into();
         let text = text_of(program, &environment);

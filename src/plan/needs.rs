@@ -153,6 +153,7 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "services.host.image",
                 "services.web.healthcheck.start_interval",
                 "services.web.cpu_count",
                 "services.web.mem_swappiness",
@@ -162,7 +163,6 @@ mod tests {
                 "services.web.devices.0",
                 "services.web.volumes.0",
                 "services.web.networks.front.gw_priority",
-                "services.host.image",
             ]
         );
     }

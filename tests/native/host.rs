@@ -22,8 +22,8 @@ services:
       - sh
       - -c
       - |
-        for place in /home /root /run /tmp /var/lib /var/log /var/tmp /etc/ssl/private; do
-          echo $$place: $$(ls -A $$place 2>/dev/null)
+        for place in home root run tmp var/lib var/log var/tmp etc/ssl/private; do
+          echo /$$place: $$(ls -A /$$place 2>/dev/null)
         done
         cat /etc/shadow 2>/dev/null && echo shadow: seen
         ls -d /swapfile /vmlinuz* 2>/dev/null

@@ -93,10 +93,9 @@ fn filters(project: Option<&str>) -> Filters {
 
 /// Containers of lists in which states may have names that the Docker API does not know.
 fn summaries(lists: Vec<Value>) -> serde_json::Result<Vec<ContainerSummary>> {
-    let items = lists.into_iter().flat_map(|list| match list {
-        Value::Array(items) => items,
-        other => vec![other],
-    });
+    let lists: Vec<Vec<Value>> =
+        lists.into_iter().map(serde_json::from_value).collect::<serde_json::Result<_>>()?;
+    let items = lists.into_iter().flatten();
     let known = |mut item: Value| {
         if let Some(state) = item.get_mut("State")
             && state == "stopped"

@@ -21,7 +21,7 @@ use super::record::{Joining, Names, Record, Stdin};
 use super::restart::Policy;
 use super::root::{Place, Root};
 use super::state::{self, Durability, Status, failed};
-use super::{clock, events, lock, names, net, volume};
+use super::{clock, events, lock, names, net, remove, volume};
 use crate::model::spec::{ContainerSpec, VolumeSpec};
 use crate::model::{Dict, Mount, Service, ServiceNetwork, Volume, hash, label};
 use crate::runtime::{Result, RuntimeError};
@@ -42,6 +42,7 @@ pub(super) fn create(root: &Root, spec: &ContainerSpec) -> Result<Vec<String>> {
     let remarks = draft.describe(spec, &image)?;
     names::give(root, &spec.name, &draft.place.id)?;
     draft.is_done = true;
+    remove::keep_volumes(&draft.place)?;
     Ok(remarks)
 }
 
@@ -160,8 +161,11 @@ impl Surroundings for Draft<'_> {
             mount.volume.as_ref().map(|options| options.labels.clone()).unwrap_or_default();
         let name = if name.is_empty() {
             let name = random_id()?;
-            volume::create_anonymous(self.root, &name, &labels)?;
             self.anonymous.push(name.clone());
+            // Whoever sweeps up after a kill finds the volume by this.
+            let intended = self.place.intended_volumes();
+            state::write(&intended, &self.anonymous, Durability::Volatile)?;
+            volume::create_anonymous(self.root, &name, &labels)?;
             name
         } else {
             if volume::find(self.root, name)?.is_none() {

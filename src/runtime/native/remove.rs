@@ -50,13 +50,27 @@ pub(super) fn delete(root: &Root, (name, place): (&str, &Place), volumes: Volume
         labels: &record.labels,
     };
     if volumes == Volumes::Remove {
-        for volume in &record.anonymous {
-            volume::remove(root, volume)?;
-        }
+        remove_volumes(root, &record.anonymous)?;
     }
+    keep_volumes(place)?;
     names::take_away(root, name)?;
     super::events::tell(root, subject, "destroy", &[]);
     remove_directories(place)
+}
+
+fn remove_volumes(root: &Root, names: &[String]) -> Result<()> {
+    names.iter().try_for_each(|name| volume::remove(root, name))
+}
+
+/// From now on the volumes of a container stay when only its directory is left of it.
+pub(super) fn keep_volumes(place: &Place) -> Result<()> {
+    let path = place.intended_volumes();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", &path, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes the directories of a container.
@@ -73,7 +87,7 @@ fn remove_directories(place: &Place) -> Result<()> {
 }
 
 /// Removes what commands that were killed have left: containers that never got a name or have it
-/// no longer, and volumes that were set aside. Does nothing while somebody makes a container.
+/// no longer, with the volumes that were made for the former, and volumes that were set aside. Does nothing while somebody makes a container.
 pub(super) fn sweep(root: &Root) -> Result<usize> {
     let Some(_lock) = lock::take(&root.making())? else { return Ok(0) };
     let named: std::collections::BTreeSet<String> =
@@ -90,10 +104,40 @@ pub(super) fn sweep(root: &Root) -> Result<usize> {
         let place = root.container(&id);
         // A directory with a lock that is held belongs to a shim that removes it.
         if !named.contains(&id) && entry.path().is_dir() && !lock::is_held(&place.lock())? {
+            let volumes: Option<Vec<String>> = state::read(&place.intended_volumes())?;
+            remove_volumes(root, &volumes.unwrap_or_default())?;
             remove_directories(&place)?;
             swept += 1;
         }
     }
     volume::sweep(root)?;
     Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Dict;
+
+    #[test]
+    fn volumes_of_a_container_that_never_got_a_name_go_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = Root::at(folder.path(), &folder.path().join("run"));
+        for directory in [root.volumes(), root.names(), folder.path().join("run")] {
+            fs::create_dir_all(directory).expect("a directory");
+        }
+        let container = |id: &str, volume: &str| {
+            let place = root.container(id);
+            fs::create_dir_all(&place.durable).expect("a directory");
+            state::write(&place.intended_volumes(), &[volume], Durability::Volatile).expect("kept");
+            volume::create_anonymous(&root, volume, &Dict::new()).expect("a volume");
+            place
+        };
+        container("begun", "made");
+        // It had a name once, and its volumes were to stay.
+        keep_volumes(&container("ended", "left")).expect("forgotten");
+        assert_eq!(sweep(&root).expect("swept"), 2);
+        let left = volume::list(&root).expect("a list");
+        assert_eq!(left.into_iter().map(|it| it.name).collect::<Vec<_>>(), ["left"]);
+    }
 }

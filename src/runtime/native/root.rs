@@ -158,6 +158,11 @@ impl Place {
         self.durable.join("networks.json")
     }
 
+    /// Names of the volumes that are made for the container, until it has a name itself.
+    pub fn intended_volumes(&self) -> PathBuf {
+        self.durable.join("volumes.json")
+    }
+
     /// Held while the networks are changed.
     pub fn networks_lock(&self) -> PathBuf {
         self.durable.join("networks.lock")

@@ -160,8 +160,17 @@ impl Store {
             let recipe = Recipe { config: plan.config.clone(), record: Record { layers } };
             store.record(&recipe, &plan.names)
         };
-        let fetch = stream::iter(downloads.values().map(Ok))
-            .try_for_each_concurrent(DOWNLOADS, |download| download.fetch(repository, progress));
+        let fetch = async {
+            let all = stream::iter(downloads.values().map(Ok));
+            let fetched = all
+                .try_for_each_concurrent(DOWNLOADS, |it: &Download| it.fetch(repository, progress))
+                .await;
+            if fetched.is_err() {
+                // Whoever reads them waits for nothing.
+                downloads.values().for_each(Download::end);
+            }
+            fetched
+        };
         let result = told(progress, CancelOnDrop::default(), work, fetch).await;
         let is_of_no_use = match &result {
             Ok(_) => true,
@@ -310,7 +319,7 @@ impl Teller {
 }
 
 /// Does work in a thread that tells how far it is, beside something else that it needs. What fails
-/// there is told rather than what fails here because of it.
+/// there is told rather than what fails here because of it, which has to be over then.
 async fn told<T: Send + 'static>(
     progress: OnProgress<'_>,
     cancel: CancelOnDrop,
@@ -328,7 +337,11 @@ async fn told<T: Send + 'static>(
             Some(told) = heard.recv() => progress(told),
             done = &mut beside, if is_beside => {
                 is_beside = false;
-                done?;
+                if let Err(error) = done {
+                    cancel.0.set();
+                    let _ = work.await;
+                    return Err(error);
+                }
             }
             done = &mut work => return done,
         }

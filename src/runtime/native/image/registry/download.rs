@@ -81,7 +81,7 @@ impl Shared {
 
 impl Drop for Download {
     fn drop(&mut self) {
-        self.shared.change(|state| state.ended = true);
+        self.end();
         if self.done.load(Ordering::Relaxed) {
             // Under its lock, so that whoever waits for it sees that it is gone.
             let _ = fs::remove_file(&self.path);
@@ -115,6 +115,11 @@ impl Download {
     /// The file goes: the layer is in the store, or what is there is wrong.
     pub(in super::super) fn discard(&self) {
         self.done.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing more comes: readers need not wait.
+    pub(in super::super) fn end(&self) {
+        self.shared.change(|state| state.ended = true);
     }
 
     /// Something that opens it, from its beginning.
