@@ -99,10 +99,14 @@ impl World {
         let mut script = Command::new("script");
         script.args(["-qec", &line, "/dev/null"]).current_dir(self.folder.path());
         script.envs(self.place.environment());
-        let Ok(output) = script.stdin(Stdio::null()).output() else {
+        script.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let Ok(mut child) = script.spawn() else {
             println!("skipped: there is no `script` here, which makes terminals");
             return None;
         };
+        // As long as it is open, `script` types nothing: at its end, that would be a character.
+        let _input = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
         Some((text(&output.stdout), output.status.code().unwrap()))
     }
 
