@@ -4,6 +4,7 @@
 
 use std::process::Stdio;
 
+use rustix::process::Signal;
 use tokio::io::AsyncReadExt as _;
 
 use super::control::{self, Answer, Fault, Request, Then};
@@ -147,8 +148,14 @@ impl Native {
     }
 
     pub(super) async fn signal(&self, container: &str, signal: &str) -> Result<()> {
-        super::signal::parse(signal)?;
+        let parsed = super::signal::parse(signal)?;
         match self.ask(container, &Request::Kill { signal: signal.to_owned() }).await {
+            Ok(Some(())) if parsed == Signal::KILL => {
+                // Nothing outlives it, but what hangs in the kernel may take long.
+                let end = self.wait_for_end(container);
+                let _ = tokio::time::timeout(std::time::Duration::from_secs(10), end).await;
+                Ok(())
+            }
             Err(RuntimeError::NotFound(_)) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }

@@ -5,6 +5,8 @@
 //! # Invariants
 //!
 //! - Only the calling thread sees what is mounted, and it goes with that thread.
+//! - The root is mounted once at a time: the kernel promises nothing for two overlays that write to
+//!   the same directory.
 
 use std::fs::File;
 use std::io;
@@ -14,8 +16,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount,
-    open_tree,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+    mount_change, move_mount, open_tree, unmount,
 };
 use rustix::thread::UnshareFlags;
 
@@ -35,25 +37,35 @@ pub(super) struct Files {
 impl Files {
     /// Does something in the root. Must be called on a thread that ends after it.
     pub(super) fn visit<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
-        let root = self.open().map_err(|error| {
+        let failed = |error: io::Error| {
             let said = format!("cannot see the files of the container: {}", whole(&error));
             RuntimeError::Refused(said)
-        })?;
-        act(root.as_fd())
-    }
-
-    fn open(&self) -> io::Result<OwnedFd> {
+        };
         if self.pid != 0
             && let Ok(root) = File::open(format!("/proc/{}/root/", self.pid))
         {
-            return Ok(root.into());
+            return act(root.as_fd());
         }
-        self.mount()
+        let turn = self.turn().map_err(failed)?;
+        let root = self.mount().map_err(failed)?;
+        let done = act(root.as_fd());
+        drop(root);
+        // Else it would go with the thread, a moment later than the turn.
+        let _ = unmount(&self.view, UnmountFlags::DETACH);
+        drop(turn);
+        done
+    }
+
+    /// Waits until nobody else has mounted the root, and keeps others waiting.
+    fn turn(&self) -> io::Result<File> {
+        std::fs::create_dir_all(&self.view)?;
+        let turn = File::create(self.view.with_extension("lock"))?;
+        turn.lock()?;
+        Ok(turn)
     }
 
     /// Mounts the root where nobody else sees it.
     fn mount(&self) -> io::Result<OwnedFd> {
-        std::fs::create_dir_all(&self.view)?;
         // SAFETY: this thread shares no open files or directories that others rely on: it was made
         // for this, and only its mounts and its current directory become its own.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS)? };
