@@ -101,7 +101,7 @@ impl Place {
         assert!(done.as_ref().unwrap().status.success(), "{done:?}");
     }
 
-    /// Removes all that belongs to a project; what fails is left, for a test may have failed.
+    /// Removes all that belongs to a project, though its test may have failed.
     pub(crate) fn clear(&self, project: &str) {
         self.ask(async {
             let Ok(left) = self.runtime.observe(Some(project)).await else { return };
@@ -117,5 +117,8 @@ impl Place {
                 let _ = self.runtime.remove_volume(&volume.name).await;
             }
         });
+        if !std::thread::panicking() {
+            assert_eq!(self.observe(project), Observed::default(), "removed is removed");
+        }
     }
 }

@@ -208,6 +208,29 @@ fn what_is_made_is_observed() {
 }
 
 #[test]
+fn ids_do_as_well_as_names() {
+    on_every_runtime("ids", &async |world| {
+        let runtime = world.runtime;
+        let (home, other) = (world.network("ids-home"), world.network("ids-other"));
+        runtime.create_network(&home).await.unwrap();
+        runtime.create_network(&other).await.unwrap();
+        let mut spec = world.spec("ids", &["sleep", "600"]);
+        spec.endpoints = vec![Endpoint { network: home.network.name, ..Endpoint::default() }];
+        world.create(&spec).await;
+        let container = world.container("ids").await.id;
+        runtime.start_container(&container, &[]).await.unwrap();
+        let id = world.observe().await.network(&other.network.name).unwrap().id.clone();
+        runtime.connect(&id, &container, &ServiceNetwork::default()).await.unwrap();
+        let joined = world.container("ids").await.networks;
+        assert!(joined.iter().any(|it| it.network == other.network.name), "{joined:?}");
+        runtime.disconnect(&id, &container).await.unwrap();
+        runtime.remove_network(&id).await.unwrap();
+        assert!(runtime.find_network(&other.network.name).await.unwrap().is_none());
+        runtime.remove_container(&container, Volumes::Remove).await.unwrap();
+    });
+}
+
+#[test]
 fn names_are_found_exactly() {
     on_every_runtime("found", &async |world| {
         let runtime = world.runtime;

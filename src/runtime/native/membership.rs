@@ -23,6 +23,8 @@ impl Native {
     ) -> Result<()> {
         let named = names::the(&self.root, container)?;
         let place = self.root.container(&named.id);
+        let network = self.network_name(network)?;
+        let network = network.as_str();
         if self.networks.find(network)?.is_none() {
             return Err(RuntimeError::NotFound(format!("no such network: {network}")));
         }
@@ -48,6 +50,8 @@ impl Native {
     pub(super) async fn leave_network(&self, network: &str, container: &str) -> Result<()> {
         let Some(named) = names::find(&self.root, container)? else { return Ok(()) };
         let place = self.root.container(&named.id);
+        let network = self.network_name(network)?;
+        let network = network.as_str();
         let removed = change(&place, |all| {
             let before = all.len();
             all.retain(|joining| joining.network != network);
@@ -82,7 +86,18 @@ impl Native {
         Ok(())
     }
 
+    /// The name of a network that may be named by its id.
+    fn network_name(&self, network: &str) -> Result<String> {
+        if self.networks.find(network)?.is_some() {
+            return Ok(network.to_owned());
+        }
+        let found = self.networks.list()?.into_iter().find(|it| it.id == network);
+        Ok(found.map_or_else(|| network.to_owned(), |it| it.name))
+    }
+
     pub(super) fn delete_network(&self, network: &str) -> Result<()> {
+        let network = self.network_name(network)?;
+        let network = network.as_str();
         if let Some(user) = self.user_of(|_, place| {
             let joinings = record::joinings(place)?;
             let is_joined = joinings.iter().any(|joining| joining.network == network);
