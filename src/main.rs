@@ -4,10 +4,10 @@
 use std::process::ExitCode;
 
 use ketch::cli::{self, Process};
-use ketch::runtime::native::{Memory, shim};
+use ketch::runtime::native::{Allocator, shim};
 
 #[global_allocator]
-static ALLOCATOR: Memory = Memory;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();

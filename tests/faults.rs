@@ -1,8 +1,6 @@
 //! Engines that answer badly, slowly, or not at all: a small server on a socket of its own stands in
 //! for them. Whatever they do, a command ends with words that help.
 
-mod relay;
-
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;

@@ -139,12 +139,20 @@ fn images_are_loaded_named_shown_and_removed() {
     let short = site.run("image ls -q").stdout;
     assert_eq!(short.trim().len(), 12);
     // How long ago it was made depends on the day of the test.
+    let created = site.run("image ls --format {{.CreatedSince}} shop/app").stdout;
+    assert!(created.trim().ends_with(" ago"), "{created}");
     let shown = site.run("image ls").stdout;
-    let words: Vec<Vec<&str>> =
-        shown.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
-    let id = short.trim();
-    assert_eq!(words[0], ["REPOSITORY", "TAG", "IMAGE"]);
-    assert_eq!(words[1..], [["other", "latest", id], ["shop/app", "1", id]]);
+    let rows: Vec<Vec<&str>> = shown
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    let (id, created) = (short.trim(), created.trim());
+    let expected = [
+        ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"],
+        ["other", "latest", id, created, "1kB"],
+        ["shop/app", "1", id, created, "1kB"],
+    ];
+    assert_eq!(rows, expected);
     let lines = "image ls --filter label=kind --filter reference=shop/* --format {{.Repository}}|{{.Tag}}|{{.Size}}";
     assert_eq!(site.says(lines), "shop/app|1|1kB\nrc 0");
     assert_eq!(site.says("image ls -q --filter label=none"), "rc 0");

@@ -14,6 +14,7 @@ mod look;
 mod peer;
 mod provide;
 mod refuse;
+mod relay;
 mod stage;
 mod treat;
 mod up;

@@ -20,11 +20,11 @@ pub(super) async fn run(args: &ImagesArgs, session: &mut Session<'_>) -> Result<
     let sight = Sight::find(session)?;
     let services = sight.named(&args.services)?;
     let engine = Engine::connect(session).await?;
-    let observed = engine.look_at(Some(&sight.name)).await?;
+    let all = engine.containers(Some(&sight.name)).await?;
     let is_meant = |container: &&ObservedContainer| {
         services.is_empty() || services.contains(container.service())
     };
-    let containers: Vec<&ObservedContainer> = observed.containers.iter().filter(is_meant).collect();
+    let containers: Vec<&ObservedContainer> = all.iter().filter(is_meant).collect();
     let find = find(&engine, &containers);
     let images = interruptible(engine.interrupts.shutdown(), find).await?;
     let lines: Vec<ImageLine> = containers

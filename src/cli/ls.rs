@@ -17,8 +17,8 @@ pub(super) async fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<u8, 
     let names = names.collect::<Result<Vec<Name>, UsageError>>()?;
     let format = table_or_json(args.format.as_deref())?;
     let engine = Engine::connect(session).await?;
-    let observed = engine.look_at(None).await?;
-    let shown = observed.containers.iter().filter(|container| args.all || container.is_up());
+    let containers = engine.containers(None).await?;
+    let shown = containers.iter().filter(|container| args.all || container.is_up());
     let mut projects = projects(shown);
     projects.retain(|line| names.is_empty() || names.iter().any(|name| name.matches(&line.name)));
     let names = |projects: &[ProjectLine]| -> String {

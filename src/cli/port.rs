@@ -18,10 +18,10 @@ pub(super) async fn run(args: &PortArgs, session: &mut Session<'_>) -> Result<u8
     let sight = Sight::find(session)?;
     sight.named(std::slice::from_ref(&args.service))?;
     let engine = Engine::connect(session).await?;
-    let mut observed = engine.look_at(Some(&sight.name)).await?;
-    observed.containers.retain(ObservedContainer::is_up);
+    let mut containers = engine.containers(Some(&sight.name)).await?;
+    containers.retain(ObservedContainer::is_up);
     let index = args.index.filter(|index| *index > 0);
-    let container = one_container(&observed, &args.service, index)?;
+    let container = one_container(&containers, &args.service, index)?;
     let text = published(container, port, &args.protocol).ok_or_else(|| {
         let protocol = &args.protocol;
         let known = ports(&container.ports);

@@ -27,10 +27,10 @@ pub(super) async fn run(args: &PsArgs, session: &mut Session<'_>) -> Result<u8, 
         services.extend(project.services.keys().cloned());
     }
     let engine = Engine::connect(session).await?;
-    let observed = engine.look_at(Some(&sight.name)).await?;
+    let containers = engine.containers(Some(&sight.name)).await?;
     let wanted = Wanted { services, states, all: args.all };
     let listed: Vec<&ObservedContainer> =
-        observed.containers.iter().filter(|container| wanted.includes(container)).collect();
+        containers.iter().filter(|container| wanted.includes(container)).collect();
     let format = match &args.format {
         Some(format) => format.clone(),
         None => usual_format(engine.session.environment()).await.unwrap_or_default(),

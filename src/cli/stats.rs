@@ -32,9 +32,8 @@ pub(super) async fn run(args: &StatsArgs, session: &mut Session<'_>) -> Result<u
     let engine = Engine::connect(session).await?;
     let options = LogOptions { follow: true, ..LogOptions::default() };
     let events = engine.runtime.events(&sight.name, &options);
-    let observed = engine.look_at(Some(&sight.name)).await?;
-    let containers: Vec<&ObservedContainer> = observed
-        .containers
+    let containers = engine.containers(Some(&sight.name)).await?;
+    let containers: Vec<&ObservedContainer> = containers
         .iter()
         .filter(|container| args.all || container.is_up())
         .filter(|container| services.is_empty() || services.contains(container.service()))

@@ -19,8 +19,8 @@ pub(super) async fn run(args: &ServicesArgs, session: &mut Session<'_>) -> Resul
     let sight = Sight::find(session)?;
     let services = sight.named(&args.services)?;
     let engine = Engine::connect(session).await?;
-    let observed = engine.look_at(Some(&sight.name)).await?;
-    let containers = observed.containers.iter().filter(|it| has_processes(it, &services));
+    let all = engine.containers(Some(&sight.name)).await?;
+    let containers = all.iter().filter(|it| has_processes(it, &services));
     let tables = try_join_all(containers.map(|container| processes(&*engine.runtime, container)));
     let tables = interruptible(engine.interrupts.shutdown(), tables).await?;
     engine.session.screen.data(&table(&tables))?;

@@ -16,12 +16,12 @@ pub(super) async fn run(args: &WaitArgs, session: &mut Session<'_>) -> Result<u8
     let sight = Sight::find(session)?;
     let services = sight.named(&args.services)?;
     let mut engine = Engine::connect(session).await?;
-    let mut observed = engine.look_at(Some(&sight.name)).await?;
-    observed.containers.retain(|it| it.is_up() && services.contains(it.service()));
-    if observed.containers.is_empty() {
+    let mut containers = engine.containers(Some(&sight.name)).await?;
+    containers.retain(|it| it.is_up() && services.contains(it.service()));
+    if containers.is_empty() {
         return Err(Failure::Other(format!("no containers for project {:?}", sight.name)));
     }
-    let last = wait_for(&mut engine, &sight.name, &observed.containers).await?;
+    let last = wait_for(&mut engine, &sight.name, &containers).await?;
     drop(engine);
     if args.down_project {
         let down = DownArgs { remove_orphans: true, ..DownArgs::default() };

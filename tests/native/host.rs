@@ -67,6 +67,9 @@ fn the_host_as_an_image_hides_what_is_private_and_stays_as_it_is() {
     assert!(Path::new("/etc/passwd").exists() && Path::new("/var/lib").exists());
 
     stage.ok("stop");
+    stage.ok("cp app:/usr/lib/ketch-was-here copied");
+    let copied = stage.home.directory.path().join("copied");
+    assert_eq!(std::fs::read_to_string(copied).unwrap(), "mine\n");
     stage.ok("start");
     until("it has looked again", || stage.ok("logs").matches("done").count() == 2);
     stage.ok("down -v -t 0");

@@ -112,3 +112,18 @@ services:
         assert_eq!(it.containers()["web-1"].state, State::Running);
     });
 }
+
+#[test]
+fn a_health_check_that_hangs_is_cut_and_shown() {
+    let file = "
+services:
+  web:
+    <<: *app
+    healthcheck: {test: 'echo I hang; sleep 1000', interval: 1s, timeout: 1s, retries: 2}
+";
+    scenario("hang", file, |it| {
+        let output = it.ends(1, "up -d --wait");
+        assert!(output.stderr.contains("web-1 is unhealthy"), "{output:?}");
+        assert!(output.stderr.contains("Health check exceeded timeout"), "{output:?}");
+    });
+}

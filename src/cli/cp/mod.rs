@@ -91,15 +91,11 @@ async fn containers(
     service: &str,
     args: &CpArgs,
 ) -> Result<Vec<ObservedContainer>, Failure> {
-    let observed = engine.look_at(Some(project)).await?;
+    let mut found = engine.containers(Some(project)).await?;
     if args.index > 0 {
-        return Ok(vec![one_container(&observed, service, Some(args.index))?.clone()]);
+        return Ok(vec![one_container(&found, service, Some(args.index))?.clone()]);
     }
-    let mut found: Vec<ObservedContainer> = observed
-        .containers
-        .into_iter()
-        .filter(|it| it.service() == service && (args.all || !it.is_one_off()))
-        .collect();
+    found.retain(|it| it.service() == service && (args.all || !it.is_one_off()));
     found.sort_by_key(|container| (container.is_one_off(), container.number()));
     if found.is_empty() {
         return Err(Failure::Other(format!("no container found for service {service:?}")));

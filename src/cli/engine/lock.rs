@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use crate::cli::exit::Failure;
+use crate::runtime::native::lock::has_name;
 use crate::runtime::native::root::RUN_DIR;
 
 /// Most that is read of what a holder wrote about itself.
@@ -88,16 +89,6 @@ async fn wait(file: File) -> io::Result<()> {
     let (tell, told) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("lock".to_owned()).spawn(move || tell.send(file.lock()))?;
     told.await.map_err(io::Error::other)?
-}
-
-/// Whether a file is the one that a path names.
-fn has_name(file: &File, path: &Path) -> io::Result<bool> {
-    let own = file.metadata()?;
-    match std::fs::symlink_metadata(path) {
-        Ok(named) => Ok((own.dev(), own.ino()) == (named.dev(), named.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// The directory that the environment names, or the user's own for what ends with the session; else

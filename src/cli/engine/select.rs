@@ -2,18 +2,18 @@
 
 use super::Engine;
 use crate::cli::exit::Failure;
-use crate::model::observed::{Observed, ObservedContainer};
+use crate::model::observed::ObservedContainer;
 use crate::model::{Dict, label};
 
 /// The container that `exec`, `port` and others mean: the one with this number, else the one that
 /// runs with the lowest number.
 pub(in crate::cli) fn one_container<'o>(
-    observed: &'o Observed,
+    containers: &'o [ObservedContainer],
     service: &str,
     index: Option<u64>,
 ) -> Result<&'o ObservedContainer, Failure> {
     let mut all: Vec<&ObservedContainer> =
-        observed.containers.iter().filter(|container| container.service() == service).collect();
+        containers.iter().filter(|container| container.service() == service).collect();
     all.sort_by_key(|container| (container.is_one_off(), !container.is_up(), container.number()));
     let mut meant = all.into_iter().filter(|container| match index {
         Some(index) => container.number() == Some(index),
@@ -30,9 +30,9 @@ impl Engine<'_, '_> {
         service: &str,
         index: u64,
     ) -> Result<ObservedContainer, Failure> {
-        let mut observed = self.look_at(Some(project)).await?;
-        observed.containers.retain(ObservedContainer::is_up);
-        one_container(&observed, service, (index > 0).then_some(index)).cloned()
+        let mut containers = self.containers(Some(project)).await?;
+        containers.retain(ObservedContainer::is_up);
+        one_container(&containers, service, (index > 0).then_some(index)).cloned()
     }
 }
 

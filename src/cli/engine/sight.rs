@@ -14,7 +14,7 @@ use super::target::no_such_service;
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::model::Project;
-use crate::model::observed::Observed;
+use crate::model::observed::ObservedContainer;
 use crate::ui::diagnostics::Warnings;
 
 /// The project that is looked at.
@@ -62,10 +62,12 @@ impl Sight {
 }
 
 impl Engine<'_, '_> {
-    /// The containers of a project, or of all. Networks and volumes are not asked for.
-    pub(in crate::cli) async fn look_at(&self, project: Option<&str>) -> Result<Observed, Failure> {
-        let containers = self.asking(self.runtime.containers(project)).await?;
-        Ok(Observed { containers, ..Observed::default() })
+    /// The containers of a project, or of all.
+    pub(in crate::cli) async fn containers(
+        &self,
+        project: Option<&str>,
+    ) -> Result<Vec<ObservedContainer>, Failure> {
+        self.asking(self.runtime.containers(project)).await
     }
 }
 

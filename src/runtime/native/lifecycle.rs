@@ -15,7 +15,7 @@ use super::root::{Place, RUN_DIR, STATE_DIR};
 use super::state::{self, Durability, Phase, Status, failed};
 use super::thread::in_thread;
 use super::watch::Watch;
-use super::{Native, container, events, injected, lock, memory, remove, shim};
+use super::{Native, allocator, container, events, injected, lock, remove, shim};
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
 use crate::runtime::{Result, RuntimeError, Volumes};
@@ -67,7 +67,7 @@ impl Native {
         let failed = |action: &str, source| RuntimeError::Io { action: action.to_owned(), source };
         let mut command = tokio::process::Command::new(&self.program);
         command
-            .arg0(memory::SHIM)
+            .arg0(allocator::SHIM)
             .args([shim::WORD, id])
             .env_clear()
             .env(STATE_DIR, self.root.durable())

@@ -10,11 +10,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, fstat, lstat};
 use rustix::io::Errno;
 
 use super::state::failed;
@@ -22,7 +22,7 @@ use crate::runtime::Result;
 
 /// A lock; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "it is held open")] OwnedFd);
+pub(super) struct Lock(OwnedFd);
 
 /// How often a lock is tried, and how long in between: who only asks holds it for an instant.
 const TRIES: (u32, Duration) = (20, Duration::from_micros(500));
@@ -43,8 +43,38 @@ pub(super) fn take(path: &Path) -> Result<Option<Lock>> {
 
 /// Takes a lock that is never held for long.
 pub(super) fn wait(path: &Path) -> Result<Lock> {
-    let file = open_for_taking(path)?;
-    hold(path, file, FlockOperation::LockExclusive)
+    loop {
+        let file = open_for_taking(path)?;
+        let lock = hold(path, file, FlockOperation::LockExclusive)?;
+        // Who held it may have removed it: then the lock is that of the next file.
+        if has_name(&lock.0, path).map_err(|error| failed("lock", path, error))? {
+            return Ok(lock);
+        }
+    }
+}
+
+/// Gives a lock back for good: its file goes.
+pub(super) fn remove(lock: Lock, path: &Path) -> Result<()> {
+    let removed = std::fs::remove_file(path);
+    drop(lock);
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file is the one that a path names. The lock of one that is not holds nobody off.
+///
+/// # Errors
+///
+/// One of them cannot be looked at.
+pub(crate) fn has_name(file: impl AsFd, path: &Path) -> io::Result<bool> {
+    let own = fstat(file)?;
+    match lstat(path) {
+        Ok(named) => Ok((own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Takes a lock that others may take in this way too.

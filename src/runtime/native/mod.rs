@@ -18,6 +18,7 @@
 //! - A command may be killed at any instant: what has no name yet is swept up by the next one.
 #![expect(unsafe_code, reason = "system calls that no crate wraps")]
 
+mod allocator;
 mod attach;
 mod autostart;
 mod channel;
@@ -35,10 +36,9 @@ pub mod image;
 mod images;
 mod injected;
 mod lifecycle;
-mod lock;
+pub(crate) mod lock;
 mod log;
 mod membership;
-mod memory;
 mod methods;
 mod names;
 pub mod net;
@@ -64,9 +64,9 @@ use std::sync::{Arc, Mutex, Weak};
 use indexmap::IndexMap;
 
 use super::{Credentials, Result, RuntimeError};
+pub use allocator::Allocator;
 pub use autostart::Revived;
 pub use disk::{Also, DiskUse, Pruned, Share};
-pub use memory::Memory;
 
 use net::Networks;
 use root::Root;

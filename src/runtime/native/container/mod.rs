@@ -46,4 +46,5 @@ pub use error::StartError;
 pub use exec::{ExecConfig, exec};
 pub use start::{Joined, Launch, Started, start};
 pub use streams::Streams;
+pub(super) use tree::overlay;
 pub use tree::sealed_program;

@@ -15,13 +15,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
-    mount_change, move_mount, open_tree, unmount,
+    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount,
+    open_tree, unmount,
 };
 use rustix::thread::UnshareFlags;
 
-use crate::runtime::native::container::{Config, Mount, Overlay, Source};
+use crate::runtime::native::container::{Config, Mount, Source, overlay};
 use crate::runtime::native::control::whole;
 use crate::runtime::{Result, RuntimeError};
 
@@ -70,7 +69,7 @@ impl Files {
         // for this, and only its mounts and its current directory become its own.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS)? };
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-        let tree = overlay(&self.config.root)?;
+        let tree = overlay(&self.config.root).map_err(io::Error::other)?;
         attach(&tree, CWD, &self.view)?;
         let root: OwnedFd = File::open(&self.view)?.into();
         for mount in &self.config.mounts {
@@ -79,20 +78,6 @@ impl Files {
         }
         Ok(root)
     }
-}
-
-fn overlay(overlay: &Overlay) -> io::Result<OwnedFd> {
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    // The option `lowerdir` of all layers together may be too long for older kernels.
-    for lower in overlay.lower.iter().rev() {
-        fsconfig_set_string(context.as_fd(), "lowerdir+", lower.as_path())?;
-    }
-    if let Some(changes) = &overlay.changes {
-        fsconfig_set_string(context.as_fd(), "upperdir", changes.upper.as_path())?;
-        fsconfig_set_string(context.as_fd(), "workdir", changes.work.as_path())?;
-    }
-    fsconfig_create(context.as_fd())?;
-    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
 }
 
 fn attach(tree: &OwnedFd, to: BorrowedFd<'_>, path: &Path) -> io::Result<()> {

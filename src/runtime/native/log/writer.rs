@@ -86,6 +86,9 @@ impl Writer {
     /// Begins a new file.
     fn turn(&mut self) -> io::Result<()> {
         let path = self.directory.join(FILE);
+        // Before the others are shifted: where the disk is full, they stay as they are.
+        let begun = self.directory.join(format!("{FILE}.new"));
+        let file = append(&begun)?;
         let older = |number: u32| self.directory.join(format!("{FILE}.{number}"));
         for number in (1..self.settings.max_files).rev() {
             let from = if number == 1 { path.clone() } else { older(number - 1) };
@@ -94,10 +97,8 @@ impl Writer {
                 _ => {}
             }
         }
-        if self.settings.max_files == 1 {
-            std::fs::remove_file(&path)?;
-        }
-        self.file = append(&path)?;
+        rename(&begun, &path)?;
+        self.file = file;
         self.length = 0;
         Ok(())
     }
@@ -109,7 +110,7 @@ fn append(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Driver, LogSettings, Output, Writer};
+    use super::{Driver, FILE, LogSettings, Output, Writer};
 
     fn names(directory: &std::path::Path) -> Vec<String> {
         let entries = std::fs::read_dir(directory).unwrap();
@@ -138,6 +139,26 @@ mod tests {
                 assert!((1..=200).contains(&length), "{length}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_shifted_where_no_file_can_be_begun() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = LogSettings { driver: Driver::Files, max_size: Some(60), max_files: 3 };
+        let mut writer = Writer::open(directory.path(), &settings).unwrap().unwrap();
+        writer.write(Output::Stdout, b"first\n").unwrap();
+        let obstacle = directory.path().join(format!("{FILE}.new"));
+        std::fs::create_dir(&obstacle).unwrap();
+        for _ in 0..3 {
+            assert!(writer.write(Output::Stdout, b"it does not fit in there\n").is_err());
+        }
+        std::fs::remove_dir(&obstacle).unwrap();
+        assert_eq!(names(directory.path()), [FILE]);
+        writer.write(Output::Stdout, b"it goes into the next file\n").unwrap();
+        let older = std::fs::File::open(directory.path().join(format!("{FILE}.1"))).unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut &older, &mut text).unwrap();
+        assert!(text.ends_with("first\n") && names(directory.path()).len() == 2, "{text}");
     }
 
     #[test]

@@ -23,10 +23,11 @@ use super::store::{self, Lasting};
 use super::uplink::{INSIDE, Project, TABLE};
 
 /// A bridge that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bridge {
-    /// The namespace that it is in.
-    inode: u64,
+    /// The way to the host of the namespace that it is in: its name is never used again, but the
+    /// number of a namespace is.
+    link: String,
     /// Number of the interface.
     pub(super) index: u32,
 }
@@ -40,9 +41,9 @@ pub(super) fn ensure(
     members: &Members,
 ) -> Result<Bridge> {
     let marker = members.directory().join("bridge.json");
-    let inode = project.uplink.inode;
+    let link = &project.uplink.link;
     let find = || -> Result<Option<Bridge>> {
-        Ok(store::load::<Bridge>(&marker)?.filter(|bridge| bridge.inode == inode))
+        Ok(store::load::<Bridge>(&marker)?.filter(|bridge| bridge.link == *link))
     };
     if let Some(bridge) = find()? {
         return Ok(bridge);
@@ -54,7 +55,7 @@ pub(super) fn ensure(
     }
     let wanted = others()?;
     let index = project.namespace.visit(|| make(definition, project, &wanted))??;
-    let bridge = Bridge { inode, index };
+    let bridge = Bridge { link: link.clone(), index };
     store::save(&marker, &bridge, Lasting::Boot)?;
     Ok(bridge)
 }

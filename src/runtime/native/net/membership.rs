@@ -16,13 +16,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::model::ServiceNetwork;
+use crate::runtime::native::lock::{self, Lock};
 use crate::runtime::{Result, RuntimeError};
 
 use super::attach::{parse_mac, wrong_mac};
 use super::definition::Definition;
 use super::endpoint::{Address, Endpoint, Member, Wishes};
 use super::pool::Pool;
-use super::store::{self, Lasting, Lock};
+use super::store::{self, Lasting};
 use super::subnet::Ip;
 use super::{Checked, failed};
 
@@ -76,12 +77,12 @@ impl Members {
         if let Some(directory) = self.lock.parent() {
             store::make_directory(directory)?;
         }
-        Lock::wait(&self.lock)
+        lock::wait(&self.lock)
     }
 
     /// Gives the lock back; with the last member its file goes.
     pub(super) fn unlock(&self, lock: Lock) -> Result<()> {
-        if self.directory.is_dir() { Ok(()) } else { Lock::remove(lock, &self.lock) }
+        if self.directory.is_dir() { Ok(()) } else { lock::remove(lock, &self.lock) }
     }
 
     /// Gives a container its place, under the lock. `taken`: names of interfaces that it has.

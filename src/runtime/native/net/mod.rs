@@ -56,6 +56,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::observed::ObservedNetwork;
 use crate::model::spec::{self, NetworkSpec};
+use crate::runtime::native::lock::{self, Lock};
 use crate::runtime::{Result, RuntimeError};
 
 pub(super) use definition::DEFAULT;
@@ -63,7 +64,7 @@ use definition::{Definition, PREDEFINED};
 use membership::Members;
 use netlink::link::Links;
 use pool::Pool;
-use store::{Lasting, Lock};
+use store::Lasting;
 use subnet::Subnet;
 use uplink::{Project, Projects};
 
@@ -283,7 +284,7 @@ impl Networks {
     /// Waits until nobody else creates or removes networks.
     fn lock(&self) -> Result<Lock> {
         store::make_directory(&self.definitions)?;
-        Lock::wait(&self.definitions.join(".lock"))
+        lock::wait(&self.definitions.join(".lock"))
     }
 
     fn definition(&self, name: &str) -> Result<Option<Definition>> {

@@ -1,4 +1,4 @@
-//! Files of the networks: read, replaced, locked.
+//! Files of the networks: read and replaced.
 //!
 //! # Invariants
 //!
@@ -6,10 +6,8 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::fs::FlockOperation;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,12 +18,6 @@ use super::failed;
 /// The most that a file of ours may hold.
 const LIMIT: u64 = 1 << 20;
 
-/// Held until it is dropped, or its process ends.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
-}
-
 /// How long a file must last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lasting {
@@ -33,40 +25,6 @@ pub(super) enum Lasting {
     Boot,
     /// For ever.
     Disk,
-}
-
-impl Lock {
-    /// Waits for a lock that nobody else holds then.
-    pub(super) fn wait(path: &Path) -> Result<Self> {
-        let lock = || -> io::Result<Self> {
-            loop {
-                let file = File::options().write(true).create(true).truncate(false).open(path)?;
-                rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-                // Who held it may have removed it: then the lock is that of the next file.
-                if has_name(&file, path)? {
-                    return Ok(Self { _file: file });
-                }
-            }
-        };
-        lock().map_err(failed(format!("lock `{}`", path.display())))
-    }
-
-    /// Gives the lock back for good: its file goes.
-    pub(super) fn remove(lock: Self, path: &Path) -> Result<()> {
-        let removed = remove(path);
-        drop(lock);
-        removed
-    }
-}
-
-/// Whether a file is the one that a path names.
-fn has_name(file: &File, path: &Path) -> io::Result<bool> {
-    let own = file.metadata()?;
-    match std::fs::symlink_metadata(path) {
-        Ok(named) => Ok((own.dev(), own.ino()) == (named.dev(), named.ino())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// What a text file holds; none if it is not there.

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::native::lock::{self, Lock};
 use crate::runtime::{Result, RuntimeError};
 
 use super::failed;
@@ -24,7 +25,7 @@ use super::host::{Host, set_sysctl, sysctl};
 use super::namespace::Namespace;
 use super::netlink::link::{Links, Request, Veth};
 use super::nft::{Family, Filters, tables};
-use super::store::{self, Lasting, Lock};
+use super::store::{self, Lasting};
 use super::subnet::Subnet;
 
 /// Name of the interface to the host, inside.
@@ -93,7 +94,7 @@ impl<'a> Projects<'a> {
     fn lock(&self) -> Result<Lock> {
         store::make_directory(&self.volatile.join("ns"))?;
         store::make_directory(&self.volatile.join("uplink"))?;
-        Lock::wait(&self.volatile.join("uplink").join(".lock"))
+        lock::wait(&self.volatile.join("uplink").join(".lock"))
     }
 
     /// The namespace, if it is there and whole.
@@ -112,7 +113,7 @@ impl<'a> Projects<'a> {
         if let Some(project) = self.find(name)? {
             return Ok(project);
         }
-        Namespace::unpin(&self.pin(name))?;
+        self.forget(name)?;
         let uplink = self.make(name, avoid)?;
         store::save(&self.record(name), &uplink, Lasting::Boot)?;
         let project = self.find(name)?;
@@ -196,11 +197,16 @@ impl<'a> Projects<'a> {
         self.host.let_forward(&mut filters)
     }
 
+    /// Lets go of a namespace. Its record goes first: the next namespace may have the same number.
+    fn forget(&self, name: &str) -> Result<()> {
+        store::remove(&self.record(name))?;
+        Namespace::unpin(&self.pin(name))
+    }
+
     /// Removes a namespace, whether it is there or not; with the last one, all that the host got.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let _lock = self.lock()?;
-        Namespace::unpin(&self.pin(name))?;
-        store::remove(&self.record(name))?;
+        self.forget(name)?;
         if store::names(&self.volatile.join("uplink"))?.is_empty() {
             self.host.close()?;
         }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use super::run::{Ended, Run};
 use super::{Shim, Starter, ending, serve};
 use crate::runtime::Result;
-use crate::runtime::native::clock;
-use crate::runtime::native::memory;
 use crate::runtime::native::restart::{End, Pauses};
 use crate::runtime::native::state::{Phase, Status};
+use crate::runtime::native::{allocator, clock};
 
 /// Starts the container and looks after it until it has ended for good.
 pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
@@ -36,7 +35,7 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
     let server = tokio::task::spawn_local(serve::serve(Rc::clone(shim), listener));
     let mut pauses = Pauses::default();
     loop {
-        memory::trim();
+        allocator::trim();
         let ended = run.end(shim).await;
         shim.current.replace(None);
         let Some(pause) = ended_once(shim, &ended, &mut pauses) else { break };

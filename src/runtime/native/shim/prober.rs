@@ -85,7 +85,7 @@ async fn find(shim: &Shim, run: &Run, check: &Check) -> Finding {
 }
 
 fn too_long(check: &Check) -> String {
-    format!("the check took longer than {:?}", check.timeout)
+    format!("Health check exceeded timeout ({:?})", check.timeout)
 }
 
 /// Runs the command of a check.

@@ -104,7 +104,7 @@ async fn stop(
         send(shim, &run, signal)?;
         // A frozen container would not see the signal.
         if was_frozen {
-            run.cgroup.thaw().map_err(|source| not_frozen("thaw", source))?;
+            unfreeze(&run)?;
         }
         if !is_over_within(&run, patience).await {
             send(shim, &run, Signal::KILL)?;
@@ -163,10 +163,14 @@ fn kill(shim: &Rc<Shim>, name: &str) -> Result<()> {
 /// A frozen container would not see a signal.
 fn wake(shim: &Shim, run: &Run) -> Result<()> {
     if shim.status.borrow().phase == Phase::Paused {
-        run.cgroup.thaw().map_err(|source| not_frozen("thaw", source))?;
+        unfreeze(run)?;
         shim.accept(|status| status.phase = Phase::Running);
     }
     Ok(())
+}
+
+fn unfreeze(run: &Run) -> Result<()> {
+    run.cgroup.thaw().map_err(|source| not_frozen("thaw", source))
 }
 
 fn freeze(shim: &Rc<Shim>) -> Result<()> {
@@ -186,7 +190,7 @@ fn freeze(shim: &Rc<Shim>) -> Result<()> {
 fn thaw(shim: &Rc<Shim>) -> Result<()> {
     let phase = shim.status.borrow().phase;
     if let (Phase::Paused, Some(run)) = (phase, current(shim)) {
-        run.cgroup.thaw().map_err(|source| not_frozen("thaw", source))?;
+        unfreeze(&run)?;
         shim.accept(|status| status.phase = Phase::Running);
         shim.tell("unpause", &[]);
     }

@@ -22,7 +22,7 @@ pub use program::sealed_program;
 
 pub(super) use bind::{beneath, bind, close, cut, foreign, from_elsewhere, restrict, spread_of};
 pub(super) use device::{Dev, Node, console, devices, own_devices};
-pub(super) use overlay::overlay;
+pub(in crate::runtime::native) use overlay::overlay;
 pub(super) use tmpfs::{Tmpfs, directories, tmpfs};
 
 use rustix::mount::MountAttrFlags;

@@ -53,11 +53,15 @@ pub(super) struct Container {
     pub(super) endpoints: Vec<Endpoint>,
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+pub(super) fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
 /// Runs a test in a world of its own, if this is permitted.
 pub(super) fn in_world(test: impl FnOnce(&World) + Send) {
     if !rustix::process::geteuid().is_root() {
-        tracing::warn!("skipped: it needs root");
-        return;
+        return skipped("it needs root");
     }
     let run = || {
         fresh(UnshareFlags::NEWNET | UnshareFlags::NEWNS);

@@ -20,7 +20,7 @@ pub(super) const SHIM: &str = "ketch-shim";
 
 /// The allocator of the `ketch` program.
 #[derive(Debug)]
-pub struct Memory;
+pub struct Allocator;
 
 const OF_COMMANDS: u8 = 1;
 const OF_SHIMS: u8 = 2;
@@ -51,7 +51,7 @@ fn choose() -> u8 {
 }
 
 // SAFETY: each call goes to one of two allocators, and always to the same one.
-unsafe impl GlobalAlloc for Memory {
+unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: what the caller promises is what the allocators want.
