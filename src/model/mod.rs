@@ -33,6 +33,7 @@ pub mod hash;
 mod healthcheck;
 mod hook;
 mod host;
+pub mod ignore;
 mod include;
 pub mod label;
 mod logging;

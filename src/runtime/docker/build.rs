@@ -17,7 +17,6 @@
 mod buildx;
 mod classic;
 mod context;
-mod ignore;
 
 use std::path::{Path, PathBuf};
 

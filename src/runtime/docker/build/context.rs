@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use walkdir::{DirEntry, WalkDir};
 
-use super::ignore::Patterns;
+use crate::model::ignore::Patterns;
 use crate::runtime::Bytes;
 
 /// What the engine is sent.
@@ -63,7 +63,9 @@ impl Context {
             None => read(&root.join(IGNORE)).await?,
         };
         let text = String::from_utf8_lossy(ignore.as_deref().unwrap_or_default()).into_owned();
-        let patterns = Patterns::parse(&text).map_err(|error| about(&root.join(IGNORE), &error))?;
+        let patterns = Patterns::parse(&text).map_err(|error| {
+            about(&root.join(IGNORE), &io::Error::new(io::ErrorKind::InvalidData, error))
+        })?;
         let mut context =
             Self { root: root.to_owned(), patterns, dockerfile: String::new(), extra: Vec::new() };
         match (dockerfile, within(root, &path)) {

@@ -1,4 +1,5 @@
-//! Which files of a build context stay at home: `.dockerignore` after its specification.
+//! Which files of a directory are left out: `.dockerignore` after its specification, and the
+//! `ignore` and `include` of watch rules, which are written the same way.
 //!
 //! In: the text of the file. Out: an answer for each path. The crate `ignore` is not used: it reads
 //! these patterns as git does, where a pattern without a slash matches at any depth; here every
@@ -10,13 +11,13 @@
 //! - The last pattern that matches a path or a directory above it decides.
 
 use std::fmt::Write as _;
-use std::io;
 
 use regex_lite::Regex;
+use thiserror::Error;
 
 /// The patterns of a `.dockerignore`.
 #[derive(Debug, Default)]
-pub(super) struct Patterns {
+pub struct Patterns {
     patterns: Vec<Pattern>,
 }
 
@@ -31,7 +32,11 @@ struct Pattern {
 
 impl Patterns {
     /// Reads the patterns of a file.
-    pub(super) fn parse(text: &str) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// For the first line that is none.
+    pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
         let lines = text.trim_start_matches('\u{feff}').lines();
         let lines = lines.filter(|line| !line.starts_with('#')).map(str::trim);
         let mut patterns = Vec::new();
@@ -55,7 +60,7 @@ impl Patterns {
     }
 
     /// Whether a path stays at home.
-    pub(super) fn excludes(&self, path: &str) -> bool {
+    pub fn excludes(&self, path: &str) -> bool {
         let mut excluded = false;
         for pattern in &self.patterns {
             // Only a pattern that would change the answer has to be looked at.
@@ -67,7 +72,7 @@ impl Patterns {
     }
 
     /// Whether something below an excluded directory may go along.
-    pub(super) fn may_keep_below(&self, directory: &str) -> bool {
+    pub fn may_keep_below(&self, directory: &str) -> bool {
         let names = directory.split('/').collect::<Vec<_>>();
         self.patterns.iter().filter(|pattern| pattern.keeps).any(|pattern| {
             pattern.literal.iter().zip(&names).all(|(literal, name)| literal == name)
@@ -75,8 +80,13 @@ impl Patterns {
     }
 }
 
-fn invalid(line: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("`{line}` is no pattern"))
+/// A line that is no pattern.
+#[derive(Clone, Debug, Eq, PartialEq, Error)]
+#[error("`{0}` is no pattern")]
+pub struct InvalidPattern(String);
+
+fn invalid(line: &str) -> InvalidPattern {
+    InvalidPattern(line.to_owned())
 }
 
 /// The path itself and the directories above it.
