@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ketch::cli::{self, Process};
-use ketch::runtime::native::{Allocator, shim};
+use ketch::runtime::native::{Allocator, exit, shim};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -18,5 +18,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("the system has file descriptors to spare at the start of a program");
-    runtime.block_on(cli::run(&Process::current()))
+    let code = runtime.block_on(cli::run(&Process::current()));
+    drop(runtime);
+    exit(code)
 }

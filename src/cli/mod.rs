@@ -1,6 +1,6 @@
 //! The command line: arguments and environment to one command, its failure to an exit code.
 //!
-//! In: a [`Process`]. Out: text on a [`Screen`] and an [`ExitCode`].
+//! In: a [`Process`]. Out: text on a [`Screen`] and an exit code.
 //!
 //! # Invariants
 //!
@@ -54,7 +54,6 @@ mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 use indexmap::IndexMap;
@@ -93,9 +92,9 @@ impl Process {
 }
 
 /// Runs the command that the arguments name and tells on the standard streams what comes of it.
-pub async fn run(process: &Process) -> ExitCode {
-    let mut screen = Screen::standard();
-    ExitCode::from(run_on(process, &Disk, &mut screen).await)
+/// Returns the exit code.
+pub async fn run(process: &Process) -> u8 {
+    run_on(process, &Disk, &mut Screen::standard()).await
 }
 
 /// Runs a command with any files and any screen; returns the exit code.

@@ -252,7 +252,7 @@ pub struct Service {
     /// Networks to join. Default: `default`.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "form::NamesOr<form::ByName<form::OrNull<ServiceNetwork>>>")]
-    pub networks: BTreeMap<String, Option<ServiceNetwork>>,
+    pub networks: BTreeMap<String, Option<Box<ServiceNetwork>>>,
     /// Whether the kernel spares the container when memory runs out.
     #[serde(skip_serializing_if = "is_default")]
     #[schemars(with = "form::BoolOrString")]

@@ -195,7 +195,8 @@ fn endpoints(project: &Project, settings: &Service, identity: Identity<'_>) -> V
         .collect();
     keys.sort_by_key(|(_, priority)| std::cmp::Reverse(*priority));
     let endpoint = |key: &String| {
-        let mut options = settings.networks.get(key).cloned().flatten().unwrap_or_default();
+        let joined = settings.networks.get(key).cloned().flatten();
+        let mut options = joined.map(|options| *options).unwrap_or_default();
         let mut aliases = vec![identity.name.to_owned()];
         if identity.number.is_some() {
             aliases.push(identity.service.to_owned());

@@ -8,10 +8,11 @@
 //!   entries alone, and what the parts report is taken in in their order.
 //! - Few entries are worked off at once: to start a thread costs more than to load a small project.
 
-use std::num::NonZero;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::thread;
+
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::cursor::Cursor;
 use super::node::{Entry, Map};
@@ -83,34 +84,14 @@ fn part_size(entries: usize) -> usize {
 }
 
 /// Works off all tasks; the results have the order of the tasks.
-fn on_all_cores<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    static CORES: LazyLock<usize> =
-        LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
-    let helpers = tasks.len().min(*CORES) - 1;
-    let queue = Mutex::new(tasks.into_iter().enumerate());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let worker = || {
-        let mut done = Vec::new();
-        while let Some((index, task)) = next() {
-            done.push((index, work(task)));
-        }
-        done
-    };
-    let mut done = thread::scope(|scope| {
-        let start = |_| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, worker).ok();
-        // Where no thread can be had, there is one fewer to share the work.
-        let helpers: Vec<_> = (0..helpers).filter_map(start).collect();
-        let mut done = worker();
-        for helper in helpers {
-            match helper.join() {
-                Ok(more) => done.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        done
-    });
-    done.sort_unstable_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
+fn on_all_cores<T: Send, R: Send>(tasks: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    static POOL: LazyLock<Option<ThreadPool>> =
+        LazyLock::new(|| ThreadPoolBuilder::new().stack_size(STACK).build().ok());
+    match &*POOL {
+        Some(pool) => pool.install(|| tasks.into_par_iter().with_max_len(1).map(work).collect()),
+        // No thread can be had.
+        None => tasks.into_iter().map(work).collect(),
+    }
 }
 
 #[cfg(test)]

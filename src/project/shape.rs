@@ -171,6 +171,7 @@ impl Checker<'_, '_> {
     }
 
     fn seq(&mut self, items: &mut Vec<Node>, rule: &'static Rule, cursor: &Cursor<'_>) {
+        let unique = rule.unique && !are_distinct(items);
         let mut seen: HashMap<String, (Span, Trail)> = HashMap::default();
         let mut index = 0;
         items.retain_mut(|item| {
@@ -179,7 +180,7 @@ impl Checker<'_, '_> {
             if !rule.items().is_none_or(|rule| self.node(item, rule, &here)) {
                 return false;
             }
-            if !rule.unique {
+            if !unique {
                 return true;
             }
             match seen.entry(fingerprint(item)) {
@@ -277,6 +278,15 @@ fn number_problem(number: f64, rule: &Rule) -> Option<(String, Option<String>)> 
     }
     let most = rule.maximum.filter(|most| number > *most)?;
     Some((format!("must be at most {most}, not {number}"), None))
+}
+
+/// Whether a list is one of texts that all differ, as nearly always.
+fn are_distinct(items: &[Node]) -> bool {
+    let Some(mut texts) = items.iter().map(Node::as_str).collect::<Option<Vec<_>>>() else {
+        return false;
+    };
+    texts.sort_unstable();
+    texts.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 /// Equal for values that JSON calls equal.

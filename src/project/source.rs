@@ -64,14 +64,18 @@ impl Source for Disk {
         match self.kind(path)? {
             // The documented way to say "no env file".
             Kind::Other if path.canonicalize()? == Path::new("/dev/null") => Ok(Vec::new()),
-            Kind::File => limited(File::open(path)?),
+            Kind::File => {
+                let file = File::open(path)?;
+                let size = file.metadata()?.len();
+                limited(file, size)
+            }
             Kind::Directory => Err(io::Error::from(io::ErrorKind::IsADirectory)),
             Kind::Other => Err(io::Error::other("it is a pipe, socket or device")),
         }
     }
 
     fn read_stdin(&self) -> io::Result<Vec<u8>> {
-        limited(io::stdin().lock())
+        limited(io::stdin().lock(), 0)
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {
@@ -107,10 +111,10 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Reads all there is, or fails as soon as it is too much.
-fn limited(reader: impl io::Read) -> io::Result<Vec<u8>> {
-    // Room for most files: each time it grows is one more call.
-    let mut bytes = Vec::with_capacity(16 << 10);
+/// Reads all there is, or fails as soon as it is too much. `size` is how much is expected: each
+/// time the buffer grows is a copy.
+fn limited(reader: impl io::Read, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_FILE)).unwrap_or_default());
     reader.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
         let limit = MAX_FILE >> 20;
@@ -183,7 +187,7 @@ mod tests {
     fn reasons_are_whole_sentences_without_numbers() {
         let refused = [
             reason(&Disk.read(Path::new("/dev/zero")).unwrap_err()),
-            reason(&limited(io::repeat(b'#')).unwrap_err()),
+            reason(&limited(io::repeat(b'#'), 0).unwrap_err()),
             reason(&Disk.read(Path::new("/")).unwrap_err()),
             reason(&Disk.read(Path::new("/nothing/here")).unwrap_err()),
             reason(&io::Error::from_raw_os_error(40)),

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use foldhash::{HashSet, HashSetExt as _};
 use indexmap::IndexMap;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -37,8 +36,11 @@ pub(super) fn enforce(session: &mut Session<'_>, node: &mut Node, cursor: &Curso
 
 /// Whether each item has a key of its own, as nearly always.
 fn are_distinct(items: &[Node], rule: Unique) -> bool {
-    let mut seen = HashSet::with_capacity(items.len());
-    items.iter().all(|item| key(item, rule).is_ok_and(|key| seen.insert(key)))
+    let keys: Result<Vec<_>, _> = items.iter().map(|item| key(item, rule)).collect();
+    keys.is_ok_and(|mut keys| {
+        keys.sort_unstable();
+        keys.windows(2).all(|pair| pair[0] != pair[1])
+    })
 }
 
 fn unique(

@@ -11,6 +11,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, c_char};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use mimalloc::MiMalloc;
@@ -85,6 +86,15 @@ unsafe impl GlobalAlloc for Allocator {
             }
         }
     }
+}
+
+/// Ends the program at once. The system takes all memory back as a whole; at a usual end the
+/// allocator would first return it piece by piece, for a twentieth of the time of a large load.
+pub fn exit(code: u8) -> ! {
+    // What it holds after an error cannot be told to anybody.
+    let _ = std::io::stdout().flush();
+    // SAFETY: it only ends the process; nothing of ours waits for the end of the program.
+    unsafe { libc::_exit(code.into()) }
 }
 
 /// Gives back what is free: from here on little happens.

@@ -64,7 +64,7 @@ use std::sync::{Arc, Mutex, Weak};
 use indexmap::IndexMap;
 
 use super::{Credentials, Result, RuntimeError};
-pub use allocator::Allocator;
+pub use allocator::{Allocator, exit};
 pub use autostart::Revived;
 pub use disk::{Also, DiskUse, Pruned, Share};
 
