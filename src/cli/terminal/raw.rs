@@ -22,8 +22,18 @@ impl RawMode {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
+        restore_on_panic(before.clone());
         Ok(Some(Self { before }))
     }
+}
+
+/// A panic ends the program at once (`panic = "abort"`): nothing is dropped then.
+fn restore_on_panic(before: Termios) {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+        report(panic);
+    }));
 }
 
 impl Drop for RawMode {
