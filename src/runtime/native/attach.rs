@@ -22,7 +22,7 @@ use super::record::Record;
 use super::recover::look;
 use super::root::Place;
 use super::state::failed;
-use super::watch::Watch;
+use super::watch::Lazy;
 use super::{Native, create};
 use crate::runtime::{AttachOptions, Chunk, Result, RuntimeError, Session, Stream};
 
@@ -102,7 +102,7 @@ struct Waiting {
     input: Input,
     listener: UnixListener,
     path: PathBuf,
-    watch: Watch,
+    watch: Lazy,
 }
 
 impl Waiting {
@@ -110,7 +110,7 @@ impl Waiting {
         let place = native.root.container(&named.id);
         let directory = place.waiting();
         make_directory(&directory)?;
-        let watch = native.watch(&place)?;
+        let watch = native.watch(&place);
         let name = format!("{}{}", input.mark(), &create::random_id()?[..16]);
         let listener = control::listen(&directory, &name);
         let listener = listener.map_err(|error| failed("listen in", &directory, error))?;

@@ -14,7 +14,7 @@ use super::recover::{Seen, look};
 use super::root::{Place, RUN_DIR, STATE_DIR};
 use super::state::{self, Durability, Phase, Status, failed};
 use super::thread::in_thread;
-use super::watch::Watch;
+use super::watch::Lazy;
 use super::{Native, allocator, container, events, injected, lock, remove, shim};
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
@@ -42,7 +42,7 @@ impl Native {
     pub(super) async fn start(&self, container: &str, files: &[InjectedFile]) -> Result<()> {
         let named = names::the(&self.root, container)?;
         let place = self.root.container(&named.id);
-        let mut watch = self.watch(&place)?;
+        let mut watch = self.watch(&place);
         loop {
             let seen = look(&self.root, &named)?.ok_or_else(|| names::missing(container))?;
             if seen.is_held && seen.status.phase.is_up() && seen.status.phase != Phase::Stopping {
@@ -111,7 +111,7 @@ impl Native {
         then: Then,
     ) -> Result<()> {
         let place = self.root.container(&named.id);
-        let Ok(mut watch) = self.watch(&place) else { return Ok(()) };
+        let mut watch = self.watch(&place);
         loop {
             let Some(seen) = look(&self.root, named)? else { return Ok(()) };
             if !seen.is_held {
@@ -200,7 +200,7 @@ impl Native {
 
     /// Waits for the lock of a container.
     async fn lock(&self, place: &Place) -> Result<lock::Lock> {
-        let mut watch = self.watch(place)?;
+        let mut watch = self.watch(place);
         loop {
             if let Some(lock) = lock::take(&place.lock())? {
                 return Ok(lock);
@@ -229,16 +229,9 @@ impl Native {
         Ok(())
     }
 
-    /// Watches the files of a container.
-    pub(super) fn watch(&self, place: &Place) -> Result<Watch> {
-        match self.hubs.get()?.watch(&place.durable) {
-            Err(RuntimeError::Io { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound =>
-            {
-                Err(names::missing(&place.id))
-            }
-            watch => watch,
-        }
+    /// Tells when the files of a container change.
+    pub(super) fn watch(&self, place: &Place) -> Lazy {
+        Lazy::new(self.hubs.clone(), place.durable.clone())
     }
 
     /// Keeps the kernel quick at moving processes while containers start.

@@ -13,7 +13,7 @@ use crate::runtime::judge::{Look, judge};
 impl Native {
     pub(super) async fn wait_for(&self, container: &str, milestone: Milestone) -> Result<()> {
         let named = names::the(&self.root, container)?;
-        let mut watch = self.watch(&self.root.container(&named.id))?;
+        let mut watch = self.watch(&self.root.container(&named.id));
         loop {
             let seen = self.seen(&named).await?.ok_or_else(|| names::missing(container))?;
             if let Some(verdict) = verdict(&seen, &named, milestone) {
@@ -25,7 +25,7 @@ impl Native {
 
     pub(super) async fn wait_for_end(&self, container: &str) -> Result<i64> {
         let named = names::the(&self.root, container)?;
-        let mut watch = self.watch(&self.root.container(&named.id))?;
+        let mut watch = self.watch(&self.root.container(&named.id));
         loop {
             let seen = self.seen(&named).await?.ok_or_else(|| names::missing(container))?;
             if !seen.status.phase.is_up() {

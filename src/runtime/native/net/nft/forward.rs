@@ -69,7 +69,9 @@ impl Filters {
 
     /// Removes what [`Filters::allow_forwarding`] inserted.
     pub(in super::super) fn disallow_forwarding(&mut self, comment: &str) -> io::Result<()> {
-        for chain in self.chains()? {
+        // Hosts may have thousands of chains: these are the only ones that get rules of ours.
+        let gets_rules = |chain: &Chain| chain.hook == Some(FORWARD) || chain.name == DOCKER_USER;
+        for chain in self.chains()?.into_iter().filter(gets_rules) {
             let rules = self.our_rules(&chain, comment)?;
             if rules.is_empty() {
                 continue;
