@@ -142,7 +142,8 @@ fn keep_line(plan: &Plan, event: &Event, output: &mut BuildLines) {
     let Event::Progress { step, part, status, total: 0, .. } = event else { return };
     let is_build = plan.steps.get(*step).is_some_and(|it| matches!(it.op, Op::BuildImage(_)));
     // What BuildKit does for itself tells nobody why a step failed.
-    let is_dull = part.starts_with("[internal]") || status.starts_with("ERROR: ");
+    let is_own = part.starts_with("[internal]") || part.starts_with("[context ");
+    let is_dull = is_own || status.starts_with("ERROR: ");
     if !is_build || is_dull || matches!(status.as_str(), "" | "DONE" | "CACHED") {
         return;
     }
@@ -203,6 +204,7 @@ mod tests {
         };
         tell(1, "layer", "Pushed".to_owned());
         tell(0, "[internal] load", "transferring".to_owned());
+        tell(0, "[context more] load from client", "transferring more:".to_owned());
         tell(0, "RUN", "CACHED".to_owned());
         (0..=KEPT_LINES).for_each(|line| tell(0, "RUN", line.to_string()));
         let lines = &output[&0];
