@@ -21,6 +21,7 @@
 mod allocator;
 mod attach;
 mod autostart;
+pub mod build;
 mod channel;
 mod clock;
 pub mod container;
