@@ -126,7 +126,7 @@ fn copied_files_are_those_of_the_engine() {
         RUN mkdir -p /there/sub /real && echo old > /there/sub/old && chmod 700 /there/sub && ln -s /real /link\n\
         COPY a.txt /new\nCOPY a.txt /dir/\nCOPY a.txt /there\nCOPY a.txt run.sh /many/\nCOPY tree /tree\n\
         COPY tree /there/\nCOPY *.txt /globbed/\nCOPY tree/d* /deep/\nCOPY --chown=5:6 tree /owned/\n\
-        COPY a.txt /link/through\nCOPY [\"with blank\", \"/with blank\"]\nWORKDIR /work\nCOPY a.txt .\n\
+        COPY a.txt /link/through\nCOPY [\"with blank\", \"/with blank\"]\nWORKDIR /job\nCOPY a.txt .\n\
         COPY a.txt sub/x\nCOPY tolink /followed\nCOPY . /all/\nCOPY emptydir /emptied\nENV D=/by-env\nCOPY a.txt $D/\n\
         ADD a.txt /added\n";
     let files = [

@@ -36,6 +36,15 @@ pub(super) enum Place {
     Directory(PathBuf),
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Registry(name) => f.write_str(name),
+            Self::Directory(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 /// A step in a cache.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
@@ -71,7 +80,7 @@ impl Job {
     pub(super) async fn import(self: &Arc<Self>, places: &[Place]) {
         for place in places {
             if let Err(error) = self.import_from(place).await {
-                let said = format!("the cache `{place:?}` is not used: {error}");
+                let said = format!("the cache `{place}` is not used: {error}");
                 self.say("", &said).await;
             }
         }

@@ -151,6 +151,7 @@ impl Native {
         let context = fetched.as_deref().unwrap_or(own);
         let script = script(spec, context)?;
         let remarks = script.remarks();
+        let syntax = script.file.directives.syntax.clone();
         let job = self.job(spec, script, (store, platform, tell), context)?;
         let job = Arc::new(job);
         if spec.options.check {
@@ -160,6 +161,14 @@ impl Native {
             let places = texts.iter().map(|text| Place::parse(text, context));
             places.collect::<std::result::Result<Vec<_>, _>>().map_err(refused)
         };
+        if let Some(syntax) = &syntax {
+            let said = format!(
+                "{}: `# syntax={syntax}` is not needed: Ketch reads all of the \
+                language itself",
+                job.dockerfile
+            );
+            job.say("", &said).await;
+        }
         let (given, wanted) = (caches(&spec.build.cache_from)?, caches(&spec.build.cache_to)?);
         job.import(&given).await;
         let mut stages = Vec::new();

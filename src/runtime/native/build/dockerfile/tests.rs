@@ -1,3 +1,5 @@
+//! What is read of Dockerfiles, and what is refused.
+
 use super::*;
 
 fn commands(text: &str) -> Vec<Command> {
