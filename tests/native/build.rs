@@ -65,6 +65,9 @@ impl Stage {
 /// What each step came to.
 fn steps(output: &Output) -> Vec<String> {
     let step = |line: &str| {
+        // How long it took is another matter.
+        let line =
+            line.rsplit_once(" DONE ").map_or(line.to_owned(), |(it, _)| it.to_owned() + " DONE");
         let (step, came) = line.rsplit_once(' ')?;
         let word = step.split_once("] ")?.1.split(' ').next()?;
         ["CACHED", "DONE"].contains(&came).then(|| format!("{word} {came}"))

@@ -172,7 +172,7 @@ fn commands_reach_an_agent() {
     let _agent = UnixListener::bind(stage.home.directory.path().join("socket")).unwrap();
     let said = stage.ketch("build").stderr;
     assert!(said.contains("Dockerfile:3: the agent `other` is required"), "{said}");
-    assert!(said.contains("RUN --mount=type=ssh test -S $SSH_AUTH_SOCK DONE"), "{said}");
+    assert!(said.contains("RUN --mount=type=ssh test -S $SSH_AUTH_SOCK DONE "), "{said}");
 }
 
 #[test]

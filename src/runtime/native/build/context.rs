@@ -25,6 +25,8 @@ use super::tree::Tree;
 use crate::model::hash;
 use crate::model::ignore::Patterns;
 
+/// The file with what is left out.
+const IGNORE: &str = ".dockerignore";
 /// The most bytes of a `.dockerignore`.
 const MAX_IGNORE: u64 = 1 << 20;
 /// The most bytes of remembered digests.
@@ -94,10 +96,12 @@ impl Files {
     ) -> io::Result<Self> {
         let directory = directory.canonicalize()?;
         let tree = Tree::open(&directory)?;
-        let general = directory.join(".dockerignore");
         let mut ignored = (Patterns::default(), String::new());
-        for path in own_ignore.into_iter().chain([general.as_path()]) {
-            let Some(text) = read(path)? else { continue };
+        let own = own_ignore.map(|path| (path.display().to_string(), read(path)));
+        let general = read_beneath(&tree, Path::new(IGNORE));
+        for (path, text) in own.into_iter().chain([(IGNORE.to_owned(), general)]) {
+            let Some(text) = text? else { continue };
+            let path = Path::new(&path);
             let shown = path.strip_prefix(&directory).unwrap_or(path).display().to_string();
             let parsed = Patterns::parse(&text).map_err(|error| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("`{shown}`: {error}"))
@@ -220,6 +224,17 @@ fn digest(file: io::Result<File>) -> io::Result<String> {
             count => hash.update(&piece[..count]),
         }
     }
+}
+
+/// Reads a file of a context, from which no link leads out.
+fn read_beneath(tree: &Tree, path: &Path) -> io::Result<Option<String>> {
+    let place = tree.resolve(path)?;
+    if place.found.is_none() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    tree.file(&place.path)?.take(MAX_IGNORE).read_to_end(&mut bytes)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {

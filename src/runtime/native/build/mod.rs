@@ -53,6 +53,7 @@ use self::fetch::Repository;
 use self::job::{Job, failed};
 use self::stage::{Stages, is_automatic};
 use self::step::pending;
+use self::tree::Tree;
 use super::Native;
 use super::image::{Image, Platform, Store};
 use super::thread::in_thread;
@@ -149,7 +150,7 @@ impl Native {
             None => None,
         };
         let context = fetched.as_deref().unwrap_or(own);
-        let script = script(spec, context)?;
+        let script = script(spec, (context, own))?;
         let remarks = script.remarks();
         let syntax = script.file.directives.syntax.clone();
         let job = self.job(spec, script, (store, platform, tell), context)?;
@@ -313,20 +314,27 @@ fn lacks(spec: &BuildSpec, attribute: &str, why: &str) -> RuntimeError {
     ))
 }
 
-/// Reads the Dockerfile.
-fn script(spec: &BuildSpec, context: &Path) -> Result<Script> {
+/// Reads the Dockerfile. Where the context was fetched, no link leads out of it; in a directory of
+/// the user's own it may.
+fn script(spec: &BuildSpec, (context, own): (&Path, &Path)) -> Result<Script> {
     const MOST: u64 = 4 << 20;
     let build = &spec.build;
     let (text, name, ignore) = if build.dockerfile_inline.is_empty() {
         let name = if build.dockerfile.is_empty() { "Dockerfile" } else { &build.dockerfile };
         let path = context.join(name);
+        let file = if context == own {
+            fs::File::open(&path)
+        } else {
+            Tree::open(context).and_then(|tree| tree.file(&tree.resolve(Path::new(name))?.path))
+        };
+        let file = file.map_err(failed("read the Dockerfile", &path))?;
         let mut bytes = Vec::new();
-        let file = fs::File::open(&path).map_err(failed("read the Dockerfile", &path))?;
         let read = file.take(MOST + 1).read_to_end(&mut bytes);
         read.map_err(failed("read the Dockerfile", &path))?;
-        let mut own = path.into_os_string();
-        own.push(".dockerignore");
-        (String::from_utf8_lossy(&bytes).into_owned(), name.to_owned(), Some(PathBuf::from(own)))
+        let mut ignore = path.into_os_string();
+        ignore.push(".dockerignore");
+        let ignore = (context == own).then(|| PathBuf::from(ignore));
+        (String::from_utf8_lossy(&bytes).into_owned(), name.to_owned(), ignore)
     } else {
         (build.dockerfile_inline.clone(), "dockerfile_inline".to_owned(), None)
     };

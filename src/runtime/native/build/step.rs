@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -75,10 +76,22 @@ pub(super) fn pending(job: Arc<Job>, at: usize, earlier: Vec<Pending>) -> Pendin
 #[derive(Clone, Debug)]
 pub(super) struct Title {
     pub(super) words: String,
+    pub(super) began: Instant,
     pub(super) tell: Sender<Progress>,
 }
 
 impl Title {
+    /// Says how the instruction came out.
+    async fn end(&self, came: Came) {
+        match came {
+            Came::Cached => self.say("CACHED").await,
+            Came::Done => {
+                let took = self.began.elapsed().as_secs_f64();
+                self.say(&format!("DONE {took:.1}s")).await;
+            }
+        }
+    }
+
     pub(super) async fn say(&self, text: &str) {
         // Nobody may listen any more.
         let _ = self.tell.send(line(&self.words, text)).await;
@@ -178,7 +191,11 @@ impl Builder {
             return Err(Halt::Elsewhere);
         }
         let text: String = instruction.text.chars().take(TITLE).collect();
-        let title = Title { words: format!("[{place}] {text}"), tell: self.job.tell.clone() };
+        let title = Title {
+            words: format!("[{place}] {text}"),
+            began: Instant::now(),
+            tell: self.job.tell.clone(),
+        };
         match self.apply(instruction, &title).await {
             Err(Halt::Failed(error)) => Err(Halt::Failed(self.job.at(instruction, &error))),
             done => done,
@@ -235,7 +252,7 @@ impl Builder {
         })
         .await?;
         let created = step.layer.as_ref().map(|_| step.created.clone());
-        title.say(if came == Came::Cached { "CACHED" } else { "DONE" }).await;
+        title.end(came).await;
         self.state.done(&format!("WORKDIR {path}"), step.layer, created);
         Ok(())
     }
@@ -304,7 +321,7 @@ impl Builder {
 
     /// Takes over what a step has made, and says so.
     pub(super) async fn finish(&mut self, step: Step, came: Came, (by, title): (&str, &Title)) {
-        title.say(if came == Came::Cached { "CACHED" } else { "DONE" }).await;
+        title.end(came).await;
         self.state.done(by, step.layer, Some(step.created));
     }
 }
