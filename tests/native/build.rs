@@ -313,6 +313,8 @@ fn a_build_that_is_killed_leaves_nothing_but_cache() {
     };
     until("the second command runs", || running().is_some());
     let id = running().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let kept = read(&format!("{}/{id}/config.json", containers.display()));
+    assert!(kept.contains(&id) && !kept.contains("sleep"), "what it runs may be secret: {kept}");
     build.kill().unwrap();
     build.wait().unwrap();
     let ids = [id];

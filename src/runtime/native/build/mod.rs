@@ -211,7 +211,8 @@ impl Native {
             None if is_automatic(name) => automatic(&platform, &spec.build.target, name),
             None => None,
         };
-        let stages = Stages::of(&script.file, &given).map_err(place)?;
+        let contexts = spec.build.additional_contexts.keys().cloned().collect();
+        let stages = Stages::of(&script.file, &given, contexts).map_err(place)?;
         let target = stages.target(&spec.build.target).map_err(|why| {
             refused(format!("`build.target` of service `{}`: {why}", spec.service_name))
         })?;

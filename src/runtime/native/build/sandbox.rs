@@ -150,13 +150,16 @@ impl Sandbox {
         make_places(&lower, &init, &command).map_err(|error| failed("prepare", &init, error))?;
         let (files, service) = (command.files.clone(), command.service.clone());
         let config = self.config(lower, command)?;
-        let record = Record { config, ..Record::default() };
-        // Whoever sweeps up after a kill finds cgroup and addresses by this.
+        // Whoever sweeps up after a kill finds cgroup and addresses by this. What is run, and with
+        // which variables, may be secret.
+        let (id, cgroup_parent) = (config.id.clone(), config.cgroup_parent.clone());
+        let found_by = Config { id, cgroup_parent, ..Config::default() };
+        let record = Record { config: found_by, ..Record::default() };
         state::write(&self.place.config(), &record, Durability::Volatile)?;
         let failed = |source| RuntimeError::Io { action: "start a thread".to_owned(), source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failed)?;
-        let running = Running { sandbox: self, config: &record.config, service };
+        let running = Running { sandbox: self, config: &config, service };
         let done = runtime.block_on(running.start(&files, out));
         let released = remove::release(&self.root, &self.place, &record);
         done.and_then(|code| released.map(|()| code))

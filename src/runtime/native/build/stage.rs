@@ -43,16 +43,20 @@ pub(super) struct Stages {
     /// Values of `ARG`s before the first stage.
     pub(super) arguments: BTreeMap<String, String>,
     pub(super) escape: char,
+    /// Names of contexts, which come before stages.
+    contexts: BTreeSet<String>,
 }
 
 impl Stages {
-    /// The stages of a file. `given`: the value of a build argument.
+    /// The stages of a file. `given`: the value of a build argument. `contexts`: the names of
+    /// contexts, which stand for stages of the same name.
     pub(super) fn of(
         file: &Dockerfile,
         given: &dyn Fn(&str) -> Option<String>,
+        contexts: BTreeSet<String>,
     ) -> Result<Self, Fault> {
         let escape = file.directives.escape();
-        let mut stages = Self { all: Vec::new(), arguments: BTreeMap::new(), escape };
+        let mut stages = Self { all: Vec::new(), arguments: BTreeMap::new(), escape, contexts };
         for instruction in &file.instructions {
             let fault = |text: String| Fault::new(instruction.line, text);
             match (&instruction.command, stages.all.last_mut()) {
@@ -69,6 +73,7 @@ impl Stages {
                     }
                     let base = match stages.find(&image) {
                         _ if image == "scratch" => Base::Scratch,
+                        _ if stages.contexts.contains(&image) => Base::Other(image),
                         Some(stage) => Base::Stage(stage),
                         None => Base::Other(image),
                     };
@@ -115,6 +120,7 @@ impl Stages {
     /// What `--from` of a stage means.
     pub(super) fn source(&self, of: usize, name: &str) -> Base {
         let named = self.find(name).or_else(|| name.parse().ok());
+        let named = named.filter(|_| !self.contexts.contains(name));
         match named.filter(|stage| *stage < of) {
             Some(stage) => Base::Stage(stage),
             None => Base::Other(name.to_owned()),
@@ -191,7 +197,7 @@ mod tests {
             "TARGETARCH" => Some("amd64".to_owned()),
             _ => None,
         };
-        Stages::of(&parse(text).unwrap(), &given)
+        Stages::of(&parse(text).unwrap(), &given, BTreeSet::new())
     }
 
     #[test]
