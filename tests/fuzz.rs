@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use ketch::cli::{self, Process};
 use ketch::project::{Memory, Request, dotenv, load, template};
+use ketch::runtime::native::build::dockerfile::{Command, Expander, Quotes, parse};
 use ketch::ui::{Captured, Screen};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -198,6 +199,44 @@ fn parse_dotenv(text: &str) -> bool {
     dotenv::parse(text, &known, &|_| None).is_ok()
 }
 
+/// A valid Dockerfile that is cut up and put together again.
+const DOCKERFILE: &str = "# syntax=a\n# escape=\\\nARG V=1\nFROM --platform=$P a:${V:-1} AS b\n\
+    RUN --mount=type=cache,target=/x,id=\"y\" a \\\n  && b\nCOPY --from=b --chown=1:2 [\"a b\", \"/c\"]\n\
+    COPY <<EOF <<-'X' /d/\n$V\nEOF\n\tx\n\tX\nENV A=\"${V##*/} ${V%.*} ${V//a/b}\" B='c'\n\
+    HEALTHCHECK --interval=5s CMD x\nONBUILD RUN <<E\ny\nE\nEXPOSE 80-90/tcp\nSHELL [\"a\"]\n";
+
+/// Reads a Dockerfile and substitutes what it says, over and over.
+fn read_dockerfile(text: &str) -> bool {
+    let Ok(file) = parse(text) else { return false };
+    let mut value = text.to_owned();
+    for instruction in &file.instructions {
+        assert!(instruction.line > 0 && instruction.line <= text.lines().count());
+        if let Command::Env(pairs) = &instruction.command {
+            for (_, text) in pairs {
+                let lookup = |_: &str| Some(value.clone());
+                let expander = Expander { escape: '\\', quotes: Quotes::Remove, lookup: &lookup };
+                value = expander.word(text).unwrap_or_default();
+                assert!(value.len() < 8 << 20, "it grows without an end");
+            }
+        }
+    }
+    true
+}
+
+/// A Dockerfile after a few cuts.
+fn cut_dockerfile() -> impl Strategy<Value = String> {
+    let cut = (any::<prop::sample::Index>(), 0..30_usize, prop::sample::select(PIECES));
+    vec(cut, 0..6).prop_map(|cuts| {
+        let mut text: Vec<char> = DOCKERFILE.chars().collect();
+        for (at, length, piece) in cuts {
+            let start = at.index(text.len() + 1);
+            let end = (start + length).min(text.len());
+            text.splice(start..end, piece.chars());
+        }
+        text.into_iter().collect()
+    })
+}
+
 /// Text in which grammar and chance alternate.
 fn noise() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -250,6 +289,12 @@ fn any_text_is_expanded_or_refused() {
 #[test]
 fn any_env_file_is_read_or_refused() {
     each(&noise(), |text| parse_dotenv(&text));
+}
+
+#[test]
+fn any_dockerfile_is_read_or_refused() {
+    each(&noise(), |text| read_dockerfile(&format!("FROM a\n{text}")));
+    each(&cut_dockerfile(), |text| read_dockerfile(&text));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Skipped where the user is not root, or where no static busybox lies about.
 
+mod build;
 mod fault;
 mod host;
 mod inside;

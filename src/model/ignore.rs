@@ -23,6 +23,8 @@ pub struct Patterns {
 
 #[derive(Debug)]
 struct Pattern {
+    /// As it is written.
+    text: String,
     regex: Regex,
     /// Whether it begins with `!`: what it matches goes along after all.
     keeps: bool,
@@ -50,6 +52,7 @@ impl Patterns {
                 "" if keeps => return Err(invalid(line)),
                 "" => {}
                 glob => patterns.push(Pattern {
+                    text: line.to_owned(),
                     regex: Regex::new(&expression(glob)).map_err(|_| invalid(line))?,
                     keeps,
                     literal: literal(glob),
@@ -61,14 +64,25 @@ impl Patterns {
 
     /// Whether a path stays at home.
     pub fn excludes(&self, path: &str) -> bool {
-        let mut excluded = false;
+        self.rule(path).is_some()
+    }
+
+    /// Whether there is nothing to leave out.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// The pattern, as it is written, because of which a path stays at home.
+    pub fn rule(&self, path: &str) -> Option<&str> {
+        let mut rule: Option<&str> = None;
         for pattern in &self.patterns {
             // Only a pattern that would change the answer has to be looked at.
-            if pattern.keeps == excluded && with_parents(path).any(|p| pattern.regex.is_match(p)) {
-                excluded = !pattern.keeps;
+            let would_change = pattern.keeps == rule.is_some();
+            if would_change && with_parents(path).any(|p| pattern.regex.is_match(p)) {
+                rule = (!pattern.keeps).then_some(&pattern.text);
             }
         }
-        excluded
+        rule
     }
 
     /// Whether something below an excluded directory may go along.
@@ -77,6 +91,26 @@ impl Patterns {
         self.patterns.iter().filter(|pattern| pattern.keeps).any(|pattern| {
             pattern.literal.iter().zip(&names).all(|(literal, name)| literal == name)
         })
+    }
+}
+
+/// A pattern for paths, in the same dialect: what `COPY` takes.
+#[derive(Clone, Debug)]
+pub struct Glob(Regex);
+
+impl Glob {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn new(text: &str) -> Result<Self, InvalidPattern> {
+        Regex::new(&expression(text)).map(Self).map_err(|_| invalid(text))
+    }
+
+    /// Whether the whole text fits.
+    pub fn fits(&self, text: &str) -> bool {
+        self.0.is_match(text)
     }
 }
 

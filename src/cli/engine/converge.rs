@@ -144,7 +144,7 @@ fn keep_line(plan: &Plan, event: &Event, output: &mut BuildLines) {
     // What BuildKit does for itself tells nobody why a step failed.
     let is_own = part.starts_with("[internal]") || part.starts_with("[context ");
     let is_dull = is_own || status.starts_with("ERROR: ");
-    if !is_build || is_dull || matches!(status.as_str(), "" | "DONE" | "CACHED") {
+    if !is_build || is_dull || status.is_empty() || is_end(status) {
         return;
     }
     let lines = output.entry(*step).or_default();
@@ -152,6 +152,12 @@ fn keep_line(plan: &Plan, event: &Event, output: &mut BuildLines) {
         lines.pop_front();
     }
     lines.push_back(status.clone());
+}
+
+/// Whether a line only says that a step has ended, perhaps with its time.
+fn is_end(status: &str) -> bool {
+    let is_time = |rest: &str| rest.strip_suffix('s').is_some_and(|it| it.parse::<f64>().is_ok());
+    matches!(status, "DONE" | "CACHED") || status.strip_prefix("DONE ").is_some_and(is_time)
 }
 
 fn warned(report: &Report) -> BTreeSet<StepId> {

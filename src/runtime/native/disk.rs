@@ -120,6 +120,7 @@ impl Native {
         if also.volumes {
             self.prune_volumes(&mut pruned)?;
         }
+        self.prune_builds()?;
         let which = if also.images { Unneeded::Unused } else { Unneeded::Nameless };
         let removed = Store::open(&self.root.images())?.prune(which, &|_| true)?;
         pruned.images = removed.removed.len();
@@ -128,6 +129,22 @@ impl Native {
             |part: fn(&DiskUse) -> Share| part(&before).size.saturating_sub(part(&after).size);
         pruned.bytes = removed.bytes + gone(|it| it.containers) + gone(|it| it.volumes);
         Ok(pruned)
+    }
+
+    /// Forgets what builds keep, unless one is going on. Layers that no image has go with images.
+    fn prune_builds(&self) -> Result<()> {
+        let store = Store::open(&self.root.images())?;
+        if store.is_busy()? {
+            return Ok(());
+        }
+        store.forget_steps()?;
+        let path = self.root.builds();
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(super::state::failed("remove", &path, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn prune_volumes(&self, pruned: &mut Pruned) -> Result<()> {

@@ -198,8 +198,7 @@ impl Runtime for Native {
     }
 
     async fn build(&self, build: &BuildSpec, progress: OnProgress<'_>) -> Result<()> {
-        let _ = progress;
-        Err(no_build(build))
+        self.build_image(build, progress).await
     }
 
     fn plugin(&self, _: &str) -> Option<PathBuf> {
@@ -230,14 +229,6 @@ impl Runtime for Native {
     async fn remove_image(&self, reference: &str) -> Result<()> {
         self.delete_image(reference)
     }
-}
-
-fn no_build(build: &BuildSpec) -> RuntimeError {
-    RuntimeError::Unsupported(format!(
-        "service `{}` has `build`: building an image needs a Docker engine for now. Build it where \
-         there is one and name it by `image`",
-        build.service_name
-    ))
 }
 
 impl Native {

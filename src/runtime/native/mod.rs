@@ -6,6 +6,7 @@
 //! - `root`: the places, durable ones and those that die with the boot;
 //! - `state`: the files of a container;
 //! - `image`: the content-addressed store;
+//! - `build`: Dockerfiles to images;
 //! - `container`: what the kernel is told, from a spec to a process;
 //! - `net`: networks, addresses, names, ports;
 //! - `shim`: the process that looks after one container for as long as it lives.
@@ -21,6 +22,7 @@
 mod allocator;
 mod attach;
 mod autostart;
+pub mod build;
 mod channel;
 mod clock;
 pub mod container;

@@ -106,6 +106,10 @@ pub(super) fn sweep(root: &Root) -> Result<usize> {
         if !named.contains(&id) && entry.path().is_dir() && !lock::is_held(&place.lock())? {
             let volumes: Option<Vec<String>> = state::read(&place.intended_volumes())?;
             remove_volumes(root, &volumes.unwrap_or_default())?;
+            // A step of a build that was killed.
+            if let Some(record) = Record::read(&place)? {
+                release(root, &place, &record)?;
+            }
             remove_directories(&place)?;
             swept += 1;
         }

@@ -90,6 +90,11 @@ impl Root {
         self.durable.join("images")
     }
 
+    /// What builds keep besides layers.
+    pub fn builds(&self) -> PathBuf {
+        self.durable.join("build")
+    }
+
     /// A directory for each volume, by name.
     pub fn volumes(&self) -> PathBuf {
         self.durable.join("volumes")

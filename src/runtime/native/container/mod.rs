@@ -48,3 +48,21 @@ pub use start::{Joined, Launch, Started, start};
 pub use streams::Streams;
 pub(super) use tree::overlay;
 pub use tree::sealed_program;
+
+/// Owner and group of `USER[:GROUP]`, by what an image knows of its users. Without a group it is
+/// the one of the same name or number.
+///
+/// # Errors
+///
+/// The image does not know a name.
+pub(super) fn owner(
+    root: std::os::fd::BorrowedFd<'_>,
+    text: &str,
+) -> Result<(u32, u32), StartError> {
+    if text.contains(':') {
+        return files::identify(root, text, &[]).map(|found| (found.uid, found.gid));
+    }
+    let same = files::identify(root, &format!("{text}:{text}"), &[]);
+    let found = same.or_else(|_| files::identify(root, text, &[]))?;
+    Ok((found.uid, found.gid))
+}

@@ -3,9 +3,7 @@
 //! In: a [`Snapshot`]. Out: an [`Image`].
 
 use std::io;
-use std::thread;
 
-use super::layer::{Job, Limits, NeedsLower, pack, unpack};
 use super::place::failed;
 use super::record::{LayerRecord, Record};
 use super::spec::{History, ImageConfig};
@@ -57,9 +55,20 @@ impl Store {
 
     /// Records an image that was made here.
     fn add(&self, config: &ImageConfig, record: Record, name: Option<String>) -> Result<Image> {
+        let names: Vec<_> = name.into_iter().collect();
+        self.add_named(config, record, &names)
+    }
+
+    /// The same with several names.
+    pub(super) fn add_named(
+        &self,
+        config: &ImageConfig,
+        record: Record,
+        names: &[String],
+    ) -> Result<Image> {
         let config = serde_json::to_vec(config).map_err(io::Error::from);
         let config = config.map_err(failed("write", "the config of the image".as_ref()))?;
-        let names: Vec<_> = name.into_iter().map(|name| (name, String::new())).collect();
+        let names: Vec<_> = names.iter().map(|name| (name.clone(), String::new())).collect();
         match self.record(&Recipe { config, record }, &names)? {
             Recorded::Done(id) => {
                 self.image(&id, &self.names()?)?.ok_or_else(|| no_such_image(id.as_str()))
@@ -72,38 +81,7 @@ impl Store {
 
     /// What a container has written as a layer.
     fn layer_of(&self, snapshot: &Snapshot<'_>) -> Result<(LayerRecord, super::Digest)> {
-        let staging = self.place.stage()?;
-        let limits = Limits { bytes: u64::MAX, ..Limits::for_size(0) };
-        let job = Job { into: staging.path(), lowers: None, limits };
-        let (reader, writer) = io::pipe().map_err(failed("make", "a pipe".as_ref()))?;
-        let (packed, unpacked) = thread::scope(|scope| {
-            let packing = scope.spawn(|| pack(snapshot.upper, io::BufWriter::new(writer)));
-            let unpacked = unpack(io::BufReader::new(reader), &job);
-            (packing.join(), unpacked)
-        });
-        let panicked = || io::Error::other("the thread that reads it has ended");
-        let packed = packed.unwrap_or_else(|_| Err(panicked()));
-        // A pipe that nobody reads any more is the consequence, not the cause.
-        let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        if let Err(error) = packed
-            && !(broken(&error) && unpacked.is_err())
-        {
-            return Err(failed("read", snapshot.upper)(error));
-        }
-        let info = unpacked.map_err(|error| {
-            let error = if NeedsLower::is_why(&error) {
-                io::Error::other("a directory is gone")
-            } else {
-                error
-            };
-            failed("read", snapshot.upper)(error)
-        })?;
-        let path = staging.path().join("layer.json");
-        let text = serde_json::to_vec(&info).map_err(io::Error::from);
-        let written = text.and_then(|text| std::fs::write(&path, text));
-        written.map_err(failed("write", &path))?;
-        let directory = info.diff_id.hex().to_owned();
-        staging.publish(&self.place.layer(&directory))?;
-        Ok((LayerRecord { directory, size: info.size, compressed: None }, info.diff_id))
+        let made = self.layer_of_directory(snapshot.upper, None)?;
+        Ok((made.record, made.diff_id))
     }
 }

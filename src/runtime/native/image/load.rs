@@ -155,7 +155,7 @@ impl Store {
     ) -> Result<Image> {
         const ATTEMPTS: usize = 3;
         for _ in 0..ATTEMPTS {
-            let record = Record { layers: layers()? };
+            let record = Record { below: None, layers: layers()? };
             let recipe = Recipe { config: config.to_vec(), record };
             if let Recorded::Done(id) = self.record(&recipe, names)? {
                 let image = self.image(&id, &self.names()?)?;

@@ -10,6 +10,7 @@
 //!   images/HEX/        config.json (HEX is its digest), record.json, manifest.json
 //!   layers/HEX/        root/ (what an overlay takes), recipe.gz, layer.json
 //!   covers/HEX/        root/ that lies over the host's own files, for `rootfs:/`
+//!   steps/HEX          the layer that a step of a build has made; HEX is the digest of its inputs
 //!   holds/HEX/         one file for each container of an image
 //!   busy               held by many while images are made, by one who removes what no image has
 //!   partial/HEX        downloads that go on where they were cut
@@ -31,6 +32,7 @@
 //! Containers: they tell the store what they use by [`Store::hold`].
 
 mod ask;
+mod assemble;
 mod change;
 mod commit;
 mod contents;
@@ -51,6 +53,7 @@ mod rootfs;
 mod save;
 mod source;
 mod spec;
+mod steps;
 mod store;
 mod task;
 
@@ -58,12 +61,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use ask::{Force, Input, Pruned, Removed, Snapshot, Unneeded};
+pub use assemble::{Layer, Origin, Scratch, plain};
 pub use digest::{Digest, NotADigest};
 pub use load::Loaded;
 pub use platform::{NotAPlatform, Platform};
 pub use reference::{Name, NotAReference, Reference};
+pub use registry::{Downloaded, download};
 pub use save::Output;
 pub use spec::{Defaults, HealthCheck, History, ImageConfig, RootFs};
+pub use steps::Step;
 pub use store::Store;
 
 /// An image that is here.

@@ -73,7 +73,7 @@ impl Place {
     /// Makes what is missing.
     pub(super) fn open(root: &Path) -> Result<Self> {
         let place = Self { root: root.to_owned() };
-        for part in ["images", "layers", "covers", "holds", "partial", "staging"] {
+        for part in ["images", "layers", "covers", "holds", "partial", "staging", "steps"] {
             let path = root.join(part);
             let made = fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(&path);
             made.map_err(failed("make", &path))?;

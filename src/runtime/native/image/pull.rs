@@ -157,7 +157,8 @@ impl Store {
         let work = move |tell: &Teller, cancel: &Cancel| {
             let supply = Remote { openers, tell, cancel };
             let layers = install(&store, &plan.layers, &supply)?;
-            let recipe = Recipe { config: plan.config.clone(), record: Record { layers } };
+            let recipe =
+                Recipe { config: plan.config.clone(), record: Record { below: None, layers } };
             store.record(&recipe, &plan.names)
         };
         let fetch = async {

@@ -48,6 +48,7 @@ impl Store {
         let name = tagged(image)?;
         let found = self.find(&name.to_string())?.ok_or_else(|| no_such_image(image))?;
         let record = self.record_of(&found.id)?.ok_or_else(|| no_such_image(image))?;
+        record.check_whole(image)?;
         let config = self.config_of(&found.id)?;
         let repository = Repository::to_push(&name, credentials).await?;
         let _busy = self.place.busy()?;

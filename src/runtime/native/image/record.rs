@@ -3,11 +3,13 @@
 //! In and out: JSON files of the store.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::spec::Descriptor;
+use crate::runtime::{Result, RuntimeError};
 
 /// `names.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +33,24 @@ pub(super) struct Named {
 /// `record.json` of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
+    /// A directory of this machine that lies below them all: the image was built from
+    /// `rootfs:DIR`, and is one of this machine only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) below: Option<PathBuf>,
     /// Its layers, lowest first.
     pub(super) layers: Vec<LayerRecord>,
+}
+
+impl Record {
+    /// Refuses an image of which not all files are in the store.
+    pub(super) fn check_whole(&self, reference: &str) -> Result<()> {
+        let Some(below) = &self.below else { return Ok(()) };
+        Err(RuntimeError::Unsupported(format!(
+            "`{reference}` was built from `rootfs:{0}`: the files of `{0}` are not in it, so it is \
+             of use on this machine only",
+            below.display()
+        )))
+    }
 }
 
 /// A layer of an image.

@@ -137,13 +137,14 @@ impl Store {
         Ok(removed)
     }
 
-    /// The layers that images have.
+    /// The layers that images have, and those that spare steps of builds.
     fn used_layers(&self) -> Result<BTreeSet<String>> {
         let mut used = BTreeSet::new();
         for id in self.ids()? {
             let record = self.record_of(&id)?.unwrap_or_default();
             used.extend(record.layers.into_iter().map(|layer| layer.directory));
         }
+        used.extend(self.layers_of_steps()?);
         Ok(used)
     }
 
@@ -156,7 +157,9 @@ impl Store {
             let Ok(id) = format!("sha256:{}", name.to_string_lossy()).parse::<Digest>() else {
                 continue;
             };
-            if !images.contains(&id) && !self.holders(&id)?.is_empty() {
+            let is_stored = images.contains(&id);
+            let is_above = self.record_of(&id)?.is_some_and(|record| record.below.is_some());
+            if (!is_stored || is_above) && !self.holders(&id)?.is_empty() {
                 return Ok(Vec::new());
             }
         }

@@ -40,7 +40,7 @@ const PROGRAMS: &[&str] = &["bin", "sbin", "usr", "etc", "opt", "nix", "gnu"];
 /// Below these, what not everybody may read is a secret.
 const SETTINGS: &[&str] = &["etc", "usr/local/etc"];
 /// The label that names the directory.
-const LABEL: &str = "dev.ketch.rootfs";
+pub(super) const LABEL: &str = "dev.ketch.rootfs";
 
 /// The image of a directory.
 pub(super) fn image(store: &Store, directory: &Path, reference: &str) -> Result<Image> {
@@ -53,11 +53,7 @@ pub(super) fn image(store: &Store, directory: &Path, reference: &str) -> Result<
     if !root.is_dir() {
         return Err(RuntimeError::Refused(format!("`{}` is no directory", root.display())));
     }
-    let mut layers = vec![root.clone()];
-    if root == Path::new("/") {
-        let covers = covers(&root, &store.place).map_err(failed("read", &root))?;
-        layers.push(cover_layer(store, &root, &covers)?);
-    }
+    let layers = layers(store, &root)?;
     let config = config(&root);
     let id = Digest::of(&serde_json::to_vec(&config).map_err(|error| {
         RuntimeError::Refused(format!("the config of `{reference}` cannot be written: {error}"))
@@ -72,6 +68,16 @@ pub(super) fn image(store: &Store, directory: &Path, reference: &str) -> Result<
         config: Arc::new(config),
         layers,
     })
+}
+
+/// The directories of an overlay that shows a directory: it, and what covers parts of it.
+pub(super) fn layers(store: &Store, root: &Path) -> Result<Vec<PathBuf>> {
+    let mut layers = vec![root.to_owned()];
+    if root == Path::new("/") {
+        let covers = covers(root, &store.place).map_err(failed("read", root))?;
+        layers.push(cover_layer(store, root, &covers)?);
+    }
+    Ok(layers)
 }
 
 fn config(root: &Path) -> ImageConfig {

@@ -100,6 +100,7 @@ impl Store {
                 continue;
             }
             let record = self.record_of(&id)?.ok_or_else(|| no_such_image(reference))?;
+            record.check_whole(reference)?;
             images.push(Saved { id, names: name.into_iter().collect(), record });
         }
         Ok(images)

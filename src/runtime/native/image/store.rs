@@ -157,19 +157,24 @@ impl Store {
             tagged: own().map(|(_, named)| named.at).max().unwrap_or_default(),
             size: record.layers.iter().map(|layer| layer.size).sum(),
             config: Arc::new(config),
-            layers: self.stack(&record),
+            layers: self.stack(&record)?,
         }))
     }
 
     /// The layers of an image as an overlay takes them: each once. Of one that is there twice the
     /// upper one gives all that the lower one does.
-    fn stack(&self, record: &Record) -> Vec<PathBuf> {
+    pub(super) fn stack(&self, record: &Record) -> Result<Vec<PathBuf>> {
         let layers = &record.layers;
         let is_last = |at: usize| {
             !layers[at + 1..].iter().any(|upper| upper.directory == layers[at].directory)
         };
         let kept = (0..layers.len()).filter(|at| is_last(*at));
-        kept.map(|at| self.root_of(&layers[at])).collect()
+        let mut stack = match &record.below {
+            Some(directory) => rootfs::layers(self, directory)?,
+            None => Vec::new(),
+        };
+        stack.extend(kept.map(|at| self.root_of(&layers[at])));
+        Ok(stack)
     }
 
     /// What an overlay takes of a layer.

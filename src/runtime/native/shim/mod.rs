@@ -23,6 +23,8 @@ mod prober;
 mod run;
 mod serve;
 
+pub(super) use network::{host_resolv_conf, overwrite};
+
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -136,7 +136,8 @@ impl Connected {
     }
 }
 
-fn host_resolv_conf() -> String {
+/// What stands in the host's `/etc/resolv.conf`.
+pub(in crate::runtime::native) fn host_resolv_conf() -> String {
     const LONGEST: u64 = 64 * 1024;
     let mut text = String::new();
     // A host without the file has the defaults.
@@ -146,7 +147,7 @@ fn host_resolv_conf() -> String {
 }
 
 /// Writes into the very file, which is mounted into the container.
-fn overwrite(path: &Path, text: &str) -> Result<()> {
+pub(in crate::runtime::native) fn overwrite(path: &Path, text: &str) -> Result<()> {
     let written = std::fs::OpenOptions::new()
         .write(true)
         .create(true)

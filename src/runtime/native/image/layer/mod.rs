@@ -34,7 +34,7 @@ pub(super) use compression::decompressed;
 pub(super) use entry::records;
 pub(super) use limits::Limits;
 pub(super) use lower::NeedsLower;
-pub(super) use pack::pack;
+pub(super) use pack::{Newest, pack};
 pub(super) use unpack::{Job, unpack};
 
 #[cfg(test)]

@@ -32,12 +32,32 @@ const ELSEWHERE: &[&str] = &["overlay.redirect", "overlay.metacopy"];
 /// The kernel's own limit of an attribute and of their names.
 const MAX_ATTRIBUTE: usize = 64 << 10;
 
+/// Which times files may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Newest {
+    /// Their own.
+    Any,
+    /// None after this one, in seconds since 1970: for archives that are the same each time.
+    At(u64),
+}
+
+impl Newest {
+    /// A time as it stands in the archive.
+    pub(in super::super) fn limit(self, time: u64) -> u64 {
+        match self {
+            Self::Any => time,
+            Self::At(newest) => time.min(newest),
+        }
+    }
+}
+
 /// Writes the archive of an upper directory.
-pub(in super::super) fn pack(upper: &Path, out: impl Write) -> io::Result<()> {
+pub(in super::super) fn pack(upper: &Path, out: impl Write, newest: Newest) -> io::Result<()> {
     let mut builder = Builder::new(out);
     builder.mode(tar::HeaderMode::Complete);
     let root = open(CWD, upper.as_os_str())?;
-    let mut packer = Packer { builder, root, links: HashMap::new(), privilege: Privilege::own() };
+    let mut packer =
+        Packer { builder, root, links: HashMap::new(), privilege: Privilege::own(), newest };
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
         let below = packer.directory(&path).map_err(|error| {
@@ -55,6 +75,7 @@ struct Packer<W: Write> {
     /// Where a file with several names stands first.
     links: HashMap<(u64, u64), PathBuf>,
     privilege: Privilege,
+    newest: Newest,
 }
 
 impl<W: Write> Packer<W> {
@@ -95,7 +116,7 @@ impl<W: Write> Packer<W> {
         path: &Path,
         found: &Stat,
     ) -> io::Result<()> {
-        let mut header = header(found);
+        let mut header = header(found, self.newest);
         let kind = FileType::from_raw_mode(found.st_mode);
         if kind != FileType::Directory && found.st_nlink > 1 {
             let first = self.links.entry((found.st_dev, found.st_ino));
@@ -146,7 +167,7 @@ impl<W: Write> Packer<W> {
         if !FileType::from_raw_mode(found.st_mode).is_file() {
             return Ok(());
         }
-        let mut header = header(&found);
+        let mut header = header(&found, self.newest);
         let size = u64::try_from(found.st_size).unwrap_or(0);
         header.set_size(size);
         self.attributes(parent, name)?;
@@ -186,12 +207,12 @@ impl<W: Write> Packer<W> {
     }
 }
 
-fn header(found: &Stat) -> Header {
+fn header(found: &Stat, newest: Newest) -> Header {
     let mut header = Header::new_gnu();
     header.set_mode(found.st_mode & 0o7777);
     header.set_uid(found.st_uid.into());
     header.set_gid(found.st_gid.into());
-    header.set_mtime(u64::try_from(found.st_mtime).unwrap_or(0));
+    header.set_mtime(newest.limit(u64::try_from(found.st_mtime).unwrap_or(0)));
     header.set_size(0);
     header
 }

@@ -436,7 +436,7 @@ fn what_a_container_wrote_becomes_a_layer() {
     let attributes = lsetxattr(path("d/e/f"), "user.note", b"n", XattrFlags::empty()).is_ok();
     let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
     let mut bytes = Vec::new();
-    pack(upper.path(), &mut bytes).unwrap();
+    pack(upper.path(), &mut bytes, Newest::Any).unwrap();
     let layer = unpack_on(&bytes, Some(&[])).unwrap();
     assert!(layer.is_whiteout("gone") && layer.is_opaque("d") && !layer.is_opaque("d/e"));
     assert_eq!(layer.text("d/l"), "content");
@@ -448,6 +448,6 @@ fn what_a_container_wrote_becomes_a_layer() {
     let found = lgetxattr(layer.path("d/e/f"), "user.note", &mut value[..]).is_ok();
     assert_eq!(found, attributes);
     let mut again = Vec::new();
-    pack(upper.path(), &mut again).unwrap();
+    pack(upper.path(), &mut again, Newest::Any).unwrap();
     assert!(bytes == again, "the order differs");
 }

@@ -15,6 +15,7 @@
 
 mod auth;
 mod download;
+mod file;
 mod http;
 #[cfg(test)]
 pub(super) mod trial;
@@ -36,6 +37,7 @@ use auth::{Access, Authorization};
 use http::{Answer, Ask, Http, Problem};
 
 pub(super) use download::Download;
+pub use file::{Downloaded, download};
 pub(super) use upload::Sent;
 
 /// Where Docker's own images are handed out.
