@@ -7,6 +7,8 @@ pub(super) mod flags;
 mod happenings;
 mod watched;
 
+pub(super) use happenings::Happenings;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
