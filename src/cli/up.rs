@@ -5,7 +5,9 @@
 mod attached;
 pub(super) mod flags;
 mod happenings;
+mod menu;
 mod watched;
+mod watching;
 
 pub(super) use happenings::Happenings;
 
@@ -27,6 +29,10 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
     target.restrict(&args.services, dependencies)?;
     target.check_scale(&scale)?;
+    if args.watch {
+        // Before anything runs: it may be that there is nothing to watch.
+        super::watch::rules(&target, &args.services)?;
+    }
     let orphans = target.orphans(session, flags::orphans(&args.create))?;
     let images = flags::images(&args.create)?;
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };

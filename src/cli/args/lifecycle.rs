@@ -62,6 +62,12 @@ pub(in crate::cli) struct UpArgs {
     /// Show the time before each line of logs
     #[arg(long)]
     pub(in crate::cli) timestamps: bool,
+    /// Bring changes of files into containers meanwhile
+    #[arg(short, long)]
+    pub(in crate::cli) watch: bool,
+    /// Listen to keys: w watches, d detaches; default: where there is a terminal
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(in crate::cli) menu: Option<String>,
     /// Tell which steps decided how long it took
     #[arg(long)]
     pub(in crate::cli) timings: bool,

@@ -1,5 +1,6 @@
 //! What all parts of a watch need.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,9 +40,11 @@ pub(in crate::cli) struct Desk {
     pub(in crate::cli) voice: Voice,
     /// Shows builds; `None` if nobody wants to see them.
     builds: Option<Progress>,
-    pub(super) shutdown: Shutdown,
+    pub(in crate::cli) shutdown: Shutdown,
     environment: IndexMap<String, String>,
     parallel: Option<NonZeroUsize>,
+    /// How many plans run.
+    running: Cell<usize>,
 }
 
 impl Desk {
@@ -65,6 +68,7 @@ impl Desk {
             shutdown: engine.interrupts.shutdown(),
             environment: engine.session.environment().clone(),
             parallel: engine.session.parallel(),
+            running: Cell::new(0),
         }
     }
 
@@ -76,6 +80,11 @@ impl Desk {
     /// Whether the user has enough.
     pub(super) fn is_over(&self) -> bool {
         self.shutdown.stage() > Stage::Running
+    }
+
+    /// Whether a plan runs: containers that end now come back.
+    pub(in crate::cli) fn acts(&self) -> bool {
+        self.running.get() > 0
     }
 
     /// The containers of a service that take part, by id.
@@ -108,7 +117,10 @@ impl Desk {
             on_event: &show,
             before_start: None,
         };
-        run_plan(plan, &*self.runtime, how).await
+        self.running.set(self.running.get() + 1);
+        let done = run_plan(plan, &*self.runtime, how).await;
+        self.running.set(self.running.get() - 1);
+        done
     }
 
     /// The project with one service and those that follow it; the others are not touched.

@@ -21,8 +21,6 @@ mod desk;
 mod seat;
 mod session;
 
-use std::collections::BTreeSet;
-
 use super::args::WatchArgs;
 use super::engine::{Consent, Engine, Lock, Supplied, Target};
 use super::exit::Failure;
@@ -32,7 +30,8 @@ use super::usage::switched;
 use crate::plan::Orphans;
 use crate::plan::images::ImageFlags;
 use crate::runtime::RuntimeError;
-use crate::watch::{Rules, WatchError, Watcher};
+use crate::ui::diagnostics::Message;
+use crate::watch::{RuleError, Rules, WatchError, Watcher};
 
 pub(super) use desk::{Desk, Settings};
 pub(super) use session::watch;
@@ -41,7 +40,10 @@ pub(super) use session::watch;
 pub(super) async fn run(args: &WatchArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
     let settings = Settings { quiet: args.quiet, prune: switched("--prune", &args.prune)? };
     let mut target = Target::load(session, &args.services)?;
-    let rules = rules(&target, &args.services, session)?;
+    let rules = rules(&target, &args.services)?;
+    for warning in &rules.warnings {
+        session.screen.message(Message::warning(warning));
+    }
     let mut engine = Engine::connect(session).await?;
     engine.quiet.build = args.quiet;
     engine.admit(&mut target).await?;
@@ -84,18 +86,10 @@ async fn bring_all_up(
 }
 
 /// The rules of the services that are named, of all if none is; fails if there is none.
-pub(super) fn rules(
-    target: &Target,
-    services: &[String],
-    session: &mut Session<'_>,
-) -> Result<Rules, Failure> {
-    let failed = |error: crate::watch::RuleError| Failure::Watch(Box::new(error));
+pub(super) fn rules(target: &Target, services: &[String]) -> Result<Rules, Failure> {
+    let failed = |error: RuleError| Failure::Watch(Box::new(error));
     let mut rules = Rules::of(&target.project).map_err(failed)?;
-    let named: BTreeSet<&String> = services.iter().collect();
-    rules.all.retain(|rule| named.is_empty() || named.contains(&rule.service));
-    for warning in std::mem::take(&mut rules.warnings) {
-        session.screen.message(crate::ui::diagnostics::Message::warning(&warning));
-    }
+    rules.all.retain(|rule| services.is_empty() || services.contains(&rule.service));
     if rules.all.is_empty() {
         let text = "none of the selected services is configured for watch, consider setting a \
                     'develop' section";
