@@ -40,13 +40,8 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     engine.quiet = flags::quiet(&args.create);
     engine.admit(&mut target).await?;
     engine.admit_providers(&mut target).await?;
-    let until = match (args.no_start, args.wait) {
-        (true, _) => Until::Created,
-        (false, true) => Until::Ready,
-        (false, false) => Until::Started,
-    };
     let up = Up {
-        until,
+        until: until(args),
         scale,
         recreate_dependencies: if args.always_recreate_deps {
             Recreate::Force
@@ -83,6 +78,15 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
         engine.session.screen.tell(&done.timings.to_string());
     }
     Ok(0)
+}
+
+/// How far containers are brought.
+fn until(args: &UpArgs) -> Until {
+    match (args.no_start, args.wait) {
+        (true, _) => Until::Created,
+        (false, true) => Until::Ready,
+        (false, false) => Until::Started,
+    }
 }
 
 /// Brings the project up and shows what it writes.

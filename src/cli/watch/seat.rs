@@ -14,6 +14,12 @@ use crate::watch::{Loops, Work};
 /// How long a burst holds back what follows from it: one restart is enough for it.
 const CALM: Duration = Duration::from_millis(100);
 
+/// So many files at once are a burst: more may be coming.
+const MANY: usize = 4;
+
+/// How long bursts hold back what follows at most.
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// So soon after an action, changes of files are its own doing.
 const ECHO: Duration = Duration::from_millis(200);
 
@@ -32,6 +38,8 @@ pub(super) struct Seat {
     busy: Option<Busy>,
     /// What follows from files waits until then.
     held: Option<Instant>,
+    /// Since when a burst goes on.
+    bursting: Option<Instant>,
     /// Places of containers that files were taken away from.
     removed: BTreeSet<PathBuf>,
     /// Files that changed while an action ran, or right after.
@@ -84,6 +92,9 @@ impl Seat {
         if is_echo {
             self.echoes.extend(files(&work));
         }
+        if self.bursting.is_some() || files(&work).len() >= MANY {
+            self.hold(now);
+        }
         let removed: Vec<PathBuf> = work.removed().map(PathBuf::from).collect();
         for transfer in work.transfers() {
             self.removed.remove(&transfer.path);
@@ -97,7 +108,8 @@ impl Seat {
 
     /// More is coming: what follows waits.
     pub(super) fn hold(&mut self, now: Instant) {
-        self.held = Some(now + CALM);
+        let begun = *self.bursting.get_or_insert(now);
+        self.held = Some((now + CALM).min(begun + LONGEST).max(now));
     }
 
     /// Its containers may not be in step.
@@ -136,7 +148,7 @@ impl Seat {
         if !self.due.acts() || self.held.is_some_and(|held| held > now) {
             return None;
         }
-        self.held = None;
+        (self.held, self.bursting) = (None, None);
         let work = std::mem::take(&mut self.due);
         let changed = files(&work);
         let own = if changed.is_subset(&self.echoes) { changed } else { BTreeSet::new() };
@@ -214,6 +226,25 @@ mod tests {
         let later = seat.wakes().unwrap();
         assert_eq!(later, now + CALM);
         assert!(matches!(seat.next(later), Some((Job::Act(_), None))));
+    }
+
+    #[test]
+    fn a_burst_that_never_ends_holds_nothing_back_for_ever() {
+        let (mut seat, begun) = (Seat::default(), Instant::now());
+        let mut now = begun;
+        for file in ["/a", "/b", "/c", "/d"] {
+            let mut work = restart(file);
+            work.merge(restart("/e"));
+            work.merge(restart("/f"));
+            work.merge(restart("/g"));
+            seat.take(work, now);
+        }
+        while seat.next(now).is_none() {
+            now += Duration::from_millis(50);
+            seat.take(restart("/a"), now);
+        }
+        let waited = now.duration_since(begun);
+        assert!(waited > CALM && waited < Duration::from_secs(3), "{waited:?}");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Rules: which paths they heed, where files go, what is refused.
+
 use std::path::Path;
 
 use super::{Action, Rules};
