@@ -1,13 +1,17 @@
 //! Files of the host that containers shall have: what a runtime is asked to bring, and what came
 //! of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One path of a container, and what shall be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Transfer {
     /// The path in the container, absolute.
     pub path: PathBuf,
+    /// The target that it is at or below. Links of the container are followed up to there, and
+    /// none is below: what is there the host decides.
+    pub base: Arc<Path>,
     /// The file, directory or link of the host that it shall be like; `None`: nothing shall be
     /// there.
     pub source: Option<PathBuf>,

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -60,7 +61,7 @@ pub struct Rule {
     /// The command of [`Action::SyncExec`].
     pub exec: Hook,
     /// Where its files go in the container; `None`: nowhere, or they are mounted there anyway.
-    target: Option<PathBuf>,
+    target: Option<Arc<Path>>,
     ignore: Patterns,
     include: Option<Patterns>,
     /// The build context and what `.dockerignore` leaves out of it.
@@ -151,7 +152,7 @@ impl Rules {
         let path = PathBuf::from(&trigger.path);
         let target = match seen_at(settings, trigger) {
             _ if !action.syncs() => None,
-            Seen::No => Some(target(trigger)),
+            Seen::No => Some(target(trigger).into()),
             Seen::Same if action == Action::Sync => {
                 self.warnings.push(format!(
                     "service `{name}`: `{}` is not watched for `sync`: it is mounted at `{}` anyway",
@@ -232,11 +233,20 @@ impl Rule {
         is_passing(relative) || self.ignore.excludes(relative) || by_context().unwrap_or_default()
     }
 
+    /// Where its own path goes in the container.
+    pub fn target(&self) -> Option<Arc<Path>> {
+        self.target.clone()
+    }
+
     /// Where a file of the host goes in the container, if it goes anywhere.
     pub fn place_of(&self, path: &Path) -> Option<PathBuf> {
         let target = self.target.as_ref()?;
         let relative = path.strip_prefix(&self.path).ok()?;
-        Some(if relative.as_os_str().is_empty() { target.clone() } else { target.join(relative) })
+        Some(if relative.as_os_str().is_empty() {
+            target.to_path_buf()
+        } else {
+            target.join(relative)
+        })
     }
 
     /// The file of the host that goes to a place in the container.

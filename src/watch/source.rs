@@ -112,17 +112,18 @@ impl Watcher {
 
     /// All that the containers of a service shall have, each with the number of its rule.
     pub fn expected(&self, service: &str) -> Vec<(usize, Transfer)> {
-        let mut expected: BTreeMap<PathBuf, (usize, PathBuf)> = BTreeMap::new();
+        let mut expected: BTreeMap<PathBuf, (usize, Transfer)> = BTreeMap::new();
         let rules = self.rules.iter().enumerate().zip(&self.trees);
         for ((number, rule), tree) in rules.filter(|((_, rule), _)| rule.service == service) {
+            let Some(base) = rule.target() else { continue };
             for (path, _) in tree.paths() {
-                if let Some(place) = rule.place_of(path) {
-                    expected.insert(place, (number, path.to_owned()));
-                }
+                let Some(place) = rule.place_of(path) else { continue };
+                let source = Some(path.to_owned());
+                let transfer = Transfer { path: place.clone(), base: base.clone(), source };
+                expected.insert(place, (number, transfer));
             }
         }
-        let transfer = |(path, (number, source))| (number, Transfer { path, source: Some(source) });
-        expected.into_iter().map(transfer).collect()
+        expected.into_values().collect()
     }
 
     /// Waits for the next batch. Dropping the future loses nothing.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::entry::Kind;
 use super::rule::{Action, Rule};
@@ -16,13 +17,20 @@ pub type Batch = BTreeMap<String, Work>;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Work {
     /// What its containers shall have, by path in the container.
-    wanted: BTreeMap<PathBuf, Wanted>,
+    wanted: BTreeMap<PathBuf, Goal>,
     /// Files because of which its image is built anew.
     pub rebuild: BTreeSet<PathBuf>,
     /// Files because of which its containers are restarted.
     pub restart: BTreeSet<PathBuf>,
     /// Commands to run, each once, with the files because of which.
     pub execs: Vec<(Hook, BTreeSet<PathBuf>)>,
+}
+
+/// What shall be at a place in a container, at or below a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Goal {
+    base: Arc<Path>,
+    wanted: Wanted,
 }
 
 /// What shall be at a place in a container.
@@ -53,16 +61,17 @@ impl Work {
     /// The files that are to be brought.
     pub fn transfers(&self) -> Vec<Transfer> {
         let mut transfers = Vec::with_capacity(self.wanted.len());
-        for (path, wanted) in &self.wanted {
-            let nothing = || Transfer { path: path.clone(), source: None };
-            match wanted {
-                Wanted::Nothing => transfers.push(nothing()),
-                Wanted::Like(source) => {
-                    transfers.push(Transfer { path: path.clone(), source: Some(source.clone()) });
-                }
+        for (path, goal) in &self.wanted {
+            let transfer = |source: Option<&PathBuf>| Transfer {
+                path: path.clone(),
+                base: goal.base.clone(),
+                source: source.cloned(),
+            };
+            match &goal.wanted {
+                Wanted::Nothing => transfers.push(transfer(None)),
+                Wanted::Like(source) => transfers.push(transfer(Some(source))),
                 Wanted::LikeAfterRemoval(source) => {
-                    transfers.push(nothing());
-                    transfers.push(Transfer { path: path.clone(), source: Some(source.clone()) });
+                    transfers.extend([transfer(None), transfer(Some(source))]);
                 }
             }
         }
@@ -79,19 +88,19 @@ impl Work {
     /// Wants a transfer again that did not succeed, unless something newer is wanted there.
     pub fn want_again(&mut self, transfer: Transfer) {
         let wanted = transfer.source.map_or(Wanted::Nothing, Wanted::Like);
-        self.wanted.entry(transfer.path).or_insert(wanted);
+        self.wanted.entry(transfer.path).or_insert(Goal { base: transfer.base, wanted });
     }
 
     /// Merges what has to be done later.
     pub fn merge(&mut self, later: Self) {
-        for (path, wanted) in later.wanted {
-            let wanted = match (self.wanted.get(&path), wanted) {
-                (Some(Wanted::Nothing | Wanted::LikeAfterRemoval(_)), Wanted::Like(source)) => {
-                    Wanted::LikeAfterRemoval(source)
-                }
-                (_, wanted) => wanted,
-            };
-            self.wanted.insert(path, wanted);
+        for (path, mut goal) in later.wanted {
+            let before = self.wanted.get(&path).map(|before| &before.wanted);
+            if let (Some(Wanted::Nothing | Wanted::LikeAfterRemoval(_)), Wanted::Like(source)) =
+                (before, &goal.wanted)
+            {
+                goal.wanted = Wanted::LikeAfterRemoval(source.clone());
+            }
+            self.wanted.insert(path, goal);
         }
         self.rebuild.extend(later.rebuild);
         self.restart.extend(later.restart);
@@ -109,7 +118,7 @@ impl Work {
 
     /// Takes in a change that a rule heeds.
     pub(super) fn take(&mut self, rule: &Rule, path: &Path, change: Change) {
-        if let Some(place) = rule.place_of(path)
+        if let (Some(place), Some(base)) = (rule.place_of(path), rule.target())
             && !matches!(change, Change::There(Kind::Other))
         {
             let source = || path.to_owned();
@@ -121,7 +130,7 @@ impl Work {
                 Change::Gone(_) => Wanted::Nothing,
             };
             if !is_root_directory {
-                self.wanted.insert(place, wanted);
+                self.wanted.insert(place, Goal { base, wanted });
             }
         }
         if matches!(change, Change::There(Kind::Directory) | Change::Gone(Kind::Directory)) {
@@ -142,19 +151,18 @@ impl Work {
 
     /// Puts in what another rule brings to places from which one takes something away.
     pub(super) fn supply(&mut self, source_of: impl Fn(&Path) -> Option<PathBuf>) {
-        for (place, wanted) in &mut self.wanted {
-            if *wanted == Wanted::Nothing
+        for (place, goal) in &mut self.wanted {
+            if goal.wanted == Wanted::Nothing
                 && let Some(source) = source_of(place)
             {
-                *wanted = Wanted::Like(source);
+                goal.wanted = Wanted::Like(source);
             }
         }
     }
 
-    /// The places from which something is taken away.
-    pub fn removed(&self) -> impl Iterator<Item = &Path> {
-        let gone = self.wanted.iter().filter(|(_, wanted)| **wanted == Wanted::Nothing);
-        gone.map(|(path, _)| path.as_path())
+    /// What takes something away.
+    pub fn removals(&self) -> Vec<Transfer> {
+        self.transfers().into_iter().filter(|transfer| transfer.source.is_none()).collect()
     }
 }
 
@@ -191,12 +199,13 @@ impl Loops {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
-    use super::{Loops, Wanted, Work};
+    use super::{Goal, Loops, Wanted, Work};
 
     fn work(path: &str, wanted: Wanted) -> Work {
-        Work { wanted: [(path.into(), wanted)].into(), ..Work::default() }
+        let goal = Goal { base: Path::new("/").into(), wanted };
+        Work { wanted: [(path.into(), goal)].into(), ..Work::default() }
     }
 
     fn like(path: &str) -> Wanted {
@@ -209,7 +218,11 @@ mod tests {
         first.restart.insert("/a".into());
         first.merge(work("/t", like("/s")));
         let after = Wanted::LikeAfterRemoval("/s".into());
-        assert_eq!(first.wanted[&PathBuf::from("/t")], after, "a directory may have been there");
+        assert_eq!(
+            first.wanted[&PathBuf::from("/t")].wanted,
+            after,
+            "a directory may have been there"
+        );
         assert_eq!(first.transfers().len(), 2);
         first.merge(work("/t", Wanted::Nothing));
         assert_eq!(first.take_transfers().len(), 1);
@@ -217,9 +230,10 @@ mod tests {
         let mut next = work("/t", like("/new"));
         next.want_again(crate::model::transfer::Transfer {
             path: "/t".into(),
+            base: Path::new("/").into(),
             source: Some("/old".into()),
         });
-        assert_eq!(next.wanted[&PathBuf::from("/t")], like("/new"));
+        assert_eq!(next.wanted[&PathBuf::from("/t")].wanted, like("/new"));
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use super::{Running, Scenario, scenario, until};
+use futures_util::TryStreamExt as _;
+
+use super::{LIMIT, Running, Scenario, scenario, until, within};
 use crate::place::Kind;
 
 /// A file of the project.
@@ -257,11 +260,22 @@ fn after_random_edits_both_sides_are_equal() {
             writer.join().unwrap();
         }
         let host = tree(&it.dir().join("src"));
-        until("both sides are equal", || inside(it) == host);
+        let equal = within(LIMIT, || inside(it) == host);
+        assert!(equal, "{:#?}\n{}", different(&host, &inside(it)), running.stderr());
         let checked = it.ok("watch --check").stdout;
         assert!(checked.contains("in step"), "{checked}");
         end(running);
     });
+}
+
+/// What is not the same on both sides.
+fn different<'t>(
+    host: &'t BTreeMap<String, String>,
+    inside: &'t BTreeMap<String, String>,
+) -> BTreeMap<&'t String, [Option<&'t String>; 2]> {
+    let paths = host.keys().chain(inside.keys());
+    let both = paths.map(|path| (path, [host.get(path), inside.get(path)]));
+    both.filter(|(_, [here, there])| here != there).collect()
 }
 
 /// Does so many random things to a tree.
@@ -310,16 +324,31 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// The same of the container, in its own words.
+/// The same of the container, which takes no part in it.
 fn inside(it: &Scenario) -> BTreeMap<String, String> {
-    let script = "cd /srv/app && find . -mindepth 1 | while read -r p; do \
-                  if [ -L \"$p\" ]; then echo \"$p link $(readlink \"$p\")\"; \
-                  elif [ -d \"$p\" ]; then echo \"$p directory\"; \
-                  else echo \"$p file $(cat \"$p\")\"; fi; done";
-    let (_, text) = it.place.exec(&it.name("web-1"), &["sh", "-c", script]);
-    let line = |line: &str| {
-        let (path, kind) = line.strip_prefix("./")?.split_once(' ')?;
-        Some((path.to_owned(), kind.to_owned()))
-    };
-    text.lines().filter_map(line).collect()
+    let archive = it.place.runtime.copy_out(&it.name("web-1"), "/srv/app");
+    let Ok(pieces) = it.place.ask(archive.try_collect::<Vec<_>>()) else { return BTreeMap::new() };
+    let bytes = pieces.concat();
+    let mut tar = tar::Archive::new(bytes.as_slice());
+    let mut found = BTreeMap::new();
+    for entry in tar.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string();
+        let path = path.trim_start_matches("app/").trim_end_matches('/').to_owned();
+        let kind = match entry.header().entry_type() {
+            tar::EntryType::Directory => "directory".to_owned(),
+            tar::EntryType::Symlink => {
+                format!("link {}", entry.link_name().unwrap().unwrap().display())
+            }
+            _ => {
+                let mut text = String::new();
+                entry.read_to_string(&mut text).unwrap();
+                format!("file {text}")
+            }
+        };
+        if !path.is_empty() {
+            found.insert(path, kind);
+        }
+    }
+    found
 }

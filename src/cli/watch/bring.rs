@@ -12,7 +12,7 @@ use super::desk::Desk;
 use super::seat::Outcome;
 use super::words;
 use crate::model::observed::{ObservedContainer, State};
-use crate::model::transfer::{Transfer, Transferred, Trust};
+use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
 use crate::runtime::{Result, RuntimeError};
 
 /// What came of bringing files.
@@ -45,7 +45,7 @@ pub(super) async fn bring(desk: &Desk, service: &str, transfers: Vec<Transfer>) 
     let brought = containers.iter().map(|it| desk.runtime.mirror(&it.id, transfers.clone()));
     let mut report = Report::new(service, &transfers);
     for (container, done) in containers.iter().zip(join_all(brought).await) {
-        report.take(desk, container, done);
+        report.take(container, done);
     }
     report.tell(desk, begun);
     report.brought
@@ -60,7 +60,7 @@ pub(super) async fn compare(desk: &Desk, service: &str, expected: Expected) -> B
     let mut report = Report::new(service, &[]);
     let compared = containers.iter().map(async |container| {
         let found = desk.runtime.differences(&container.id, all.clone(), Trust::Times).await?;
-        let different: Vec<Transfer> = found.into_iter().map(|(transfer, _)| transfer).collect();
+        let different = with_removals(found);
         let done = if different.is_empty() {
             Transferred::default()
         } else {
@@ -76,13 +76,26 @@ pub(super) async fn compare(desk: &Desk, service: &str, expected: Expected) -> B
                     report.brought.note(&expected, &different);
                 }
                 report.name(&different);
-                report.take(desk, container, Ok(done));
+                report.take(container, Ok(done));
             }
-            Err(error) => report.take(desk, container, Err(error)),
+            Err(error) => report.take(container, Err(error)),
         }
     }
     report.tell(desk, begun);
     report.brought
+}
+
+/// What is of another kind in the container gives way first, but for a target itself: what else is
+/// in that is not for us to remove.
+fn with_removals(found: Vec<(Transfer, Difference)>) -> Vec<Transfer> {
+    let mut all = Vec::with_capacity(found.len());
+    for (transfer, difference) in found {
+        if difference == Difference::Kind && transfer.path != *transfer.base {
+            all.push(Transfer { source: None, ..transfer.clone() });
+        }
+        all.push(transfer);
+    }
+    all
 }
 
 /// The containers that files are brought to; `None` if they cannot be asked for.
@@ -124,6 +137,8 @@ struct Report<'s> {
     removed: BTreeSet<PathBuf>,
     done: usize,
     failed: BTreeMap<(PathBuf, String), BTreeSet<String>>,
+    /// What kept whole containers from being reached.
+    broken: Vec<String>,
     brought: Brought,
 }
 
@@ -135,6 +150,7 @@ impl<'s> Report<'s> {
             removed: BTreeSet::new(),
             done: 0,
             failed: BTreeMap::new(),
+            broken: Vec::new(),
             brought: Brought::default(),
         };
         report.name(transfers);
@@ -153,7 +169,7 @@ impl<'s> Report<'s> {
         self.removed.extend(removed.map(|transfer| transfer.path.clone()));
     }
 
-    fn take(&mut self, desk: &Desk, container: &ObservedContainer, done: Result<Transferred>) {
+    fn take(&mut self, container: &ObservedContainer, done: Result<Transferred>) {
         match done {
             Ok(done) => {
                 self.done += done.done;
@@ -171,7 +187,7 @@ impl<'s> Report<'s> {
             Err(RuntimeError::NotFound(_)) => self.brought.outcome = Outcome::Doubtful,
             Err(error) => {
                 self.brought.outcome = Outcome::Doubtful;
-                desk.voice.warn(&format!("container {}: {}", container.name, words(&error)));
+                self.broken.push(format!("container {}: {}", container.name, words(&error)));
             }
         }
     }
@@ -190,13 +206,15 @@ impl<'s> Report<'s> {
             }
             desk.voice.done(self.service, &told.join(", "), begun.elapsed());
         }
-        for ((path, why), containers) in self.failed.iter().take(NAMED) {
+        let failed = self.failed.iter().map(|((path, why), containers)| {
             let containers = containers.iter().cloned().collect::<Vec<_>>().join(", ");
-            desk.voice.warn(&format!("{containers}: cannot bring `{}`: {why}", path.display()));
-        }
+            format!("{containers}: cannot bring `{}`: {why}", path.display())
+        });
+        let mut lines: Vec<String> = failed.take(NAMED).chain(self.broken.clone()).collect();
         if self.failed.len() > NAMED {
             let more = self.failed.len() - NAMED;
-            desk.voice.warn(&format!("{}: {more} more could not be brought", self.service));
+            lines.push(format!("{}: {more} more could not be brought", self.service));
         }
+        desk.tell_failures(self.service, lines);
     }
 }

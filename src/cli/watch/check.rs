@@ -69,7 +69,11 @@ mod tests {
 
     #[test]
     fn what_differs_is_listed() {
-        let transfer = Transfer { path: "/app/a\n".into(), source: None };
+        let transfer = Transfer {
+            path: "/app/a\n".into(),
+            base: std::path::Path::new("/app").into(),
+            source: None,
+        };
         let text = report("shop-web-1", 3, &[(transfer, Difference::Content)]);
         assert_eq!(text, "shop-web-1: 1 of 3 paths differ\n  /app/a␊: other content\n");
         assert_eq!(report("a", 1, &[]), "a: in step (1 path)\n");

@@ -1,6 +1,6 @@
 //! What all parts of a watch need.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub(in crate::cli) struct Desk {
     parallel: Option<NonZeroUsize>,
     /// How many plans run.
     running: Cell<usize>,
+    /// What was told last of files that could not be brought, by service.
+    told: RefCell<BTreeMap<String, Vec<String>>>,
 }
 
 impl Desk {
@@ -69,6 +71,7 @@ impl Desk {
             environment: engine.session.environment().clone(),
             parallel: engine.session.parallel(),
             running: Cell::new(0),
+            told: RefCell::default(),
         }
     }
 
@@ -85,6 +88,15 @@ impl Desk {
     /// Whether a plan runs: containers that end now come back.
     pub(in crate::cli) fn acts(&self) -> bool {
         self.running.get() > 0
+    }
+
+    /// Tells what could not be brought, unless that was told already.
+    pub(super) fn tell_failures(&self, service: &str, lines: Vec<String>) {
+        let mut told = self.told.borrow_mut();
+        if told.get(service).is_none_or(|before| *before != lines) {
+            lines.iter().for_each(|line| self.voice.warn(line));
+        }
+        told.insert(service.to_owned(), lines);
     }
 
     /// The containers of a service that take part, by id.

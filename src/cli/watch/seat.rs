@@ -2,7 +2,7 @@
 //!
 //! In: batches, and what happened to containers. Out: the next job, one at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +20,14 @@ const MANY: usize = 4;
 /// How long bursts hold back what follows at most.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// After how long something that was not brought is tried again, by how often that was.
+const AGAIN: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
+
 /// So soon after an action, changes of files are its own doing.
 const ECHO: Duration = Duration::from_millis(200);
 
@@ -32,8 +40,10 @@ pub(super) struct Seat {
     due: Work,
     /// Containers are compared with the files first.
     compare: Compare,
-    /// Something was not brought: the next batch is a reason to compare.
-    is_doubtful: bool,
+    /// Something was not brought: the next batch is a reason to compare, and so is this moment.
+    retry: Option<Instant>,
+    /// How often in a row something was not brought.
+    failures: u32,
     /// Something is being done.
     busy: Option<Busy>,
     /// What follows from files waits until then.
@@ -41,7 +51,7 @@ pub(super) struct Seat {
     /// Since when a burst goes on.
     bursting: Option<Instant>,
     /// Places of containers that files were taken away from.
-    removed: BTreeSet<PathBuf>,
+    removed: BTreeMap<PathBuf, Transfer>,
     /// Files that changed while an action ran, or right after.
     echoes: BTreeSet<PathBuf>,
     acted: Option<Instant>,
@@ -95,12 +105,13 @@ impl Seat {
         if self.bursting.is_some() || files(&work).len() >= MANY {
             self.hold(now);
         }
-        let removed: Vec<PathBuf> = work.removed().map(PathBuf::from).collect();
         for transfer in work.transfers() {
-            self.removed.remove(&transfer.path);
+            match transfer.source {
+                Some(_) => self.removed.remove(&transfer.path),
+                None => self.removed.insert(transfer.path.clone(), transfer),
+            };
         }
-        self.removed.extend(removed);
-        if std::mem::take(&mut self.is_doubtful) {
+        if self.failures > 0 {
             self.doubt();
         }
         self.due.merge(work);
@@ -124,7 +135,9 @@ impl Seat {
 
     /// When there may be something to do though nothing happens.
     pub(super) fn wakes(&self) -> Option<Instant> {
-        self.held.filter(|_| self.busy.is_none() && self.due.acts())
+        let held = self.held.filter(|_| self.due.acts());
+        let first = held.into_iter().chain(self.retry).min();
+        first.filter(|_| self.busy.is_none())
     }
 
     /// The next thing to do; gives the files to name if it is what an action does to itself.
@@ -132,14 +145,14 @@ impl Seat {
         if self.busy.is_some() {
             return None;
         }
-        if self.compare != Compare::Nothing {
+        if self.compare != Compare::Nothing || self.retry.is_some_and(|retry| retry <= now) {
             self.compare = Compare::Nothing;
+            self.retry = None;
             self.busy = Some(Busy::Bringing);
             // What is due is in what is compared.
             self.due.take_transfers();
-            let gone = self.removed.iter();
-            let gone = gone.map(|path| Transfer { path: path.clone(), source: None });
-            return Some((Job::Compare(gone.collect()), None));
+            let gone = self.removed.values().cloned().collect();
+            return Some((Job::Compare(gone), None));
         }
         if self.due.syncs() {
             self.busy = Some(Busy::Bringing);
@@ -160,7 +173,11 @@ impl Seat {
 
     /// What was being done is over, as far as it could be done.
     pub(super) fn finished(&mut self, now: Instant, outcome: Outcome) {
-        self.is_doubtful |= outcome == Outcome::Doubtful;
+        if self.busy == Some(Busy::Bringing) {
+            self.failures = if outcome == Outcome::Doubtful { self.failures + 1 } else { 0 };
+            let again = AGAIN.get(usize::try_from(self.failures).unwrap_or(0).wrapping_sub(1));
+            self.retry = again.map(|pause| now + *pause);
+        }
         if self.busy.take() == Some(Busy::Acting) {
             self.acted = Some(now);
             if self.loops.is_one() {
@@ -193,9 +210,14 @@ mod tests {
         work
     }
 
+    fn transfer(place: &str, source: Option<&str>) -> Transfer {
+        let base = std::path::Path::new("/").into();
+        Transfer { path: place.into(), base, source: source.map(PathBuf::from) }
+    }
+
     fn bring(place: &str) -> Work {
         let mut work = Work::default();
-        work.want_again(Transfer { path: place.into(), source: Some("/s".into()) });
+        work.want_again(transfer(place, Some("/s")));
         work
     }
 
@@ -229,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_brought_is_tried_again_and_in_the_end_left_to_the_next_change() {
+        let (mut seat, mut now) = (Seat::default(), Instant::now());
+        seat.take(bring("/t"), now);
+        let mut tries = 0;
+        while seat.next(now).is_some() {
+            tries += 1;
+            seat.finished(now, Outcome::Doubtful);
+            now = seat.wakes().unwrap_or(now);
+        }
+        assert_eq!(tries, 5);
+        seat.take(restart("/a"), now);
+        assert!(matches!(seat.next(now), Some((Job::Compare(_), None))));
+    }
+
+    #[test]
     fn a_burst_that_never_ends_holds_nothing_back_for_ever() {
         let (mut seat, begun) = (Seat::default(), Instant::now());
         let mut now = begun;
@@ -251,11 +288,11 @@ mod tests {
     fn what_was_removed_is_removed_again_from_containers_that_are_new() {
         let (mut seat, now) = (Seat::default(), Instant::now());
         let mut gone = Work::default();
-        gone.want_again(Transfer { path: "/t".into(), source: None });
+        gone.want_again(transfer("/t", None));
         seat.take(gone, now);
         seat.doubt();
         let Some((Job::Compare(gone), None)) = seat.next(now) else { panic!("a comparison") };
-        assert_eq!(gone, [Transfer { path: "/t".into(), source: None }]);
+        assert_eq!(gone, [transfer("/t", None)]);
         seat.finished(now, Outcome::InStep);
         assert_eq!(seat.next(now), None, "the comparison has covered it");
         seat.take(bring("/t"), now);

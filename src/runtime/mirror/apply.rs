@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{in_order, is_executable, kind, look_at, open_directory, split};
+use super::{in_order, is_absent, is_executable, kind, look_at, open_at, split};
 use crate::model::transfer::{Transfer, Transferred};
 
 /// Does what the transfers say, as far as it can be done.
@@ -71,24 +71,25 @@ struct Writer<'r> {
 
 impl Writer<'_> {
     fn bring(&mut self, transfer: &Transfer) -> io::Result<Brought> {
+        let place = (transfer.path.as_path(), &*transfer.base);
         let Some(source) = &transfer.source else {
-            self.remove(&transfer.path)?;
+            self.remove(place)?;
             return Ok(Brought::Done);
         };
         let Some(found) = look_at(source)? else { return Ok(Brought::Unsettled) };
         match kind(&found) {
-            FileType::Directory => self.make_directory(&transfer.path).map(|()| Brought::Done),
-            FileType::Symlink => self.link(source, &transfer.path),
-            FileType::RegularFile => self.copy(source, &transfer.path),
+            FileType::Directory => self.make_directory(place).map(|()| Brought::Done),
+            FileType::Symlink => self.link(source, place),
+            FileType::RegularFile => self.copy(source, place),
             // Nobody can use the socket or the pipe of somebody else's process.
             _ => Ok(Brought::Done),
         }
     }
 
-    fn remove(&mut self, path: &Path) -> io::Result<()> {
+    fn remove(&mut self, (path, base): (&Path, &Path)) -> io::Result<()> {
         self.directory = None;
         let (parent, name) = split(path)?;
-        match open_directory(self.root, parent) {
+        match open_at(self.root, parent, base) {
             Ok(parent) => remove_all(parent.as_fd(), &name),
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(error),
@@ -96,15 +97,13 @@ impl Writer<'_> {
     }
 
     /// Opens the directory of a path and gives its name there; makes directories that are missing.
-    fn enter(&mut self, path: &Path) -> io::Result<(BorrowedFd<'_>, PathBuf)> {
+    fn enter(&mut self, (path, base): (&Path, &Path)) -> io::Result<(BorrowedFd<'_>, PathBuf)> {
         let (parent, name) = split(path)?;
         if self.directory.as_ref().is_none_or(|(known, _)| known != parent) {
-            let opened = match open_directory(self.root, parent) {
-                Err(error)
-                    if error.kind() == io::ErrorKind::NotFound && parent != Path::new("/") =>
-                {
-                    self.make_directory(parent)?;
-                    open_directory(self.root, parent)
+            let opened = match open_at(self.root, parent, base) {
+                Err(error) if is_absent(&error) && parent != Path::new("/") => {
+                    self.make_directory((parent, base))?;
+                    open_at(self.root, parent, base)
                 }
                 opened => opened,
             };
@@ -116,19 +115,20 @@ impl Writer<'_> {
         Ok((directory.as_fd(), name))
     }
 
-    /// Makes a directory with the owner and the mode of the one around it. What is there and is
-    /// none gives way; a link to a directory is as good as one.
-    fn make_directory(&mut self, path: &Path) -> io::Result<()> {
-        if path == Path::new("/") || open_directory(self.root, path).is_ok() {
+    /// Makes a directory with the owner and the mode of the one around it. What is there below the
+    /// base, and is none, gives way.
+    fn make_directory(&mut self, (path, base): (&Path, &Path)) -> io::Result<()> {
+        if path == Path::new("/") || open_at(self.root, path, base).is_ok() {
             return Ok(());
         }
-        let (parent, name) = self.enter(path)?;
+        let (parent, name) = self.enter((path, base))?;
         let around = fstat(parent)?;
         match mkdirat(parent, &name, Mode::from_raw_mode(0o700)) {
-            Err(Errno::EXIST) => {
+            Err(Errno::EXIST) if path != base && path.starts_with(base) => {
                 unlinkat(parent, &name, AtFlags::empty())?;
                 mkdirat(parent, &name, Mode::from_raw_mode(0o700))?;
             }
+            Err(Errno::EXIST) => return Err(io::ErrorKind::NotADirectory.into()),
             made => made?,
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -137,7 +137,7 @@ impl Writer<'_> {
         Ok(fchmod(&made, Mode::from_raw_mode(around.st_mode & 0o777))?)
     }
 
-    fn copy(&mut self, source: &Path, path: &Path) -> io::Result<Brought> {
+    fn copy(&mut self, source: &Path, place: (&Path, &Path)) -> io::Result<Brought> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut from = match rustix::fs::open(source, flags, Mode::empty()) {
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(Brought::Unsettled),
@@ -145,7 +145,7 @@ impl Writer<'_> {
         };
         let before = fstat(&from)?;
         let temporary = self.temporary.clone();
-        let (parent, name) = self.enter(path)?;
+        let (parent, name) = self.enter(place)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         let to = openat(parent, &temporary, flags | OFlags::CLOEXEC, mode)?;
@@ -167,13 +167,13 @@ impl Writer<'_> {
         written
     }
 
-    fn link(&mut self, source: &Path, path: &Path) -> io::Result<Brought> {
+    fn link(&mut self, source: &Path, place: (&Path, &Path)) -> io::Result<Brought> {
         let target = match readlink(source, Vec::new()) {
             Err(Errno::NOENT | Errno::INVAL) => return Ok(Brought::Unsettled),
             target => target?,
         };
         let temporary = self.temporary.clone();
-        let (parent, name) = self.enter(path)?;
+        let (parent, name) = self.enter(place)?;
         let model = model(parent, &name)?;
         symlinkat(OsStr::from_bytes(target.as_bytes()), parent, &temporary)?;
         let (uid, gid) = (Uid::from_raw(model.st_uid), Gid::from_raw(model.st_gid));
@@ -252,8 +252,4 @@ fn remove_all(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, readlink, readlinkat, statat};
 use rustix::io::Errno;
 
-use super::{is_executable, kind, look_at, open_directory, split};
+use super::{is_absent, is_executable, kind, look_at, open_at, open_directory, split};
 use crate::model::transfer::{Difference, Transfer, Trust};
 use crate::runtime::{Result, RuntimeError};
 
@@ -45,13 +45,9 @@ fn difference(
         return Ok(None);
     }
     let (parent, name) = split(&transfer.path)?;
-    let parent = match open_directory(root, parent) {
+    let parent = match open_at(root, parent, &transfer.base) {
         Ok(parent) => Some(parent),
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            None
-        }
+        Err(error) if is_absent(&error) => None,
         Err(error) => return Err(error),
     };
     let there = match &parent {
@@ -71,8 +67,9 @@ fn difference(
         (Some((_, stat)), None) => return Ok(is_brought(&stat).then_some(Difference::Missing)),
         (Some(here), Some(there)) => (here, there),
     };
-    if kind(&here.1) == FileType::Directory && kind(&there) == FileType::Symlink {
-        // A link to a directory is as good as one.
+    let is_base = transfer.path == *transfer.base;
+    if is_base && kind(&here.1) == FileType::Directory && kind(&there) == FileType::Symlink {
+        // The target itself may be a link to a directory.
         let leads = open_directory(root, &transfer.path).is_ok();
         return Ok((!leads).then_some(Difference::Kind));
     }

@@ -43,6 +43,24 @@ fn open_directory(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
+/// Opens a directory of a container that is at, above or below a base: links are followed up to
+/// there only.
+fn open_at(root: BorrowedFd<'_>, path: &Path, base: &Path) -> io::Result<OwnedFd> {
+    let Some(below) = path.strip_prefix(base).ok().filter(|it| !it.as_os_str().is_empty()) else {
+        return open_directory(root, path);
+    };
+    let base = open_directory(root, base)?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat2(base, below, flags, Mode::empty(), resolve)?)
+}
+
+/// Whether a path leads to nothing: a part of it is missing, or is no directory.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
 /// The directory that a path of a container lies in, and its name there.
 fn split(path: &Path) -> io::Result<(&Path, PathBuf)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;

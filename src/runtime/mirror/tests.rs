@@ -31,7 +31,7 @@ impl Pair {
         let transfer = |word: &&str| {
             let name = &word[1..];
             let source = word.starts_with('+').then(|| self.host(name));
-            Transfer { path: Path::new("/app").join(name), source }
+            Transfer { path: Path::new("/app").join(name), base: Path::new("/app").into(), source }
         };
         words.iter().map(transfer).collect()
     }
@@ -131,12 +131,34 @@ fn a_link_to_a_directory_of_the_container_is_as_good_as_one() {
 }
 
 #[test]
+fn what_the_host_removes_is_not_looked_for_behind_links_of_the_container() {
+    let pair = Pair::new();
+    fs::create_dir_all(pair.root("app/d")).unwrap();
+    fs::write(pair.root("app/d/f"), "f").unwrap();
+    symlink("d", pair.root("app/l")).unwrap();
+    symlink("loop", pair.root("app/loop")).unwrap();
+    fs::create_dir_all(pair.host("l")).unwrap();
+    fs::create_dir_all(pair.host("loop")).unwrap();
+    fs::write(pair.host("loop/f"), "x").unwrap();
+    let all = ["+l", "-l/f", "+loop/f"];
+    let differences = [Difference::Kind, Difference::Missing];
+    assert_eq!(pair.compare(&all, Trust::Times), differences);
+    assert_eq!(pair.apply(&all).done, 3);
+    assert_eq!(content(pair.root("app/d/f")).unwrap(), b"f");
+    assert!(pair.compare(&all, Trust::Times).is_empty());
+}
+
+#[test]
 fn what_cannot_be_brought_is_told_and_the_rest_goes_on() {
     let pair = Pair::new();
     fs::write(pair.host("a"), "a").unwrap();
     fs::write(pair.host("b"), "b").unwrap();
     let mut transfers = pair.transfers(&["+a", "+gone"]);
-    transfers.push(Transfer { path: "/app/a/below".into(), source: Some(pair.host("b")) });
+    transfers.push(Transfer {
+        path: "/app/a/below".into(),
+        base: Path::new("/app/a").into(),
+        source: Some(pair.host("b")),
+    });
     let root = fs::File::open(pair.root.path()).unwrap();
     let report = apply(root.as_fd(), &transfers);
     assert_eq!((report.done, report.unsettled.len(), report.failed.len()), (1, 1, 1));
