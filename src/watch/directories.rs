@@ -5,10 +5,12 @@
 //!
 //! # Invariants
 //!
-//! - A path is watched as the directory that it is now: one that was moved away or replaced is
-//!   given up before anything new is watched, because the kernel watches directories, not names.
+//! - A path is watched as the directory that it is now: whatever may have been moved or replaced is
+//!   given up before anything is watched anew, because the kernel watches directories, not names,
+//!   and a new directory may look like the one that is gone.
+//! - A directory is known by one path: the kernel would give up both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -98,6 +100,7 @@ fn changes(kind: EventKind) -> bool {
 pub(super) struct Directories {
     kernel: RecommendedWatcher,
     known: BTreeMap<PathBuf, Identity>,
+    paths: HashMap<Identity, PathBuf>,
 }
 
 impl std::fmt::Debug for Directories {
@@ -113,37 +116,44 @@ impl Directories {
         let into = mailbox.clone();
         let kernel = notify::recommended_watcher(move |event| into.put(event, &roots));
         let kernel = kernel.map_err(|error| WatchError::of(error, Path::new("")))?;
-        Ok((Self { kernel, known: BTreeMap::new() }, mailbox))
+        Ok((Self { kernel, known: BTreeMap::new(), paths: HashMap::new() }, mailbox))
     }
 
     /// Watches a directory; says whether it was there. One that is watched already stays so.
     pub(super) fn enter(&mut self, path: &Path) -> Result<bool, WatchError> {
-        let Some(identity) = identity(path) else { return Ok(false) };
-        if self.known.get(path) == Some(&identity) {
-            return Ok(true);
+        while let Some(identity) = identity(path) {
+            if self.known.get(path) == Some(&identity) {
+                return Ok(true);
+            }
+            self.leave(path);
+            if let Some(other) = self.paths.get(&identity).cloned() {
+                self.leave(&other);
+            }
+            match self.kernel.watch(path, RecursiveMode::NonRecursive) {
+                Ok(()) => {}
+                Err(error) if is_gone(&error) => return Ok(false),
+                Err(error) => return Err(WatchError::of(error, path)),
+            }
+            self.known.insert(path.to_owned(), identity);
+            self.paths.insert(identity, path.to_owned());
+            // Another one may have come to be there in between.
         }
         self.leave(path);
-        match self.kernel.watch(path, RecursiveMode::NonRecursive) {
-            Ok(()) => {}
-            Err(error) if is_gone(&error) => return Ok(false),
-            Err(error) => return Err(WatchError::of(error, path)),
-        }
-        self.known.insert(path.to_owned(), identity);
-        Ok(true)
+        Ok(false)
     }
 
-    /// Gives up what is no longer the directory that it was, at a path and below it.
-    pub(super) fn leave_gone(&mut self, path: &Path) {
+    /// Gives up a path and all below it: they may be other directories now.
+    pub(super) fn leave_all(&mut self, path: &Path) {
         let below = self.known.range(path.to_owned()..).take_while(|(it, _)| it.starts_with(path));
-        let is_gone = |(path, known): &(&PathBuf, &Identity)| identity(path) != Some(**known);
-        let gone: Vec<PathBuf> = below.filter(is_gone).map(|(path, _)| path.clone()).collect();
-        for path in gone {
+        let below: Vec<PathBuf> = below.map(|(path, _)| path.clone()).collect();
+        for path in below {
             self.leave(&path);
         }
     }
 
     fn leave(&mut self, path: &Path) {
-        if self.known.remove(path).is_some() {
+        if let Some(identity) = self.known.remove(path) {
+            self.paths.remove(&identity);
             // The kernel gives up what was removed by itself.
             let _ = self.kernel.unwatch(path);
         }

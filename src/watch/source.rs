@@ -157,10 +157,10 @@ impl Watcher {
     fn changed(&mut self, told: &Told) -> Result<Batch, WatchError> {
         if told.lost {
             tracing::debug!("events were lost: everything is looked at");
-            self.directories.leave_gone(Path::new("/"));
+            self.directories.leave_all(Path::new("/"));
         }
         for path in &told.paths {
-            self.directories.leave_gone(path);
+            self.directories.leave_all(path);
         }
         let mut batch = Batch::new();
         for (rule, tree) in self.rules.iter().zip(&mut self.trees) {

@@ -86,17 +86,6 @@ impl Tree {
         } else {
             return Ok(());
         };
-        let now = Entry::look(path);
-        let before = self.entries.get(path).copied();
-        let same_directory = match (&now, &before) {
-            (Some(now), Some(before)) => now.kind == Kind::Directory && !now.differs(before),
-            _ => false,
-        };
-        // A directory that no rule heeds by itself may hold what one does.
-        let known = same_directory && look.directories.enter(path)?;
-        if known {
-            return Ok(());
-        }
         look.walk(path)?;
         let found = look.found;
         self.replace(path, found, changes);

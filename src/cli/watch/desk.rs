@@ -94,7 +94,9 @@ impl Desk {
     pub(super) fn tell_failures(&self, service: &str, lines: Vec<String>) {
         let mut told = self.told.borrow_mut();
         if told.get(service).is_none_or(|before| *before != lines) {
-            lines.iter().for_each(|line| self.voice.warn(line));
+            for line in &lines {
+                self.voice.warn(line);
+            }
         }
         told.insert(service.to_owned(), lines);
     }
