@@ -16,6 +16,7 @@
 //! | [`event`] | the words between scheduler and UI | `model`, `plan` |
 //! | [`runtime`] | the only way to containers: the Docker Engine, and a world in memory for tests | `model` |
 //! | [`scheduler`] | runs a plan: what may start when, shutdown, where the time went | `model`, `graph`, `plan`, `event`, `runtime` |
+//! | [`watch`] | files that change while somebody develops: rules, events, batches | `model` |
 //! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, `event`, `plan`, and the nodes of `project` |
 //! | [`cli`] | the command line: one file for each command | everything; nothing uses it |
 //!
@@ -38,3 +39,4 @@ pub mod project;
 pub mod runtime;
 pub mod scheduler;
 pub mod ui;
+pub mod watch;

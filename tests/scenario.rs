@@ -18,6 +18,7 @@ mod relay;
 mod stage;
 mod treat;
 mod up;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

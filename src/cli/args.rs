@@ -22,7 +22,7 @@ pub(super) use inspect::{
 };
 pub(super) use lifecycle::{
     CreateArgs, CreateFlags, DownArgs, KillArgs, PlanArgs, RestartArgs, RmArgs, ScaleArgs,
-    ServicesArgs, StartArgs, StopArgs, UpArgs, WaitArgs,
+    ServicesArgs, StartArgs, StopArgs, UpArgs, WaitArgs, WatchArgs,
 };
 pub(super) use session::{AttachArgs, CpArgs, ExecArgs, RunArgs};
 
@@ -77,6 +77,8 @@ pub(super) enum Command {
     Rm(RmArgs),
     /// Change how many containers services have
     Scale(ScaleArgs),
+    /// Bring changes of files into containers while you develop
+    Watch(WatchArgs),
     /// Stop and remove containers and networks
     Down(DownArgs),
     /// List containers

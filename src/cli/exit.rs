@@ -15,6 +15,7 @@ use crate::ui::Screen;
 use crate::ui::diagnostics::Message;
 use crate::ui::failure;
 use crate::ui::template::TemplateError;
+use crate::watch::WatchError;
 
 /// The exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -94,6 +95,9 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// Files cannot be watched.
+    #[error(transparent)]
+    Watch(Box<dyn std::error::Error + Send + Sync>),
     /// The terminal cannot be set up.
     #[error("cannot set up the terminal")]
     Terminal(#[source] io::Error),
@@ -210,6 +214,10 @@ fn hint(failure: &Failure) -> Option<String> {
             "log in to the registry, or write digests into the file: `NAME@sha256:…`".to_owned(),
         ),
         Failure::NoRuntime(_) => Native::forbidden(),
+        Failure::Watch(error) => {
+            let limit = error.downcast_ref::<WatchError>().and_then(WatchError::remedy);
+            limit.map(str::to_owned)
+        }
         Failure::NoCurrentDirectory => Some("change to a directory that exists".to_owned()),
         Failure::Write { source, .. } if is_missing_folder(failure, source) => {
             Some("create the folder first".to_owned())

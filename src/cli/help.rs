@@ -19,7 +19,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         &["ps", "logs", "top", "stats", "events", "port", "images", "volumes", "ls"],
     ),
     ("Prepare images", &["pull", "build", "push", "image"]),
-    ("Run a project", &["up", "down", "start", "stop", "restart", "scale"]),
+    ("Run a project", &["up", "watch", "down", "start", "stop", "restart", "scale"]),
     ("Work in containers", &["run", "exec", "attach", "cp"]),
     ("Treat containers", &["create", "kill", "pause", "unpause", "wait", "rm", "commit", "export"]),
     ("Ketch itself", &["autostart", "doctor", "schema", "system", "version"]),
@@ -60,6 +60,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "cp",
         "  ketch cp web:/var/log/app.log .     out of a container\n  \
            ketch cp site/. web:/srv            the content of a folder into all containers of `web`",
+    ),
+    (
+        "watch",
+        "  ketch watch                         bring up, then follow every change of files\n  \
+           ketch watch --no-up web             only follow, and only `web`\n  \
+           ketch watch --check                 do containers have what the files say?",
     ),
     (
         "schema",

@@ -51,6 +51,7 @@ mod usage;
 mod version;
 mod volumes;
 mod wait;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -162,6 +163,7 @@ async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, 
         Command::Pause(args) => down::pause(&args, session).await,
         Command::Unpause(args) => down::unpause(&args, session).await,
         Command::Rm(args) => down::rm(&args, session).await,
+        Command::Watch(args) => watch::run(&args, session).await,
         command => work(command, session).await,
     }
 }

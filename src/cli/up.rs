@@ -5,7 +5,11 @@
 mod attached;
 pub(super) mod flags;
 mod happenings;
+mod menu;
 mod watched;
+mod watching;
+
+pub(super) use happenings::Happenings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +29,10 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
     target.restrict(&args.services, dependencies)?;
     target.check_scale(&scale)?;
+    if args.watch {
+        // Before anything runs: it may be that there is nothing to watch.
+        super::watch::rules(&target, &args.services)?;
+    }
     let orphans = target.orphans(session, flags::orphans(&args.create))?;
     let images = flags::images(&args.create)?;
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
@@ -32,13 +40,8 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     engine.quiet = flags::quiet(&args.create);
     engine.admit(&mut target).await?;
     engine.admit_providers(&mut target).await?;
-    let until = match (args.no_start, args.wait) {
-        (true, _) => Until::Created,
-        (false, true) => Until::Ready,
-        (false, false) => Until::Started,
-    };
     let up = Up {
-        until,
+        until: until(args),
         scale,
         recreate_dependencies: if args.always_recreate_deps {
             Recreate::Force
@@ -75,6 +78,15 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
         engine.session.screen.tell(&done.timings.to_string());
     }
     Ok(0)
+}
+
+/// How far containers are brought.
+fn until(args: &UpArgs) -> Until {
+    match (args.no_start, args.wait) {
+        (true, _) => Until::Created,
+        (false, true) => Until::Ready,
+        (false, false) => Until::Started,
+    }
 }
 
 /// Brings the project up and shows what it writes.

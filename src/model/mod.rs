@@ -53,6 +53,7 @@ pub mod schema;
 mod service;
 pub mod size;
 pub mod spec;
+pub mod transfer;
 mod ulimit;
 mod volume;
 

@@ -13,6 +13,7 @@ pub mod docker;
 mod error;
 pub mod fake;
 mod judge;
+mod mirror;
 pub mod native;
 mod provider;
 mod session;
@@ -31,6 +32,7 @@ use crate::model::observed::{
 use crate::model::spec::{
     BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
 };
+use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
 use crate::model::{Feature, Hook, ServiceNetwork};
 
 pub use credentials::Credentials;
@@ -174,6 +176,21 @@ pub trait Runtime: Send + Sync {
         directory: &str,
         tar: BoxStream<'static, Bytes>,
     ) -> Result<()>;
+
+    /// Makes files of a container like those of the host, each in one step where that can be had.
+    async fn mirror(&self, container: &str, transfers: Vec<Transfer>) -> Result<Transferred> {
+        mirror::archive::apply(self, container, &transfers).await
+    }
+
+    /// What [`Runtime::mirror`] would have to do, and why.
+    async fn differences(
+        &self,
+        container: &str,
+        transfers: Vec<Transfer>,
+        trust: Trust,
+    ) -> Result<Vec<(Transfer, Difference)>> {
+        mirror::archive::compare(self, container, &transfers, trust).await
+    }
 
     /// The whole file system of a container as a tar archive.
     fn export(&self, container: &str) -> Stream<'static, Bytes>;

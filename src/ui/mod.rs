@@ -38,6 +38,7 @@ pub mod template;
 pub mod text;
 pub mod time;
 pub mod volumes;
+pub mod watch;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

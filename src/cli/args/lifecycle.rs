@@ -62,6 +62,12 @@ pub(in crate::cli) struct UpArgs {
     /// Show the time before each line of logs
     #[arg(long)]
     pub(in crate::cli) timestamps: bool,
+    /// Bring changes of files into containers meanwhile
+    #[arg(short, long)]
+    pub(in crate::cli) watch: bool,
+    /// Listen to keys: w watches, d detaches; default: where there is a terminal
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(in crate::cli) menu: Option<String>,
     /// Tell which steps decided how long it took
     #[arg(long)]
     pub(in crate::cli) timings: bool,
@@ -260,4 +266,24 @@ pub(in crate::cli) struct WaitArgs {
     /// Take the project down then
     #[arg(long)]
     pub(in crate::cli) down_project: bool,
+}
+
+/// Flags of `watch`.
+#[derive(Clone, Debug, Default, Args)]
+pub(in crate::cli) struct WatchArgs {
+    /// Services to watch; default: all that have `develop`
+    #[arg(value_name = "SERVICE")]
+    pub(in crate::cli) services: Vec<String>,
+    /// Do not build and start services first
+    #[arg(long)]
+    pub(in crate::cli) no_up: bool,
+    /// Remove images that a build has replaced
+    #[arg(long, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(in crate::cli) prune: String,
+    /// Do not show the output of builds
+    #[arg(long)]
+    pub(in crate::cli) quiet: bool,
+    /// Only say whether containers have the files that they should have; exit with 1 if not
+    #[arg(long)]
+    pub(in crate::cli) check: bool,
 }

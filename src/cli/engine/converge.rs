@@ -10,6 +10,7 @@ use crate::event::{Event, Outcome};
 use crate::model::Project;
 use crate::model::spec::Handed;
 use crate::plan::{Op, Plan, StepId};
+use crate::runtime::Runtime;
 use crate::scheduler::{BeforeStart, Execution, Report, Stage, Timings, execute};
 
 /// What became of a plan.
@@ -71,10 +72,8 @@ impl Engine<'_, '_> {
             self.pretend(plan);
             return Ok(Converged::default());
         }
-        let output = RefCell::new(BuildLines::new());
         let show = self.on_event();
         let on_event = |event: Event| {
-            keep_line(plan, &event, &mut output.borrow_mut());
             if !is_hushed(plan, &event, self.quiet) {
                 show(event);
             }
@@ -85,13 +84,11 @@ impl Engine<'_, '_> {
             on_event: &on_event,
             before_start,
         };
-        let mut report = execute(plan, &*self.runtime, &how).await;
-        let handed = std::mem::take(&mut report.handed);
-        let timings = Timings::new(plan, &report.durations());
-        let warned = warned(&report);
-        let output = output.take();
-        self.conclude(plan, report, &output).await?;
-        Ok(Converged { timings, warned, output, handed })
+        let done = run_plan(plan, &*self.runtime, how).await;
+        if matches!(done, Err(Failure::Steps(_))) {
+            self.progress.finish();
+        }
+        done
     }
 
     fn on_event(&self) -> impl Fn(Event) {
@@ -108,23 +105,34 @@ impl Engine<'_, '_> {
             tell(Event::Ended { step, outcome, took: std::time::Duration::ZERO });
         }
     }
+}
 
-    async fn conclude(
-        &self,
-        plan: &Plan,
-        report: Report,
-        output: &BuildLines,
-    ) -> Result<(), Failure> {
-        if report.is_success() {
-            return Ok(());
-        }
-        if report.is_interrupted() || self.interrupts.happened() {
-            return Err(Failure::Interrupted);
-        }
-        let failures = failures::describe(&*self.runtime, plan, report, output).await;
-        self.progress.finish();
-        Err(Failure::Steps(failures))
+/// Runs a plan to its end; what is known about steps that failed is in the failure.
+pub(in crate::cli) async fn run_plan(
+    plan: &Plan,
+    runtime: &dyn Runtime,
+    how: Execution<'_>,
+) -> Result<Converged, Failure> {
+    let output = RefCell::new(BuildLines::new());
+    let tell = how.on_event;
+    let on_event = |event: Event| {
+        keep_line(plan, &event, &mut output.borrow_mut());
+        tell(event);
+    };
+    let shutdown = how.shutdown.clone();
+    let how = Execution { on_event: &on_event, ..how };
+    let mut report = execute(plan, runtime, &how).await;
+    let handed = std::mem::take(&mut report.handed);
+    let timings = Timings::new(plan, &report.durations());
+    let warned = warned(&report);
+    let output = output.take();
+    if report.is_success() {
+        return Ok(Converged { timings, warned, output, handed });
     }
+    if report.is_interrupted() || shutdown.stage() > Stage::Running {
+        return Err(Failure::Interrupted);
+    }
+    Err(Failure::Steps(failures::describe(runtime, plan, report, &output).await))
 }
 
 /// Whether an event is a detail that nobody wants to see.

@@ -36,7 +36,7 @@ use super::usage::UsageError;
 
 pub(super) use bring_up::Consent;
 pub(super) use choose::native;
-pub(super) use converge::Converged;
+pub(super) use converge::{Converged, run_plan};
 pub(super) use lock::Lock;
 pub(super) use observe::observe;
 pub(super) use providers::Supplied;

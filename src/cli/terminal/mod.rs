@@ -33,9 +33,10 @@ use crate::runtime::{Chunk, Output, Runtime, RuntimeError, Session, Terminal};
 use crate::ui::Screen;
 
 use input::InputEnd;
-use raw::RawMode;
 
+pub(in crate::cli) use input::read;
 pub(in crate::cli) use keys::DetachKeys;
+pub(in crate::cli) use raw::RawMode;
 
 /// How long a process may take to end after the signal that should end it.
 const GRACE: Duration = Duration::from_secs(10);

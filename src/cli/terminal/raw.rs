@@ -2,25 +2,34 @@
 
 use std::io::{self, IsTerminal as _, stdin};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::runtime::Size;
 
 /// The terminal of standard input in raw mode. Dropping gives it back as it was.
 #[derive(Debug)]
-pub(super) struct RawMode {
+pub(in crate::cli) struct RawMode {
     before: Termios,
 }
 
 impl RawMode {
     /// Switches; `None` if standard input is no terminal.
     pub(super) fn enter() -> io::Result<Option<Self>> {
+        Self::with(Termios::make_raw)
+    }
+
+    /// Passes single keys on without showing them; Ctrl-C and its like stay signals.
+    pub(in crate::cli) fn keys() -> io::Result<Option<Self>> {
+        Self::with(|mode| mode.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO))
+    }
+
+    fn with(change: impl FnOnce(&mut Termios)) -> io::Result<Option<Self>> {
         if !stdin().is_terminal() {
             return Ok(None);
         }
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
-        raw.make_raw();
+        change(&mut raw);
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
         restore_on_panic(before.clone());
         Ok(Some(Self { before }))

@@ -11,7 +11,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::happenings::Happenings;
+use super::menu::{Key, Menu};
 use super::watched::{EndsWith, Verdict, Watched};
+use super::watching::Watching;
 use crate::cli::args::UpArgs;
 use crate::cli::engine::{Converged, Engine, Lock, Target, this_moment};
 use crate::cli::exit::Failure;
@@ -22,6 +24,7 @@ use crate::model::spec::ProviderAction;
 use crate::plan::{Action, Desired, Op, Plan, Treatment, reconcile};
 use crate::runtime::{AttachOptions, Chunk, LogOptions, Runtime, RuntimeEvent};
 use crate::scheduler::Stage;
+use crate::ui::diagnostics::Message;
 use crate::ui::logs::{LinePrefix, LogStyle, Logs, PrefixColour, SourceId};
 use crate::ui::time;
 
@@ -30,6 +33,15 @@ const CHUNKS: usize = 256;
 
 /// A chunk of a container's output; `None` when there is no more.
 type Piece = (String, Option<Chunk>);
+
+/// What comes after the output was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// All containers have ended.
+    End,
+    /// They go on without us.
+    Detach,
+}
 
 /// What an attached `up` shows, and when it ends.
 pub(super) struct Attached<'e, 's, 'a> {
@@ -45,6 +57,10 @@ pub(super) struct Attached<'e, 's, 'a> {
     seconds: Option<i32>,
     logs: Logs,
     sources: BTreeMap<String, SourceId>,
+    watching: Option<Watching>,
+    menu: Option<Menu>,
+    /// `--watch`.
+    is_watched: bool,
 }
 
 /// The services whose output is shown.
@@ -98,6 +114,9 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             seconds: args.timeout,
             logs,
             sources: BTreeMap::new(),
+            watching: None,
+            menu: Menu::open(args, engine.session)?,
+            is_watched: args.watch,
             engine,
             target,
         })
@@ -120,33 +139,75 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         self.start(plan, &names, (&sender, &mut pieces)).await?;
         self.engine.progress.finish();
         drop(lock);
-        let mut shutdown =
-            std::pin::pin!(self.engine.interrupts.shutdown().reaches(Stage::Graceful));
-        loop {
-            if self.watched.is_over() {
-                break;
-            }
-            tokio::select! {
-                biased;
-                () = &mut shutdown => {
-                    self.stop_all(&mut pieces).await?;
-                    return Err(Failure::Interrupted);
-                }
-                Some(piece) = pieces.recv() => {
-                    write_all(&mut self.logs, &self.sources, &piece, &mut pieces)?;
-                }
-                event = events.next() => {
-                    let verdict = self.take(&event?, &sender).await?;
-                    if verdict == Verdict::Abort {
-                        self.abort(&mut pieces, &mut events).await?;
-                        break;
-                    }
-                }
-            }
+        if self.is_watched {
+            self.toggle_watch()?;
+        }
+        if self.show(&sender, (&mut pieces, &mut events)).await? == Next::Detach {
+            return Ok(0);
         }
         let code = self.watched.exit_code();
         self.drain(sender, pieces).await?;
         Ok(code)
+    }
+
+    /// Shows output until the containers have ended or the user has enough.
+    async fn show(
+        &mut self,
+        sender: &Sender<Piece>,
+        (pieces, events): (&mut Receiver<Piece>, &mut Happenings),
+    ) -> Result<Next, Failure> {
+        let mut shutdown =
+            std::pin::pin!(self.engine.interrupts.shutdown().reaches(Stage::Graceful));
+        // While files are watched, containers that have ended may come back.
+        while !self.watched.is_over() || self.watching.is_some() {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => {
+                    self.watching = None;
+                    self.stop_all(pieces).await?;
+                    return Err(Failure::Interrupted);
+                }
+                Some(piece) = pieces.recv() => {
+                    write_all(&mut self.logs, &self.sources, &piece, pieces)?;
+                }
+                event = events.next() => {
+                    let verdict = self.take(&event?, sender).await?;
+                    if verdict == Verdict::Abort {
+                        self.watching = None;
+                        self.abort(pieces, events).await?;
+                        break;
+                    }
+                }
+                done = Watching::ends(&mut self.watching) => {
+                    self.watching = None;
+                    done?;
+                }
+                key = Menu::next(&mut self.menu) => match key {
+                    Key::Detach => return Ok(Next::Detach),
+                    Key::Line => self.engine.session.screen.data("\n")?,
+                    Key::Watch => self.toggle_watch()?,
+                },
+            }
+        }
+        Ok(Next::End)
+    }
+
+    /// Begins to watch files, or ends that.
+    fn toggle_watch(&mut self) -> Result<(), Failure> {
+        if let Some(watching) = &self.watching {
+            watching.end();
+            return Ok(());
+        }
+        match Watching::begin(self.engine, self.target, &self.targets) {
+            Ok(watching) => self.watching = Some(watching),
+            // Whoever has asked for it in the command has been told before anything ran.
+            Err(failure) if !self.is_watched => {
+                let text = failure.to_string();
+                self.engine.session.screen.message(Message::warning(&text));
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
     }
 
     /// Names of the containers that are shown, in order.
@@ -256,7 +317,8 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
 
     async fn died(&mut self, name: &str, service: &str, code: i64) -> Result<Verdict, Failure> {
         let state = self.engine.runtime.state(name).await?;
-        let comes_back = matches!(state, Some(State::Running | State::Restarting));
+        let comes_back = matches!(state, Some(State::Running | State::Restarting))
+            || self.watching.as_ref().is_some_and(Watching::acts);
         let source = self.sources.get(name).copied();
         let text = format!("exited with code {code}");
         match (comes_back, source) {

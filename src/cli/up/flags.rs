@@ -23,6 +23,9 @@ pub(super) fn check_up(args: &UpArgs) -> Result<(), UsageError> {
     let aborts = abort.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag);
     check_create(&args.create)?;
     let pairs = [
+        (args.detach.then_some("--detach"), args.watch.then_some("--watch")),
+        (args.wait.then_some("--wait"), args.watch.then_some("--watch")),
+        (args.create.no_build.then_some("--no-build"), args.watch.then_some("--watch")),
         (args.detach.then_some("--detach"), attached),
         (args.detach.then_some("--detach"), aborts),
         (args.wait.then_some("--wait"), attached),

@@ -11,11 +11,11 @@ use crate::cli::exit::Failure;
 use crate::runtime::{Result, RuntimeEvent, Stream};
 
 /// Events that have happened and were not taken yet.
-pub(super) struct Happenings(UnboundedReceiver<Result<RuntimeEvent>>);
+pub(in crate::cli) struct Happenings(UnboundedReceiver<Result<RuntimeEvent>>);
 
 impl Happenings {
     /// Begins to read.
-    pub(super) fn listen(mut events: Stream<'static, RuntimeEvent>) -> Self {
+    pub(in crate::cli) fn listen(mut events: Stream<'static, RuntimeEvent>) -> Self {
         let (sender, receiver) = unbounded_channel();
         tokio::spawn(async move {
             while let Some(event) = events.next().await {
@@ -31,7 +31,7 @@ impl Happenings {
     }
 
     /// The next one. Fails when the runtime has nothing more to tell: it went away.
-    pub(super) async fn next(&mut self) -> std::result::Result<RuntimeEvent, Failure> {
+    pub(in crate::cli) async fn next(&mut self) -> std::result::Result<RuntimeEvent, Failure> {
         match self.0.recv().await {
             Some(event) => Ok(event?),
             None => Err(Failure::Other("the engine no longer tells what happens".to_owned())),

@@ -2,14 +2,23 @@
 //!
 //! In: a container, a path, an archive. Out: archives as they are made; nothing is held in memory.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+
 use bollard::body_stream;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptions, DownloadFromContainerOptions, UploadToContainerOptions,
 };
 use futures_util::stream::{BoxStream, StreamExt as _};
 
-use super::Docker;
+use super::{Address, Docker};
+use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
+use crate::runtime::mirror;
 use crate::runtime::{Bytes, PathInfo, Result, RuntimeError, Stream};
+
+/// The most that is read of what the kernel says about a process.
+const LONGEST: u64 = 64 * 1024;
 
 /// The bit of a directory in the modes that engines tell, which are those of Go.
 const DIRECTORY: u32 = 1 << 31;
@@ -60,6 +69,52 @@ impl Docker {
             .map_err(|error| self.failure(error))
     }
 
+    /// Brings files, in one step each where the root of the container can be reached from here.
+    pub(super) async fn mirror_files(
+        &self,
+        container: &str,
+        transfers: Vec<Transfer>,
+    ) -> Result<Transferred> {
+        match self.root_of(container).await? {
+            Some(root) => beneath(move || Ok(mirror::apply(root.as_fd(), &transfers))).await,
+            None => mirror::archive::apply(self, container, &transfers).await,
+        }
+    }
+
+    pub(super) async fn compare_files(
+        &self,
+        container: &str,
+        transfers: Vec<Transfer>,
+        trust: Trust,
+    ) -> Result<Vec<(Transfer, Difference)>> {
+        match self.root_of(container).await? {
+            Some(root) => beneath(move || mirror::compare(root.as_fd(), &transfers, trust)).await,
+            None => mirror::archive::compare(self, container, &transfers, trust).await,
+        }
+    }
+
+    /// The root of a container that runs on this machine, if this process may write to it.
+    async fn root_of(&self, container: &str) -> Result<Option<File>> {
+        if !matches!(self.address, Address::Unix(_)) || !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let found = self.client.inspect_container(container, None).await;
+        let found = found.map_err(|error| self.failure(error))?;
+        let pid = found.state.and_then(|state| state.pid).unwrap_or_default();
+        let id = found.id.unwrap_or_default();
+        if pid <= 0 || id.is_empty() {
+            return Ok(None);
+        }
+        let root = File::open(format!("/proc/{pid}/root/"));
+        // The engine may live in another world, where this number means another process; and the
+        // process may have ended. Looked at after the root was opened, this holds for the root.
+        let mut groups = String::new();
+        let read = File::open(format!("/proc/{pid}/cgroup"))
+            .and_then(|file| file.take(LONGEST).read_to_string(&mut groups));
+        let is_it = read.is_ok() && groups.contains(&id);
+        Ok(root.ok().filter(|_| is_it))
+    }
+
     pub(super) fn whole_file_system(&self, container: &str) -> Stream<'static, Bytes> {
         let wire = self.wire();
         self.streaming
@@ -67,6 +122,12 @@ impl Docker {
             .map(move |bytes| bytes.map_err(|error| wire.failure(error)))
             .boxed()
     }
+}
+
+/// Does something that blocks.
+async fn beneath<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let ended = |error: tokio::task::JoinError| RuntimeError::Refused(error.to_string());
+    tokio::task::spawn_blocking(act).await.map_err(ended)?
 }
 
 #[cfg(test)]

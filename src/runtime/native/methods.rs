@@ -16,6 +16,7 @@ use crate::model::observed::{
 use crate::model::spec::{
     BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
 };
+use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
 use crate::model::{Dict, Feature, Hook, ServiceNetwork};
 use crate::runtime::{
     AttachOptions, Bytes, Chunk, Commit, ExecSpec, LogOptions, OnProgress, PathInfo, ProcessTable,
@@ -179,6 +180,19 @@ impl Runtime for Native {
         tar: BoxStream<'static, Bytes>,
     ) -> Result<()> {
         self.upload(container, directory, tar).await
+    }
+
+    async fn mirror(&self, container: &str, transfers: Vec<Transfer>) -> Result<Transferred> {
+        self.mirror_files(container, transfers).await
+    }
+
+    async fn differences(
+        &self,
+        container: &str,
+        transfers: Vec<Transfer>,
+        trust: Trust,
+    ) -> Result<Vec<(Transfer, Difference)>> {
+        self.compare_files(container, transfers, trust).await
     }
 
     fn export(&self, container: &str) -> Stream<'static, Bytes> {

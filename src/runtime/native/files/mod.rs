@@ -25,6 +25,8 @@ use super::Native;
 use super::control::whole;
 use super::names;
 use super::record::Record;
+use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
+use crate::runtime::mirror;
 use crate::runtime::{Bytes, PathInfo, Result, RuntimeError, Stream};
 
 /// How many pieces may wait for whoever is slower.
@@ -87,6 +89,23 @@ impl Native {
             }
         };
         tokio::join!(unpacked, sent).0
+    }
+
+    pub(super) async fn mirror_files(
+        &self,
+        container: &str,
+        transfers: Vec<Transfer>,
+    ) -> Result<Transferred> {
+        self.visit(container, move |root| Ok(mirror::apply(root, &transfers))).await
+    }
+
+    pub(super) async fn compare_files(
+        &self,
+        container: &str,
+        transfers: Vec<Transfer>,
+        trust: Trust,
+    ) -> Result<Vec<(Transfer, Difference)>> {
+        self.visit(container, move |root| mirror::compare(root, &transfers, trust)).await
     }
 
     /// Does something in the root of a container, on a thread of its own.

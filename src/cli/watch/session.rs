@@ -1,0 +1,159 @@
+//! The loop of a watch: batches and news of containers to jobs.
+//!
+//! In: a [`Watcher`] and the events of the runtime. Out: jobs that are done, one at a time for each
+//! service, until the user has enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::acts::act;
+use super::bring::{Brought, Expected, bring, compare};
+use super::desk::Desk;
+use super::seat::{Job, Seat};
+use crate::cli::engine::this_moment;
+use crate::cli::exit::Failure;
+use crate::cli::up::Happenings;
+use crate::model::label;
+use crate::runtime::{LogOptions, RuntimeEvent};
+use crate::scheduler::Stage;
+use crate::watch::{Watcher, Work};
+
+/// A job that runs, and for whom.
+type Running<'d> = FuturesUnordered<LocalBoxFuture<'d, (String, Brought)>>;
+
+/// Watches until the user has enough.
+pub(in crate::cli) async fn watch(desk: &Desk, watcher: &mut Watcher) -> Result<(), Failure> {
+    let follow = LogOptions { follow: true, since: this_moment(), ..LogOptions::default() };
+    let mut events = Happenings::listen(desk.runtime.events(&desk.project.name, &follow));
+    let mut table = Table::new(desk, watcher);
+    let mut running: Running<'_> = FuturesUnordered::new();
+    desk.voice.say("Watch enabled");
+    for path in watcher.missing() {
+        let path = desk.voice.files([path]);
+        desk.voice.say(&format!("`{path}` is not there yet: it is watched as soon as it is"));
+    }
+    let mut shutdown = std::pin::pin!(desk.shutdown.clone().reaches(Stage::Graceful));
+    loop {
+        table.start(watcher, &running);
+        let wakes = table.wakes();
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some((service, brought)) = running.next() => table.finished(&service, brought, watcher),
+            event = events.next() => table.heard(&event?),
+            batch = watcher.batch() => table.changed(batch?, watcher),
+            () = until(wakes) => {}
+        }
+    }
+    // What has begun ends: a plan that runs is told to by the same signal.
+    while running.next().await.is_some() {}
+    Ok(())
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is due, by service.
+struct Table<'d> {
+    desk: &'d Desk,
+    seats: BTreeMap<String, Seat>,
+    /// Containers that were compared, by id.
+    known: BTreeSet<String>,
+}
+
+impl<'d> Table<'d> {
+    fn new(desk: &'d Desk, watcher: &Watcher) -> Self {
+        let mut seats: BTreeMap<String, Seat> = BTreeMap::new();
+        for service in watcher.services() {
+            // Containers may be older than the files.
+            seats.entry(service).or_default().doubt();
+        }
+        Self { desk, seats, known: BTreeSet::new() }
+    }
+
+    /// Starts what can be done now.
+    fn start(&mut self, watcher: &Watcher, running: &Running<'d>) {
+        let now = Instant::now();
+        let desk = self.desk;
+        for (service, seat) in &mut self.seats {
+            let Some((job, named)) = seat.next(now) else { continue };
+            if let Some(files) = named {
+                let files = desk.voice.files(files.iter().map(AsRef::<Path>::as_ref));
+                desk.voice.warn(&format!(
+                    "service `{service}`: what is done because of {files} changes that itself, so \
+                     that it is done again and again: leave it out with `ignore`"
+                ));
+            }
+            let name = service.clone();
+            let known = self.known.clone();
+            let files = match &job {
+                Job::Compare(_) => watcher.expected(service),
+                Job::Bring(_) | Job::Act(_) => Vec::new(),
+            };
+            let job = async move {
+                let brought = match job {
+                    Job::Bring(transfers) => bring(desk, &name, transfers).await,
+                    Job::Compare(gone) => {
+                        compare(desk, &name, Expected { files, gone, known }).await
+                    }
+                    Job::Act(work) => {
+                        act(desk, &name, &work).await;
+                        Brought::default()
+                    }
+                };
+                (name, brought)
+            };
+            running.push(job.boxed_local());
+        }
+    }
+
+    /// When there may be something to do though nothing happens.
+    fn wakes(&self) -> Option<Instant> {
+        self.seats.values().filter_map(Seat::wakes).min()
+    }
+
+    fn changed(&mut self, batch: crate::watch::Batch, watcher: &Watcher) {
+        let now = Instant::now();
+        for (service, work) in batch {
+            let seat = self.seats.entry(service).or_default();
+            seat.take(work, now);
+            if watcher.is_bursting() {
+                seat.hold(now);
+            }
+        }
+    }
+
+    fn finished(&mut self, service: &str, brought: Brought, watcher: &Watcher) {
+        let Some(seat) = self.seats.get_mut(service) else { return };
+        seat.finished(Instant::now(), brought.outcome);
+        self.known.extend(brought.seen);
+        let mut work = Work::default();
+        for (rule, files) in brought.stale {
+            if let Some(rule) = watcher.rules().get(rule) {
+                work.follow(rule, files);
+            }
+        }
+        seat.follow(work);
+    }
+
+    /// A container that starts may have other files than it should.
+    fn heard(&mut self, event: &RuntimeEvent) {
+        let attribute = |name: &str| event.attributes.get(name).map_or("", String::as_str);
+        let is_one_off = attribute(label::ONE_OFF) == "True";
+        if event.action == "start"
+            && !is_one_off
+            && let Some(seat) = self.seats.get_mut(attribute(label::SERVICE))
+        {
+            seat.doubt();
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Writes beneath the root of a container.
+//!
+//! In: the root and transfers. Out: what became of each. Nothing is held in memory, whatever the
+//! size of a file.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chownat, fchmod,
+    fchown, fstat, futimens, mkdirat, openat, readlink, renameat, statat, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::{in_order, is_absent, is_executable, kind, look_at, open_at, split};
+use crate::model::transfer::{Transfer, Transferred};
+
+/// Does what the transfers say, as far as it can be done.
+pub(in crate::runtime) fn apply(root: BorrowedFd<'_>, transfers: &[Transfer]) -> Transferred {
+    let mut writer = Writer { root, directory: None, temporary: temporary_name() };
+    let mut report = Transferred::default();
+    for transfer in in_order(transfers) {
+        match writer.bring(transfer) {
+            Ok(Brought::Done) => report.done += 1,
+            Ok(Brought::Unsettled) => report.unsettled.push(transfer.clone()),
+            Err(error) => report.failed.push((transfer.clone(), words(&error))),
+        }
+    }
+    report
+}
+
+/// Why something failed, and what to do where that is not plain.
+fn words(error: &io::Error) -> String {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::BUSY) => format!("{error}: something is mounted at this very path"),
+        Some(Errno::NOTEMPTY | Errno::EXIST) => {
+            format!("{error}: the container has a directory with files in this place")
+        }
+        Some(Errno::ROFS) => format!("{error}: let the service write there, such as to a volume"),
+        _ => error.to_string(),
+    }
+}
+
+/// What became of one transfer that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    Done,
+    Unsettled,
+}
+
+/// A name that nothing else has: who writes to the same container at the same time has another.
+fn temporary_name() -> PathBuf {
+    let mut bytes = [0; 8];
+    // Without random bytes the number of the process tells writers apart.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK);
+    let number = u64::from_ne_bytes(bytes) ^ u64::from(std::process::id());
+    PathBuf::from(format!(".ketch-{number:016x}"))
+}
+
+struct Writer<'r> {
+    root: BorrowedFd<'r>,
+    /// The directory that was written to last: many files lie in the same one.
+    directory: Option<(PathBuf, OwnedFd)>,
+    /// What a file is called until it is whole.
+    temporary: PathBuf,
+}
+
+impl Writer<'_> {
+    fn bring(&mut self, transfer: &Transfer) -> io::Result<Brought> {
+        let place = (transfer.path.as_path(), &*transfer.base);
+        let Some(source) = &transfer.source else {
+            self.remove(place)?;
+            return Ok(Brought::Done);
+        };
+        let Some(found) = look_at(source)? else { return Ok(Brought::Unsettled) };
+        match kind(&found) {
+            FileType::Directory => self.make_directory(place).map(|()| Brought::Done),
+            FileType::Symlink => self.link(source, place),
+            FileType::RegularFile => self.copy(source, place),
+            // Nobody can use the socket or the pipe of somebody else's process.
+            _ => Ok(Brought::Done),
+        }
+    }
+
+    fn remove(&mut self, (path, base): (&Path, &Path)) -> io::Result<()> {
+        self.directory = None;
+        let (parent, name) = split(path)?;
+        match open_at(self.root, parent, base) {
+            Ok(parent) => remove_all(parent.as_fd(), &name),
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the directory of a path and gives its name there; makes directories that are missing.
+    fn enter(&mut self, (path, base): (&Path, &Path)) -> io::Result<(BorrowedFd<'_>, PathBuf)> {
+        let (parent, name) = split(path)?;
+        if self.directory.as_ref().is_none_or(|(known, _)| known != parent) {
+            let opened = match open_at(self.root, parent, base) {
+                Err(error) if is_absent(&error) && parent != Path::new("/") => {
+                    self.make_directory((parent, base))?;
+                    open_at(self.root, parent, base)
+                }
+                opened => opened,
+            };
+            self.directory = Some((parent.to_owned(), opened?));
+        }
+        let Some((_, directory)) = &self.directory else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        Ok((directory.as_fd(), name))
+    }
+
+    /// Makes a directory with the owner and the mode of the one around it. What is there below the
+    /// base, and is none, gives way.
+    fn make_directory(&mut self, (path, base): (&Path, &Path)) -> io::Result<()> {
+        if path == Path::new("/") || open_at(self.root, path, base).is_ok() {
+            return Ok(());
+        }
+        let (parent, name) = self.enter((path, base))?;
+        let around = fstat(parent)?;
+        match mkdirat(parent, &name, Mode::from_raw_mode(0o700)) {
+            Err(Errno::EXIST) if path != base && path.starts_with(base) => {
+                unlinkat(parent, &name, AtFlags::empty())?;
+                mkdirat(parent, &name, Mode::from_raw_mode(0o700))?;
+            }
+            Err(Errno::EXIST) => return Err(io::ErrorKind::NotADirectory.into()),
+            made => made?,
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = openat(parent, &name, flags, Mode::empty())?;
+        own(&made, &around)?;
+        Ok(fchmod(&made, Mode::from_raw_mode(around.st_mode & 0o777))?)
+    }
+
+    fn copy(&mut self, source: &Path, place: (&Path, &Path)) -> io::Result<Brought> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut from = match rustix::fs::open(source, flags, Mode::empty()) {
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(Brought::Unsettled),
+            opened => File::from(opened?),
+        };
+        let before = fstat(&from)?;
+        let temporary = self.temporary.clone();
+        let (parent, name) = self.enter(place)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let to = openat(parent, &temporary, flags | OFlags::CLOEXEC, mode)?;
+        let mut to = File::from(to);
+        let written = io::copy(&mut from, &mut to).and_then(|_| {
+            let after = fstat(&from)?;
+            let moment = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+            if moment(&before) != moment(&after) {
+                return Ok(Brought::Unsettled);
+            }
+            dress(&to, (parent, &name), &after)?;
+            put(parent, (&temporary, &name))?;
+            Ok(Brought::Done)
+        });
+        if !matches!(written, Ok(Brought::Done)) {
+            // The first failure is the one to tell.
+            let _ = unlinkat(parent, &temporary, AtFlags::empty());
+        }
+        written
+    }
+
+    fn link(&mut self, source: &Path, place: (&Path, &Path)) -> io::Result<Brought> {
+        let target = match readlink(source, Vec::new()) {
+            Err(Errno::NOENT | Errno::INVAL) => return Ok(Brought::Unsettled),
+            target => target?,
+        };
+        let temporary = self.temporary.clone();
+        let (parent, name) = self.enter(place)?;
+        let model = model(parent, &name)?;
+        symlinkat(OsStr::from_bytes(target.as_bytes()), parent, &temporary)?;
+        let (uid, gid) = (Uid::from_raw(model.st_uid), Gid::from_raw(model.st_gid));
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let done = chownat(parent, &temporary, Some(uid), Some(gid), flags)
+            .map_err(io::Error::from)
+            .and_then(|()| put(parent, (&temporary, &name)));
+        if done.is_err() {
+            let _ = unlinkat(parent, &temporary, AtFlags::empty());
+        }
+        done.map(|()| Brought::Done)
+    }
+}
+
+/// What a new file takes its owner and mode from: the file that it replaces, else its directory.
+fn model(parent: BorrowedFd<'_>, name: &Path) -> io::Result<Stat> {
+    match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) if kind(&found) == FileType::RegularFile => Ok(found),
+        Ok(_) | Err(Errno::NOENT) => Ok(fstat(parent)?),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Gives a file its owner, its mode and its time, in this order: a new owner takes bits of the mode.
+fn dress(file: &File, place: (BorrowedFd<'_>, &Path), source: &Stat) -> io::Result<()> {
+    let model = model(place.0, place.1)?;
+    own(file, &model)?;
+    // Whoever may read it may execute it.
+    let readers = model.st_mode & 0o444;
+    let execute = if is_executable(source) { readers >> 2 } else { 0 };
+    fchmod(file, Mode::from_raw_mode((model.st_mode & 0o666) | execute))?;
+    let nanoseconds = i64::try_from(source.st_mtime_nsec).unwrap_or_default();
+    let time = Timespec { tv_sec: source.st_mtime, tv_nsec: nanoseconds };
+    Ok(futimens(file, &Timestamps { last_access: time, last_modification: time })?)
+}
+
+fn own(file: impl std::os::fd::AsFd, model: &Stat) -> io::Result<()> {
+    let found = fstat(&file)?;
+    if (found.st_uid, found.st_gid) == (model.st_uid, model.st_gid) {
+        return Ok(());
+    }
+    Ok(fchown(file, Some(Uid::from_raw(model.st_uid)), Some(Gid::from_raw(model.st_gid)))?)
+}
+
+/// Gives what is whole its name; an empty directory of that name gives way.
+fn put(parent: BorrowedFd<'_>, (temporary, name): (&Path, &Path)) -> io::Result<()> {
+    match renameat(parent, temporary, parent, name) {
+        Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+            unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+            Ok(renameat(parent, temporary, parent, name)?)
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Removes what has this name and all below it; links are not followed.
+fn remove_all(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
+    match unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = match openat(parent, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            remove_all(directory.as_fd(), Path::new(OsStr::from_bytes(name)))?;
+        }
+    }
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}

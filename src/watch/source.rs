@@ -1,0 +1,201 @@
+//! The watched files of a project, from the kernel's events to batches.
+//!
+//! In: [`Rules`](super::Rules). Out: what is there now, and then one batch after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::directories::{Directories, Mailbox, Told};
+use super::rule::Rule;
+use super::tree::{Changes, Tree};
+use super::window::Window;
+use super::work::{Batch, Work};
+use crate::model::transfer::Transfer;
+
+/// Why files cannot be watched.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// The kernel watches no more directories for this user.
+    #[error("cannot watch `{}`: the limit of watched directories is reached", path.display())]
+    Limit {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The kernel refused.
+    #[error("cannot watch `{}`", path.display())]
+    Refused {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: notify::Error,
+    },
+}
+
+impl WatchError {
+    pub(super) fn of(error: notify::Error, path: &Path) -> Self {
+        let is_limit = match &error.kind {
+            notify::ErrorKind::MaxFilesWatch => true,
+            // The number of instances, and of open files.
+            notify::ErrorKind::Io(error) => matches!(error.raw_os_error(), Some(23 | 24 | 28)),
+            _ => false,
+        };
+        let path = path.to_owned();
+        if is_limit { Self::Limit { path } } else { Self::Refused { path, source: error } }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Limit { .. } => Some(
+                "raise it with `sysctl fs.inotify.max_user_watches=524288` (and \
+                 `fs.inotify.max_user_instances=1024`), or leave folders out with `ignore`",
+            ),
+            Self::Refused { .. } => None,
+        }
+    }
+}
+
+/// Watches the files of rules.
+#[derive(Debug)]
+pub struct Watcher {
+    rules: Vec<Rule>,
+    trees: Vec<Tree>,
+    directories: Directories,
+    mailbox: Arc<Mailbox>,
+    /// The batch that is being collected: when it began, and its window.
+    collecting: Option<(Instant, Window)>,
+    is_bursting: bool,
+}
+
+impl Watcher {
+    /// Begins to watch, and looks at what is there.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn start(rules: Vec<Rule>) -> Result<Self, WatchError> {
+        let roots: BTreeSet<PathBuf> = rules.iter().map(|rule| rule.path.clone()).collect();
+        let (directories, mailbox) = Directories::listen(roots.into_iter().collect())?;
+        let trees = rules.iter().map(|_| Tree::default()).collect();
+        let (collecting, is_bursting) = (None, false);
+        let mut watcher = Self { rules, trees, directories, mailbox, collecting, is_bursting };
+        for (rule, tree) in watcher.rules.iter().zip(&mut watcher.trees) {
+            tree.look_again(rule, &mut watcher.directories)?;
+        }
+        Ok(watcher)
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The services that have rules.
+    pub fn services(&self) -> BTreeSet<String> {
+        self.rules.iter().map(|rule| rule.service.clone()).collect()
+    }
+
+    /// Paths that are not there yet.
+    pub fn missing(&self) -> Vec<&Path> {
+        let all = self.rules.iter().zip(&self.trees);
+        all.filter(|(rule, tree)| !tree.has(&rule.path)).map(|(rule, _)| &*rule.path).collect()
+    }
+
+    /// Whether the last batch went out although more was coming.
+    pub fn is_bursting(&self) -> bool {
+        self.is_bursting
+    }
+
+    /// All that the containers of a service shall have, each with the number of its rule.
+    pub fn expected(&self, service: &str) -> Vec<(usize, Transfer)> {
+        let mut expected: BTreeMap<PathBuf, (usize, Transfer)> = BTreeMap::new();
+        let rules = self.rules.iter().enumerate().zip(&self.trees);
+        for ((number, rule), tree) in rules.filter(|((_, rule), _)| rule.service == service) {
+            let Some(base) = rule.target() else { continue };
+            for (path, _) in tree.paths() {
+                let Some(place) = rule.place_of(path) else { continue };
+                let source = Some(path.to_owned());
+                let transfer = Transfer { path: place.clone(), base: base.clone(), source };
+                expected.insert(place, (number, transfer));
+            }
+        }
+        expected.into_values().collect()
+    }
+
+    /// Waits for the next batch. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to watch something new.
+    pub async fn batch(&mut self) -> Result<Batch, WatchError> {
+        loop {
+            while self.mailbox.is_empty() {
+                self.mailbox.rings().await;
+            }
+            let (begun, window) =
+                self.collecting.get_or_insert_with(|| (Instant::now(), Window::open()));
+            while let Ok(()) =
+                tokio::time::timeout_at(*begun + window.due(), self.mailbox.rings()).await
+            {
+                window.extend(begun.elapsed());
+            }
+            self.is_bursting = window.is_full();
+            self.collecting = None;
+            let told = self.mailbox.take();
+            let batch = self.changed(&told)?;
+            if !batch.is_empty() {
+                return Ok(batch);
+            }
+        }
+    }
+
+    /// What has changed among what was told.
+    fn changed(&mut self, told: &Told) -> Result<Batch, WatchError> {
+        if told.lost {
+            tracing::debug!("events were lost: everything is looked at");
+            self.directories.leave_all(Path::new("/"));
+        }
+        for path in &told.paths {
+            self.directories.leave_all(path);
+        }
+        let mut batch = Batch::new();
+        for (rule, tree) in self.rules.iter().zip(&mut self.trees) {
+            let mut changes = Changes::new();
+            if told.lost {
+                changes = tree.look_again(rule, &mut self.directories)?;
+            } else {
+                for path in &told.paths {
+                    tree.look_at(path, (rule, &mut self.directories), &mut changes)?;
+                }
+            }
+            if changes.is_empty() {
+                continue;
+            }
+            let work = batch.entry(rule.service.clone()).or_default();
+            for (path, change) in changes {
+                work.take(rule, &path, change);
+            }
+        }
+        for (service, work) in &mut batch {
+            self.supply(service, work);
+        }
+        batch.retain(|_, work| !work.is_empty());
+        Ok(batch)
+    }
+
+    /// What one rule takes away another may still bring.
+    fn supply(&self, service: &str, work: &mut Work) {
+        work.supply(|place| {
+            let all = self.rules.iter().zip(&self.trees);
+            let mut own = all.filter(|(rule, _)| rule.service == service);
+            own.find_map(|(rule, tree)| rule.source_of(place).filter(|source| tree.has(source)))
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

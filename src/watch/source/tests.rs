@@ -1,0 +1,299 @@
+//! Real files, real events: after every kind of edit a copy that only follows the batches is equal.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Watcher;
+use crate::model::Project;
+use crate::model::transfer::Transfer;
+use crate::watch::Rules;
+
+/// Longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A watched folder `p/src`, and a copy that follows the batches.
+struct Trial {
+    folder: tempfile::TempDir,
+    watcher: Watcher,
+}
+
+impl Trial {
+    fn of(attributes: &str, prepare: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("copy")).unwrap();
+        fs::create_dir(folder.path().join("p")).unwrap();
+        prepare(&folder.path().join("p"));
+        let text = format!(
+            "{{a: {{image: x, develop: {{watch: [{{path: {}/p/src, action: sync, target: /,
+                {attributes}}}]}}}}}}",
+            folder.path().display()
+        );
+        let services = serde_yaml::from_str(&text).unwrap();
+        let project = Project { services, ..Project::default() };
+        let watcher = Watcher::start(Rules::of(&project).unwrap().all).unwrap();
+        let trial = Self { folder, watcher };
+        let expected = trial.watcher.expected("a");
+        let expected: Vec<Transfer> = expected.into_iter().map(|(_, transfer)| transfer).collect();
+        trial.apply(&expected);
+        trial
+    }
+
+    fn src(&self, name: &str) -> PathBuf {
+        self.folder.path().join("p/src").join(name)
+    }
+
+    fn copy(&self, name: &Path) -> PathBuf {
+        self.folder.path().join("copy").join(name.strip_prefix("/").unwrap())
+    }
+
+    /// As a runtime does it, but for its care.
+    fn apply(&self, transfers: &[Transfer]) {
+        let mut gone: Vec<_> = transfers.iter().filter(|it| it.source.is_none()).collect();
+        gone.sort_by(|a, b| b.path.cmp(&a.path));
+        for transfer in gone {
+            let path = self.copy(&transfer.path);
+            let _ = fs::remove_file(&path);
+            let _ = fs::remove_dir_all(&path);
+        }
+        let mut there: Vec<_> =
+            transfers.iter().filter_map(|it| Some((it.source.as_ref()?, &it.path))).collect();
+        there.sort_by_key(|(_, path)| (*path).clone());
+        for (source, path) in there {
+            let to = self.copy(path);
+            let Ok(found) = fs::symlink_metadata(source) else { continue };
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            if found.is_dir() {
+                let _ = fs::remove_file(&to);
+                fs::create_dir_all(&to).unwrap();
+                continue;
+            }
+            let _ = fs::remove_file(&to);
+            if found.is_symlink() {
+                symlink(fs::read_link(source).unwrap(), &to).unwrap();
+            } else {
+                let _ = fs::copy(source, &to);
+            }
+        }
+    }
+
+    /// Takes batches until the copy is equal.
+    async fn follows(&mut self) {
+        let end = tokio::time::Instant::now() + LIMIT;
+        while contents(&self.src("")) != contents(&self.folder.path().join("copy")) {
+            let batch = tokio::time::timeout_at(end, self.watcher.batch()).await;
+            let Ok(batch) = batch else {
+                let (here, there) = (self.src(""), self.folder.path().join("copy"));
+                assert_eq!(contents(&here), contents(&there));
+                return;
+            };
+            for (_, work) in batch.unwrap() {
+                self.apply(&work.transfers());
+            }
+        }
+    }
+}
+
+/// What lies below a directory: mode and content by path.
+fn contents(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(root).min_depth(1) {
+        let Ok(entry) = entry else { continue };
+        let Ok(metadata) = entry.metadata() else { continue };
+        let content = if metadata.is_file() {
+            content(entry.path()).unwrap_or_default()
+        } else if metadata.is_symlink() {
+            fs::read_link(entry.path()).unwrap().into_os_string().into_encoded_bytes()
+        } else {
+            Vec::new()
+        };
+        let executable = if metadata.is_file() { metadata.permissions().mode() & 0o100 } else { 0 };
+        let path = entry.path().strip_prefix(root).unwrap().to_owned();
+        found.insert(path, (executable, content));
+    }
+    found
+}
+
+fn folder_src(root: &Path) {
+    fs::create_dir(root.join("src")).unwrap();
+    fs::write(root.join("src/a"), "a").unwrap();
+}
+
+#[tokio::test]
+async fn however_a_file_is_saved_or_moved_it_is_followed() {
+    let mut it = Trial::of("", folder_src);
+    // In place.
+    fs::write(it.src("a"), "b").unwrap();
+    it.follows().await;
+    // As most editors: beside it, then in its place.
+    fs::write(it.src(".a.tmp"), "c").unwrap();
+    fs::rename(it.src(".a.tmp"), it.src("a")).unwrap();
+    it.follows().await;
+    // As vim: the old one becomes a backup that goes away.
+    fs::rename(it.src("a"), it.src("a~")).unwrap();
+    fs::write(it.src("a"), "d").unwrap();
+    fs::remove_file(it.src("a~")).unwrap();
+    it.follows().await;
+    // Only its mode.
+    fs::set_permissions(it.src("a"), fs::Permissions::from_mode(0o755)).unwrap();
+    it.follows().await;
+    // A folder filled at once, moved, and moved within itself.
+    fs::create_dir_all(it.src("d/e/f")).unwrap();
+    fs::write(it.src("d/e/f/g"), "g").unwrap();
+    it.follows().await;
+    fs::rename(it.src("d"), it.src("d2")).unwrap();
+    it.follows().await;
+    fs::write(it.src("d2/e/f/g"), "h").unwrap();
+    fs::write(it.src("d2/e/new"), "new").unwrap();
+    it.follows().await;
+    // Another one of its old name, while the moved one lives on.
+    fs::rename(it.src("d2/e"), it.src("e")).unwrap();
+    fs::create_dir(it.src("d2/e")).unwrap();
+    fs::write(it.src("d2/e/x"), "x").unwrap();
+    it.follows().await;
+    fs::write(it.src("e/f/g"), "i").unwrap();
+    fs::write(it.src("d2/e/x"), "y").unwrap();
+    it.follows().await;
+    // Links, to nowhere too; then a file and a folder in the place of each other.
+    symlink("nowhere", it.src("l")).unwrap();
+    it.follows().await;
+    fs::remove_file(it.src("l")).unwrap();
+    fs::create_dir(it.src("l")).unwrap();
+    fs::write(it.src("l/in"), "in").unwrap();
+    it.follows().await;
+    fs::remove_dir_all(it.src("l")).unwrap();
+    fs::write(it.src("l"), "file").unwrap();
+    it.follows().await;
+    fs::remove_dir_all(it.src("d2")).unwrap();
+    it.follows().await;
+}
+
+#[tokio::test]
+async fn a_path_that_comes_late_and_goes_and_comes_again_is_followed() {
+    let mut it = Trial::of("", |_| {});
+    assert_eq!(it.watcher.missing().len(), 1);
+    folder_src(&it.folder.path().join("p"));
+    it.follows().await;
+    fs::rename(it.folder.path().join("p"), it.folder.path().join("q")).unwrap();
+    it.follows().await;
+    fs::rename(it.folder.path().join("q"), it.folder.path().join("p")).unwrap();
+    fs::write(it.src("b"), "b").unwrap();
+    it.follows().await;
+    fs::remove_dir_all(it.folder.path().join("p")).unwrap();
+    it.follows().await;
+    fs::create_dir(it.folder.path().join("p")).unwrap();
+    folder_src(&it.folder.path().join("p"));
+    it.follows().await;
+    fs::write(it.src("a"), "again").unwrap();
+    it.follows().await;
+}
+
+#[tokio::test]
+async fn one_save_is_one_batch_and_what_is_ignored_is_not_even_watched() {
+    let mut it = Trial::of("ignore: [node_modules]", |root| {
+        folder_src(root);
+        for number in 0..50 {
+            fs::create_dir_all(root.join(format!("src/node_modules/{number}/lib"))).unwrap();
+        }
+    });
+    assert_eq!(it.watcher.directories.count(), 2, "`src` and what is around it");
+    fs::write(it.src("node_modules/0/lib/x"), "x").unwrap();
+    fs::write(it.src("a"), "new").unwrap();
+    let batch = tokio::time::timeout(LIMIT, it.watcher.batch()).await.unwrap().unwrap();
+    let transfers = batch["a"].transfers();
+    assert_eq!(transfers.len(), 1, "{transfers:?}");
+    // Reading changes nothing.
+    content(it.src("a")).unwrap();
+    fs::read_dir(it.src("")).unwrap().count();
+    let nothing = tokio::time::timeout(Duration::from_millis(100), it.watcher.batch()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn lost_events_are_answered_with_a_look_at_everything() {
+    let mut it = Trial::of("", folder_src);
+    fs::create_dir(it.src("d")).unwrap();
+    fs::write(it.src("d/f"), "f").unwrap();
+    it.watcher.mailbox.take();
+    it.watcher.mailbox.lose();
+    let batch = tokio::time::timeout(LIMIT, it.watcher.batch()).await.unwrap().unwrap();
+    let places: Vec<PathBuf> = batch["a"].transfers().into_iter().map(|it| it.path).collect();
+    for place in ["/d", "/d/f"] {
+        assert!(places.contains(&PathBuf::from(place)), "{places:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_switch_of_branches_is_few_batches() {
+    let mut it = Trial::of("", |root| {
+        for directory in 0..20 {
+            fs::create_dir_all(root.join(format!("src/{directory}"))).unwrap();
+            for file in 0..50 {
+                fs::write(root.join(format!("src/{directory}/{file}")), "1").unwrap();
+            }
+        }
+    });
+    for directory in 0..20 {
+        for file in 0..50 {
+            fs::write(it.src(&format!("{directory}/{file}")), "2").unwrap();
+        }
+    }
+    it.follows().await;
+}
+
+/// Every path that several writers touch at random is equal once they are done.
+#[tokio::test]
+async fn random_edits_of_several_writers_are_followed() {
+    let mut it = Trial::of("", folder_src);
+    let writers: Vec<_> = (0..3_u64)
+        .map(|seed| {
+            let root = it.src("");
+            std::thread::spawn(move || edits(&root, seed, 400))
+        })
+        .collect();
+    while writers.iter().any(|writer| !writer.is_finished()) {
+        let waited = Duration::from_millis(20);
+        if let Ok(batch) = tokio::time::timeout(waited, it.watcher.batch()).await {
+            for (_, work) in batch.unwrap() {
+                it.apply(&work.transfers());
+            }
+        }
+    }
+    it.follows().await;
+}
+
+/// Does so many random things to a tree.
+fn edits(root: &Path, seed: u64, number: usize) {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1;
+    let mut random = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for _ in 0..number {
+        let mut path = || {
+            let depth = random(3) + 1;
+            (0..depth).fold(root.to_owned(), |path, _| path.join(format!("n{}", random(4))))
+        };
+        let (one, other) = (path(), path());
+        // Whatever cannot be done is left out: another writer was faster.
+        let _ = match random(8) {
+            0 => fs::create_dir_all(&one),
+            1 => fs::remove_file(&one),
+            2 => fs::remove_dir_all(&one),
+            3 => fs::rename(&one, &other),
+            4 => symlink(&other, &one),
+            5 => fs::set_permissions(&one, fs::Permissions::from_mode(0o755)),
+            _ => fs::write(&one, format!("{}", random(1000))),
+        };
+    }
+}
+
+/// The content of a file.
+#[expect(clippy::disallowed_methods, reason = "a test reads what it has written")]
+fn content(path: impl AsRef<Path>) -> std::io::Result<Vec<u8>> {
+    fs::read(path)
+}

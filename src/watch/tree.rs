@@ -1,0 +1,182 @@
+//! What one rule watches, as it was at the last look.
+//!
+//! In: paths that may have changed. Out: those that have, and how.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::directories::Directories;
+use super::entry::{Entry, Kind};
+use super::rule::Rule;
+use super::source::WatchError;
+
+/// How a path changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is there, or it is another one than it was.
+    There(Kind),
+    /// It was a directory and is something else now.
+    Replaced,
+    /// It is gone.
+    Gone(Kind),
+}
+
+/// Paths that changed, each once.
+pub(super) type Changes = BTreeMap<PathBuf, Change>;
+
+/// All that a rule heeds, by path.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    entries: BTreeMap<PathBuf, Entry>,
+}
+
+impl Tree {
+    /// The paths that are there, with what they are.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&Path, Kind)> {
+        let brought = self.entries.iter().filter(|(_, entry)| entry.kind != Kind::Other);
+        brought.map(|(path, entry)| (path.as_path(), entry.kind))
+    }
+
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.entries.contains_key(path)
+    }
+
+    /// Looks at everything anew.
+    pub(super) fn look_again(
+        &mut self,
+        rule: &Rule,
+        directories: &mut Directories,
+    ) -> Result<Changes, WatchError> {
+        let mut look = Look { rule, directories, found: BTreeMap::new() };
+        look.anchor()?;
+        look.walk(&rule.path)?;
+        let found = look.found;
+        let mut changes = Changes::new();
+        for (path, entry) in &found {
+            match self.entries.get(path) {
+                Some(before) if !entry.differs(before) => {}
+                before => {
+                    changes.insert(path.clone(), there(entry, before));
+                }
+            }
+        }
+        for (path, before) in &self.entries {
+            if !found.contains_key(path) {
+                changes.insert(path.clone(), Change::Gone(before.kind));
+            }
+        }
+        self.entries = found;
+        Ok(changes)
+    }
+
+    /// Looks at a path about which something was told.
+    pub(super) fn look_at(
+        &mut self,
+        path: &Path,
+        (rule, directories): (&Rule, &mut Directories),
+        changes: &mut Changes,
+    ) -> Result<(), WatchError> {
+        let mut look = Look { rule, directories, found: BTreeMap::new() };
+        let path = if rule.path.starts_with(path) {
+            // Something above may have come, gone, or be another one.
+            look.anchor()?;
+            rule.path.as_path()
+        } else if path.starts_with(&rule.path) && is_entered(rule, path) {
+            path
+        } else {
+            return Ok(());
+        };
+        look.walk(path)?;
+        let found = look.found;
+        self.replace(path, found, changes);
+        Ok(())
+    }
+
+    /// Takes in what was found at a path and below it.
+    fn replace(&mut self, path: &Path, found: BTreeMap<PathBuf, Entry>, changes: &mut Changes) {
+        let below = self.entries.range(path.to_owned()..);
+        let gone: Vec<PathBuf> = below
+            .take_while(|(it, _)| it.starts_with(path))
+            .filter(|(path, _)| !found.contains_key(*path))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in gone {
+            if let Some(before) = self.entries.remove(&path) {
+                changes.insert(path, Change::Gone(before.kind));
+            }
+        }
+        for (path, entry) in found {
+            let before = self.entries.insert(path.clone(), entry);
+            if before.is_none_or(|before| entry.differs(&before)) {
+                changes.insert(path, there(&entry, before.as_ref()));
+            }
+        }
+    }
+}
+
+fn there(entry: &Entry, before: Option<&Entry>) -> Change {
+    match before {
+        Some(before) if before.kind == Kind::Directory && entry.kind != Kind::Directory => {
+            Change::Replaced
+        }
+        _ => Change::There(entry.kind),
+    }
+}
+
+/// Whether all directories between a rule's path and a path below it are entered.
+fn is_entered(rule: &Rule, path: &Path) -> bool {
+    let above = path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
+    above.into_iter().all(|directory| rule.enters(directory))
+}
+
+/// One look at files.
+struct Look<'l> {
+    rule: &'l Rule,
+    directories: &'l mut Directories,
+    found: BTreeMap<PathBuf, Entry>,
+}
+
+impl Look<'_> {
+    /// Watches what is around the rule's path: so it is told when that comes or goes.
+    fn anchor(&mut self) -> Result<(), WatchError> {
+        loop {
+            let mut above = self.rule.path.ancestors().skip(1);
+            let Some(nearest) = above.find(|it| it.is_dir()) else { return Ok(()) };
+            let is_there = self.directories.enter(nearest)?;
+            let deeper = self.rule.path.ancestors().skip(1).find(|it| it.is_dir());
+            if is_there && deeper == Some(nearest) {
+                return Ok(());
+            }
+            if !is_there && deeper == Some(nearest) {
+                // Nobody may look into it.
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks at a path and all below it that matters; each directory is watched before it is read.
+    fn walk(&mut self, path: &Path) -> Result<(), WatchError> {
+        let mut waiting = vec![path.to_owned()];
+        while let Some(path) = waiting.pop() {
+            let Some(entry) = Entry::look(&path) else { continue };
+            let is_directory = entry.kind == Kind::Directory;
+            if self.rule.heeds(&path) {
+                self.found.insert(path.clone(), entry);
+            }
+            if is_directory && self.rule.enters(&path) && self.directories.enter(&path)? {
+                waiting.extend(children(&path));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn children(path: &Path) -> Vec<PathBuf> {
+    match std::fs::read_dir(path) {
+        Ok(all) => all.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Err(error) => {
+            tracing::debug!("cannot read `{}`: {error}", path.display());
+            Vec::new()
+        }
+    }
+}
