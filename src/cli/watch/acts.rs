@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
@@ -20,6 +21,9 @@ use crate::plan::{
 };
 use crate::ui::failure;
 use crate::watch::Work;
+
+/// After how long a restart that failed is tried once more.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Does what is due.
 pub(super) async fn act(desk: &Desk, service: &str, work: &Work) {
@@ -55,7 +59,13 @@ fn names(desk: &Desk, files: &BTreeSet<PathBuf>) -> String {
 
 async fn restart(desk: &Desk, service: &str, files: &BTreeSet<PathBuf>) {
     let begun = Instant::now();
-    match restarted(desk, service).await {
+    let mut done = restarted(desk, service).await;
+    if matches!(done, Err(Failure::Steps(_))) && !desk.is_over() {
+        // What the one before held, such as a port, may be free a moment later.
+        tokio::time::sleep(AGAIN).await;
+        done = restarted(desk, service).await;
+    }
+    match done {
         Ok(()) => {
             let text = format!("restarted because of {}", names(desk, files));
             desk.voice.done(service, &text, begun.elapsed());
@@ -85,6 +95,10 @@ async fn exec(desk: &Desk, service: &str, (hook, files): (&Hook, &BTreeSet<PathB
         Err(error) => return desk.voice.warn(&words(&error)),
     };
     containers.retain(crate::model::observed::ObservedContainer::is_up);
+    if containers.is_empty() {
+        let text = format!("service `{service}`: `{words_of_it}` was not run: no container runs");
+        return desk.voice.warn(&text);
+    }
     let runs = containers.iter().map(|it| desk.runtime.run_hook(&it.id, hook));
     let mut failures = 0;
     for (container, ended) in containers.iter().zip(join_all(runs).await) {
@@ -98,7 +112,7 @@ async fn exec(desk: &Desk, service: &str, (hook, files): (&Hook, &BTreeSet<PathB
         failures += 1;
         desk.voice.warn(&format!("{}: {text}", container.name));
     }
-    if failures == 0 && !containers.is_empty() {
+    if failures == 0 {
         let text = format!("ran `{words_of_it}` because of {}", names(desk, files));
         desk.voice.done(service, &text, begun.elapsed());
     }
