@@ -110,10 +110,11 @@ fn one_burst_is_one_restart_and_mounted_code_restarts_too() {
         until("it is in step, which took a restart", || told(&running, "web: restarted") == 1);
         let (web, bind) = (it.began("web-1"), it.began("bind-1"));
         for number in 0..300 {
-            save(it, &format!("conf/{number}"), "2");
+            save(it, &format!("staged/{number}"), "2");
         }
+        fs::rename(it.dir().join("staged"), it.dir().join("conf/all")).unwrap();
         until("it was restarted", || told(&running, "web: restarted") == 2);
-        assert_eq!(content(it, "web-1", "/srv/conf/299"), "2", "files come before the restart");
+        assert_eq!(content(it, "web-1", "/srv/conf/all/299"), "2", "files come before the restart");
         assert!(it.began("web-1") > web);
         save(it, "code/a", "2");
         until("mounted code restarts", || told(&running, "bind: restarted") == 1);
