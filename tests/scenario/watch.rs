@@ -9,7 +9,6 @@ use std::path::Path;
 use futures_util::TryStreamExt as _;
 
 use super::{LIMIT, Running, Scenario, scenario, until, within};
-use crate::place::Kind;
 
 /// A file of the project.
 fn save(it: &Scenario, name: &str, text: &str) {
@@ -189,9 +188,6 @@ fn a_build_that_fails_and_a_start_that_fails_leave_what_ran() {
     let dockerfile = |line: &str| format!("FROM corpus/busybox:1\n{line}\n");
     let image = |it: &Scenario| format!("{}-web", it.project);
     scenario("watch-build", file, |it| {
-        if it.place.kind == Kind::Native {
-            return; // It does not build.
-        }
         save(it, "Dockerfile", &dockerfile("CMD [\"sleep\", \"1000\"]"));
         let running = watching(it, "watch");
         let first = it.id("web-1");
