@@ -24,6 +24,14 @@ use crate::runtime::Result;
 #[derive(Debug)]
 pub(super) struct Lock(OwnedFd);
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A container that another thread is about to start has the same open file until its
+        // program runs: to close ours alone would leave it locked, and who starts it may wait here.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// How often a lock is tried, and how long in between: who only asks holds it for an instant.
 const TRIES: (u32, Duration) = (20, Duration::from_micros(500));
 
