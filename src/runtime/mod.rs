@@ -15,6 +15,7 @@ pub mod fake;
 mod judge;
 mod mirror;
 pub mod native;
+pub(crate) mod pieces;
 mod provider;
 mod session;
 mod signal;

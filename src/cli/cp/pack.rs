@@ -15,9 +15,7 @@ use super::place::{Kind, Origin, part};
 use crate::cli::exit::Failure;
 use crate::project::short::clean;
 use crate::runtime::Bytes;
-
-/// How much is sent at once.
-const ROOM: usize = 64 * 1024;
+use crate::runtime::pieces::Outgoing;
 
 /// What `-L` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +44,7 @@ pub(super) fn look(cwd: &Path, path: &str, links: Links) -> Result<(PathBuf, Ori
 
 /// Packs what lies at `path` under the name `name`; without a name, what is in it.
 pub(super) fn pack(path: &Path, name: &str, to: Sender<Bytes>) -> io::Result<()> {
-    let pipe = io::BufWriter::with_capacity(ROOM, Pipe(to));
-    let mut archive = tar::Builder::new(pipe);
+    let mut archive = tar::Builder::new(Outgoing::new(to, |piece| piece));
     archive.follow_symlinks(false);
     for entry in WalkDir::new(path).sort_by_file_name() {
         let entry = entry?;
@@ -66,21 +63,6 @@ pub(super) fn pack(path: &Path, name: &str, to: Sender<Bytes>) -> io::Result<()>
         }
     }
     archive.into_inner()?.flush()
-}
-
-/// Writes to a task that sends.
-struct Pipe(Sender<Bytes>);
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Bytes::copy_from_slice(bytes);
-        self.0.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

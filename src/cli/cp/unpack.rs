@@ -23,6 +23,7 @@ use tar::EntryType;
 use tokio::sync::mpsc::Receiver;
 
 use crate::runtime::Bytes;
+use crate::runtime::pieces::Incoming;
 
 /// The permission bits that are kept.
 const PERMISSIONS: u32 = 0o777;
@@ -50,7 +51,7 @@ pub(super) fn unpack(
     (directory, name): (&Path, &str),
     owners: Owners,
 ) -> io::Result<Vec<PathBuf>> {
-    let mut archive = tar::Archive::new(Pipe { pieces: archive, piece: Bytes::new() });
+    let mut archive = tar::Archive::new(Incoming::new(archive));
     let mut beneath = Beneath::open(directory, name, owners)?;
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -248,26 +249,6 @@ fn settle(file: &OwnedFd, attributes: &Attributes) -> io::Result<()> {
     let changed = Timespec { tv_sec: i64::try_from(attributes.time).unwrap_or(0), tv_nsec: 0 };
     let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     Ok(futimens(file, &Timestamps { last_access: unchanged, last_modification: changed })?)
-}
-
-/// Reads what a task has received.
-struct Pipe {
-    pieces: Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.pieces.blocking_recv() {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.piece.len());
-        buffer[..count].copy_from_slice(&self.piece.split_to(count));
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

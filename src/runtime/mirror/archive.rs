@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::in_order;
 use crate::model::Hook;
 use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
+use crate::runtime::pieces::{Incoming, Outgoing};
 use crate::runtime::{Bytes, Result, Runtime, RuntimeError};
 
 /// Pieces of an archive that may wait.
@@ -188,8 +189,7 @@ async fn send<R: Runtime + ?Sized>(
 
 fn pack(entries: &[(Transfer, Owner)], to: Sender<Bytes>) -> io::Result<Transferred> {
     let mut report = Transferred::default();
-    let pipe = io::BufWriter::with_capacity(PIECE, Pipe(to));
-    let mut tar = Builder::new(pipe);
+    let mut tar = Builder::new(Outgoing::new(to, |piece| piece));
     for (transfer, owner) in entries {
         let Some(source) = &transfer.source else { continue };
         match append(&mut tar, (source, &transfer.path), *owner) {
@@ -245,41 +245,6 @@ fn append<W: Write>(
     Ok(true)
 }
 
-/// Writes to a task that sends.
-struct Pipe(Sender<Bytes>);
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Bytes::copy_from_slice(bytes);
-        self.0.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Reads what arrives piece by piece.
-struct Arriving {
-    receiver: Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Read for Arriving {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
-            }
-        }
-        let length = self.piece.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&self.piece.split_to(length));
-        Ok(length)
-    }
-}
-
 /// The transfers that have something to do: the directory that all of them lie in is read whole.
 pub(in crate::runtime) async fn compare<R: Runtime + ?Sized>(
     runtime: &R,
@@ -299,7 +264,7 @@ pub(in crate::runtime) async fn compare<R: Runtime + ?Sized>(
     let (sender, receiver) = channel(PIECES);
     let parent = base.parent().unwrap_or(Path::new("/")).to_owned();
     let comparing = tokio::task::spawn_blocking(move || {
-        let tar = Archive::new(Arriving { receiver, piece: Bytes::new() });
+        let tar = Archive::new(Incoming::new(receiver));
         judge(tar, (&parent, trust), expected)
     });
     let mut archive = archive;
@@ -353,7 +318,7 @@ fn missing(expected: BTreeMap<PathBuf, Transfer>) -> Vec<(Transfer, Difference)>
 }
 
 fn judge(
-    mut tar: Archive<Arriving>,
+    mut tar: Archive<Incoming>,
     (parent, trust): (&Path, Trust),
     mut expected: BTreeMap<PathBuf, Transfer>,
 ) -> io::Result<Vec<(Transfer, Difference)>> {
@@ -375,7 +340,7 @@ fn judge(
 }
 
 fn against(
-    entry: &mut tar::Entry<'_, Arriving>,
+    entry: &mut tar::Entry<'_, Incoming>,
     source: &Path,
     trust: Trust,
 ) -> io::Result<Option<Difference>> {

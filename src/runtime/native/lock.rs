@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +23,12 @@ use crate::runtime::Result;
 /// A lock; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock(OwnedFd);
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -92,11 +98,17 @@ pub(super) fn share(path: &Path) -> Result<Lock> {
 }
 
 fn hold(path: &Path, file: OwnedFd, how: FlockOperation) -> Result<Lock> {
+    on(file, how).map_err(|error| failed("lock", path, error.into()))
+}
+
+/// Locks an open file or directory.
+pub(super) fn on(file: OwnedFd, how: FlockOperation) -> rustix::io::Result<Lock> {
     loop {
         match flock(&file, how) {
             Ok(()) => return Ok(Lock(file)),
+            // Signals do not end the waiting.
             Err(Errno::INTR) => {}
-            Err(error) => return Err(failed("lock", path, error.into())),
+            Err(error) => return Err(error),
         }
     }
 }
@@ -127,7 +139,7 @@ fn open_for_taking(path: &Path) -> Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_held, take};
+    use super::{is_held, take, wait};
 
     #[test]
     fn a_lock_is_had_by_one_and_given_back() {
@@ -139,5 +151,16 @@ mod tests {
         assert!(take(&path).unwrap().is_none());
         drop(lock);
         assert!(!is_held(&path).unwrap());
+    }
+
+    #[test]
+    fn a_lock_is_given_back_though_a_child_has_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let lock = wait(&path).unwrap();
+        let child = lock.0.try_clone().unwrap();
+        drop(lock);
+        assert!(!is_held(&path).unwrap());
+        drop(child);
     }
 }

@@ -10,7 +10,7 @@
 //! - Dockerfile and `.dockerignore` always go along: the engine reads them.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,10 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::model::ignore::Patterns;
 use crate::runtime::Bytes;
+use crate::runtime::pieces::{Exactly, Outgoing};
+
+/// Where the archive is written to.
+type Sink = Outgoing<io::Result<Bytes>>;
 
 /// What the engine is sent.
 #[derive(Debug)]
@@ -98,12 +102,12 @@ impl Context {
         const PIECES: usize = 16;
         let (sender, receiver) = mpsc::channel(PIECES);
         let task = tokio::task::spawn_blocking(move || {
-            let mut sink = Sink { sender, piece: Vec::with_capacity(PIECE) };
+            let mut sink = Outgoing::new(sender.clone(), Ok);
             let made = self.write(&mut sink);
             match &made {
                 Ok(()) => sink.flush()?,
                 // The engine must not take half an archive for a whole one.
-                Err(_) => drop(sink.sender.blocking_send(Err(io::ErrorKind::Other.into()))),
+                Err(_) => drop(sender.blocking_send(Err(io::ErrorKind::Other.into()))),
             }
             made
         });
@@ -163,58 +167,11 @@ fn append(tar: &mut Builder<&mut Sink>, entry: &DirEntry, path: &str) -> io::Res
         header.set_size(0);
         tar.append_link(&mut header, path, std::fs::read_link(entry.path())?)
     } else if kind.is_file() {
-        let left = metadata.len();
-        tar.append_data(&mut header, path, Exactly { file: File::open(entry.path())?, left })
+        tar.append_data(&mut header, path, Exactly::new(File::open(entry.path())?, metadata.len()))
     } else {
         header.set_size(0);
         let slash = if kind.is_dir() { "/" } else { "" };
         tar.append_data(&mut header, format!("{path}{slash}"), io::empty())
-    }
-}
-
-/// A file that must be as long as it was when its header was written.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.file.read(&mut buffer[..wanted])?;
-        if read == 0 && wanted > 0 {
-            return Err(io::Error::other("it became shorter while it was read"));
-        }
-        self.left -= read as u64;
-        Ok(read)
-    }
-}
-
-const PIECE: usize = 64 * 1024;
-
-/// Hands an archive over in pieces; waits while they are not taken.
-struct Sink {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    piece: Vec<u8>,
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = (PIECE - self.piece.len()).min(bytes.len());
-        self.piece.extend_from_slice(&bytes[..room]);
-        if self.piece.len() == PIECE {
-            self.flush()?;
-        }
-        Ok(room)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        let sent = self.sender.blocking_send(Ok(piece.into()));
-        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 

@@ -22,6 +22,7 @@ use super::context::Files;
 use super::select::{Item, Selected};
 use super::tree::{Tree, capabilities, kind};
 use crate::runtime::native::image::plain;
+use crate::runtime::pieces::Exactly;
 
 /// The rights of directories that are made on the way.
 const DIRECTORY: u32 = 0o755;
@@ -199,7 +200,7 @@ impl<W: Write> Writer<'_, W> {
                     let key = "SCHILY.xattr.security.capability";
                     self.builder.append_pax_extensions([(key, &value[..])])?;
                 }
-                self.builder.append_data(&mut header, path, Exactly { file, left: size })
+                self.builder.append_data(&mut header, path, Exactly::new(file, size))
             }
             FileType::Symlink => {
                 header.set_entry_type(EntryType::Symlink);
@@ -456,22 +457,4 @@ pub(super) fn is_archive(file: &File) -> io::Result<bool> {
         .map(|(at, byte)| if (148..156).contains(&at) { u32::from(b' ') } else { u32::from(*byte) })
         .sum();
     Ok(block[0] != 0 && header.cksum().is_ok_and(|found| found == sum))
-}
-
-/// A file that must be as long as it was when its header was written.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = self.file.read(&mut buffer[..wanted])?;
-        if count == 0 && wanted > 0 {
-            return Err(io::Error::other("it became shorter while it was read"));
-        }
-        self.left -= count as u64;
-        Ok(count)
-    }
 }

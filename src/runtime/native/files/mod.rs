@@ -12,14 +12,14 @@ mod pack;
 mod root;
 mod unpack;
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use futures_util::stream;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, channel};
 
 use super::Native;
 use super::control::whole;
@@ -27,13 +27,11 @@ use super::names;
 use super::record::Record;
 use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
 use crate::runtime::mirror;
+use crate::runtime::pieces::{Incoming, Outgoing};
 use crate::runtime::{Bytes, PathInfo, Result, RuntimeError, Stream};
 
 /// How many pieces may wait for whoever is slower.
 const PIECES: usize = 16;
-
-/// How large a piece of an archive is.
-const PIECE: usize = 64 * 1024;
 
 impl Native {
     pub(super) async fn path_info(&self, container: &str, path: &str) -> Result<Option<PathInfo>> {
@@ -56,7 +54,7 @@ impl Native {
         let told = sender.clone();
         std::thread::spawn(move || {
             let done = place.and_then(|place| {
-                place.visit(|root| pack::pack(root, (&path, naming), Pieces::new(sender)))
+                place.visit(|root| pack::pack(root, (&path, naming), Outgoing::new(sender, Ok)))
             });
             if let Err(error) = done {
                 // Who does not listen any more does not want to know.
@@ -78,7 +76,7 @@ impl Native {
         let (sender, receiver) = channel(PIECES);
         let directory = directory.to_owned();
         let unpacked = self.visit(container, move |root| {
-            unpack::unpack(root, &directory, Arriving { receiver, piece: Bytes::new() })
+            unpack::unpack(root, &directory, Incoming::new(receiver))
         });
         let sent = async move {
             while let Some(piece) = tar.next().await {
@@ -188,61 +186,6 @@ fn failed(action: &str, path: &str, source: io::Error) -> RuntimeError {
         return RuntimeError::NotFound(format!("Could not find the file {path} in the container"));
     }
     RuntimeError::Io { action: format!("{action} `{path}` in the container"), source }
-}
-
-/// Sends what is written to it, piece by piece.
-struct Pieces {
-    sender: Sender<Result<Bytes>>,
-    piece: Vec<u8>,
-}
-
-impl Pieces {
-    fn new(sender: Sender<Result<Bytes>>) -> Self {
-        Self { sender, piece: Vec::with_capacity(PIECE) }
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.sender.blocking_send(Ok(Bytes::from(piece))).map_err(gone)
-    }
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE {
-            self.send()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.send()
-    }
-}
-
-/// Reads what arrives piece by piece.
-struct Arriving {
-    receiver: Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Read for Arriving {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
-            }
-        }
-        let length = self.piece.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&self.piece.split_to(length));
-        Ok(length)
-    }
 }
 
 /// What is wrong with an archive, in words.

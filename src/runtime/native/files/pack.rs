@@ -152,7 +152,8 @@ impl<W: Write> Packing<W> {
                 let file =
                     open_self(base, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
                 let size = header.size()?;
-                let content = Exactly { file: std::fs::File::from(file).take(size), left: size };
+                // As many bytes as were promised, whatever becomes of the file meanwhile.
+                let content = std::fs::File::from(file).chain(io::repeat(0)).take(size);
                 self.builder.append_data(&mut header, name, content)
             }
             // Nobody can use the socket of somebody else's process.
@@ -232,29 +233,6 @@ fn children(base: &OwnedFd, path: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort_by(|a, b| b.cmp(a));
     Ok(found)
-}
-
-/// As many bytes as were promised, whatever becomes of the file meanwhile.
-struct Exactly<R> {
-    file: R,
-    left: u64,
-}
-
-impl<R: io::Read> io::Read for Exactly<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        if room == 0 {
-            return Ok(0);
-        }
-        let mut read = self.file.read(&mut buffer[..room])?;
-        if read == 0 {
-            // It has become shorter.
-            buffer[..room].fill(0);
-            read = room;
-        }
-        self.left -= read as u64;
-        Ok(read)
-    }
 }
 
 #[cfg(test)]

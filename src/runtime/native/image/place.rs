@@ -14,12 +14,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, openat};
 use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::spec::MAX_DOCUMENT;
+use crate::runtime::native::lock::{self, Lock};
 use crate::runtime::{Result, RuntimeError};
 
 /// Layers hold programs with set-user-id bits: nobody else may reach them.
@@ -37,15 +38,11 @@ pub(super) struct Place {
     root: PathBuf,
 }
 
-/// Lets others wait while it lives.
-#[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "it is closed when it is dropped")] OwnedFd);
-
 /// A directory in `staging`, which goes when it is dropped unless it was renamed.
 #[derive(Debug)]
 pub(super) struct Staging {
     path: PathBuf,
-    _lock: OwnedFd,
+    _lock: Lock,
 }
 
 impl Staging {
@@ -106,24 +103,22 @@ impl Place {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
         let file = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| failed("open", &path)(error.into()))?;
-        locked(&file, FlockOperation::LockExclusive)
-            .map_err(|error| failed("lock", &path)(error.into()))?;
-        Ok(Lock(file))
+        lock::on(file, FlockOperation::LockExclusive)
+            .map_err(|error| failed("lock", &path)(error.into()))
     }
 
     /// Lets nobody remove layers without an image as long as it is kept: one is being made.
     pub(super) fn busy(&self) -> Result<Lock> {
         let (file, path) = self.busy_file()?;
-        locked(&file, FlockOperation::LockShared)
-            .map_err(|error| failed("lock", &path)(error.into()))?;
-        Ok(Lock(file))
+        lock::on(file, FlockOperation::LockShared)
+            .map_err(|error| failed("lock", &path)(error.into()))
     }
 
     /// Sees that nobody makes an image; `None` if somebody does.
     pub(super) fn alone(&self) -> Result<Option<Lock>> {
         let (file, path) = self.busy_file()?;
-        match locked(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock(file))),
+        match lock::on(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(failed("lock", &path)(error.into())),
         }
@@ -196,23 +191,13 @@ impl Place {
 }
 
 /// Locks a directory unless somebody else does.
-fn lock_directory(path: &Path) -> io::Result<Option<OwnedFd>> {
+fn lock_directory(path: &Path) -> io::Result<Option<Lock>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(CWD, path, flags, Mode::empty())?;
-    match locked(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(directory)),
+    match lock::on(directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(lock) => Ok(Some(lock)),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Signals do not end the waiting.
-pub(super) fn locked(file: &OwnedFd, how: FlockOperation) -> rustix::io::Result<()> {
-    loop {
-        match flock(file, how) {
-            Err(Errno::INTR) => {}
-            done => return done,
-        }
     }
 }
 

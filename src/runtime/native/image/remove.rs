@@ -16,11 +16,12 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::FlockOperation;
 
 use super::digest::Digest;
-use super::place::{Lock, Staging, failed, locked, read_json};
+use super::place::{Staging, failed, read_json};
 use super::record::{LayerInfo, Names};
 use super::reference::Name;
 use super::store::{Store, familiar, is_digest_name, no_such_image};
 use super::{Force, Image, Pruned, Removed, Unneeded};
+use crate::runtime::native::lock::{self, Lock};
 use crate::runtime::{Result, RuntimeError};
 
 /// How long a download that was cut is kept.
@@ -271,7 +272,7 @@ fn is_old(path: &Path) -> bool {
 /// Whether nobody writes a download.
 fn is_free(path: &Path) -> bool {
     let Ok(file) = fs::File::open(path) else { return false };
-    locked(&file.into(), FlockOperation::NonBlockingLockExclusive).is_ok()
+    lock::on(file.into(), FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 #[cfg(test)]

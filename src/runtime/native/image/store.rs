@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::digest::Digest;
-use super::place::{Lock, Place, failed, read, read_json};
+use super::place::{Place, failed, read, read_json};
 use super::record::{LayerRecord, Named, Names, Record};
 use super::reference::{Name, Reference};
 use super::spec::ImageConfig;
 use super::{Image, rootfs};
+use crate::runtime::native::lock::Lock;
 use crate::runtime::{Result, RuntimeError};
 
 /// The fewest digits of an identity that stand for an image.

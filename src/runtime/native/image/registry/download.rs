@@ -11,9 +11,9 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,14 +21,14 @@ use std::time::Duration;
 use http_body_util::BodyExt as _;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_RANGE, RANGE};
 use hyper::{Method, Response, StatusCode};
-use rustix::fs::FlockOperation;
 
 use super::super::digest::Digest;
 use super::super::install::Source;
-use super::super::place::{Place, failed, locked};
+use super::super::place::{Place, failed};
 use super::super::spec::Descriptor;
 use super::Repository;
 use super::http::{Ask, PATIENCE, Problem};
+use crate::runtime::native::lock::{self, Lock};
 use crate::runtime::{Progress, Result, RuntimeError};
 
 /// How often a download may be cut without a single byte in between.
@@ -49,7 +49,6 @@ pub(in super::super) struct Download {
     pub(in super::super) is_resumed: bool,
     /// Whether what is on the disk is of no use any more.
     done: AtomicBool,
-    _lock: OwnedFd,
 }
 
 /// What readers and the one who downloads share.
@@ -58,6 +57,7 @@ struct Shared {
     file: File,
     state: Mutex<State>,
     more: Condvar,
+    _lock: Lock,
 }
 
 #[derive(Debug, Default)]
@@ -93,8 +93,9 @@ impl Download {
     /// Takes the download of a layer over, or begins it. Waits for whoever is at it.
     pub(in super::super) fn open(place: &Place, descriptor: &Descriptor) -> Result<Self> {
         let path = place.path("partial").join(descriptor.digest.hex());
-        let file = lock(&path).map_err(failed("open", &path))?;
-        let lock = file.try_clone().map_err(failed("open", &path))?.into();
+        let lock = lock::wait(&path)?;
+        let file = lock.as_fd().try_clone_to_owned().map_err(failed("open", &path))?;
+        let file = File::from(file);
         let mut here = file.metadata().map_err(failed("read", &path))?.len();
         if here > descriptor.size {
             file.set_len(0).map_err(failed("empty", &path))?;
@@ -105,10 +106,9 @@ impl Download {
             digest: descriptor.digest.clone(),
             size: descriptor.size,
             path,
-            shared: Arc::new(Shared { file, state, more: Condvar::new() }),
+            shared: Arc::new(Shared { file, state, more: Condvar::new(), _lock: lock }),
             is_resumed: here > 0,
             done: AtomicBool::new(false),
-            _lock: lock,
         })
     }
 
@@ -240,22 +240,6 @@ fn start<B>(response: &Response<B>) -> Option<u64> {
     }
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
-}
-
-/// Opens a download and waits for its lock; one that was removed meanwhile is made anew.
-fn lock(path: &Path) -> io::Result<File> {
-    loop {
-        let file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        let lock: OwnedFd = file.into();
-        locked(&lock, FlockOperation::LockExclusive)?;
-        let file = File::from(lock);
-        let own = file.metadata()?;
-        match path.metadata() {
-            Ok(there) if there.ino() == own.ino() => return Ok(file),
-            _ => {}
-        }
-    }
 }
 
 /// Reads a file that grows.

@@ -22,6 +22,8 @@ use rustix::fs::FlockOperation;
 use block::{Block, Layout};
 use socket::Socket;
 
+use crate::runtime::native::lock;
+
 /// What iptables locks.
 const LOCK: &str = "/run/xtables.lock";
 
@@ -64,7 +66,7 @@ fn change(better: impl Fn(&Block) -> Option<block::Changed>) -> io::Result<()> {
             continue;
         }
         let lock = File::options().write(true).create(true).truncate(false).open(LOCK)?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+        let _lock = lock::on(lock.into(), FlockOperation::LockExclusive)?;
         let socket = Socket::open(layout)?;
         let change = || {
             let block = socket.read()?;
