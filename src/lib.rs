@@ -14,7 +14,7 @@
 //! | [`project`] | text to [`model::Project`], with every mistake at its place | `model`, `graph`, `diagnostic` |
 //! | [`plan`] | what is asked for and what is observed to steps, each with its cause; pure | `model`, `graph`, `diagnostic` |
 //! | [`event`] | the words between scheduler and UI | `model`, `plan` |
-//! | [`runtime`] | the only way to containers: the Docker Engine, and a world in memory for tests | `model` |
+//! | [`runtime`] | the only way to containers: the Docker Engine, a runtime of our own, and a world in memory for tests | `model` |
 //! | [`scheduler`] | runs a plan: what may start when, shutdown, where the time went | `model`, `graph`, `plan`, `event`, `runtime` |
 //! | [`watch`] | files that change while somebody develops: rules, events, batches | `model` |
 //! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, `event`, `plan`, and the nodes of `project` |
