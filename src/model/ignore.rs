@@ -72,8 +72,12 @@ impl Patterns {
         self.patterns.is_empty()
     }
 
-    /// The pattern, as it is written, because of which a path stays at home.
+    /// The pattern, as it is written, because of which a path stays at home. The root itself, whose
+    /// path is empty, never does.
     pub fn rule(&self, path: &str) -> Option<&str> {
+        if path.is_empty() {
+            return None;
+        }
         let mut rule: Option<&str> = None;
         for pattern in &self.patterns {
             // Only a pattern that would change the answer has to be looked at.
@@ -218,6 +222,8 @@ mod tests {
         assert_eq!(excluded("*.md\nREADME-secret.md\n!README*.md", &paths), [true, false, false]);
         assert_eq!(excluded("!README.md\n*.md", &paths), [true, true, true]);
         assert_eq!(excluded("*\n!src", &["src", "src/a/b", "lib"]), [false, false, true]);
+        assert_eq!(excluded("*", &["", "src"]), [false, true], "the root is no entry of itself");
+        assert_eq!(excluded("**", &["", "src"]), [false, true]);
     }
 
     #[test]

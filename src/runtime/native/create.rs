@@ -106,6 +106,10 @@ impl Drop for Draft<'_> {
 }
 
 impl Draft<'_> {
+    fn store(&self) -> Result<Store> {
+        Store::open(&self.root.images())
+    }
+
     fn make_directories(&self) -> Result<()> {
         let place = &self.place;
         let private = [&place.durable, &place.log()].map(|path| (path.to_owned(), 0o700));
@@ -128,7 +132,7 @@ impl Draft<'_> {
         let given = Configured {
             id: self.place.id.clone(),
             image: settings(&image.config.config),
-            root: Overlay { lower: image.layers.clone(), changes: Some(changes) },
+            root: Overlay { lower: self.store()?.files(image)?, changes: Some(changes) },
             directory: self.place.files(),
         };
         let config = configure(spec, given, self)?;
@@ -180,12 +184,12 @@ impl Surroundings for Draft<'_> {
     }
 
     fn image(&mut self, reference: &str) -> Result<Vec<PathBuf>> {
-        let store = Store::open(&self.root.images())?;
+        let store = self.store()?;
         let image = store.find(reference)?;
         let image =
             image.ok_or_else(|| RuntimeError::NotFound(format!("no such image: {reference}")))?;
         store.hold(&image, &self.place.durable)?;
-        Ok(image.layers)
+        store.files(&image)
     }
 
     fn mounts_of(&mut self, container: &str) -> Result<Vec<container::Mount>> {

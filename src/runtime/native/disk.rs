@@ -134,9 +134,8 @@ impl Native {
     /// Forgets what builds keep, unless one is going on. Layers that no image has go with images.
     fn prune_builds(&self) -> Result<()> {
         let store = Store::open(&self.root.images())?;
-        if store.is_busy()? {
-            return Ok(());
-        }
+        // No build begins until all of it is gone.
+        let Some(_idle) = store.idle()? else { return Ok(()) };
         store.forget_steps()?;
         let path = self.root.builds();
         match std::fs::remove_dir_all(&path) {

@@ -51,7 +51,10 @@ fn files_are_fetched_and_checked() {
 fn repository(folder: &std::path::Path) -> Option<(Daemon, String)> {
     put(
         folder,
-        &[("repo/sub/file", "one"), ("repo/Dockerfile", "FROM corpus/busybox:1\nCOPY sub /")],
+        &[
+            ("repo/sub/file", "one"),
+            ("repo/Dockerfile", "FROM corpus/busybox:1\nCOPY . /all\nCOPY sub /"),
+        ],
     );
     let git = |words: &str| {
         let mut git = Command::new("git");
@@ -97,8 +100,14 @@ fn repositories_are_added_and_built_from() {
         format!("FROM corpus/busybox:1\nADD {address}#v1:sub /one/\nADD {address} /two\n");
     let compose = format!("services: {{app: {{build: ctx}}, far: {{build: '{address}#v1'}}}}\n");
     if let Some(stage) = site_of("git", &compose, &[("Dockerfile", &dockerfile)]) {
-        stage.built("");
+        let run = crate::binary::ketch(stage.home.directory.path(), "build");
+        // As in a hook of `git`.
+        let run = run.env("GIT_INDEX_FILE", "/none/index").env("GIT_WORK_TREE", "/none");
+        let home = stage.home.environment();
+        let output = home.iter().fold(run, |run, (name, value)| run.env(name, value)).output();
+        assert_eq!(output.code, 0, "{}", output.stderr);
         let found = stage.ok("run --rm app cat /one/file /two/sub/file");
+        assert_eq!(stage.ok("run --rm far ls -A /all"), "Dockerfile\nsub\n");
         let hidden = stage.ketch("run --rm app ls /two/.git").code;
         let far = stage.ok("run --rm far cat /file");
         assert_eq!((found.as_str(), hidden, far.as_str()), ("onetwo", 1, "one"));
@@ -153,6 +162,7 @@ fn a_cache_moves_to_another_store() {
     assert_eq!(one.built(""), ["RUN DONE", "COPY DONE"]);
     let Some(two) = site_of("cachefrom", &compose, &files) else { return };
     assert_eq!(two.built(""), ["RUN CACHED", "COPY CACHED"]);
+    assert_eq!(two.ok("image ls -q").lines().count(), 2, "what was built, and its base");
     let compose = compose.replace("type=local,dest", "type=gha,dest");
     std::fs::write(two.home.directory.path().join("compose.yaml"), compose).unwrap();
     let said = two.ketch("build").stderr;
@@ -173,6 +183,8 @@ fn commands_reach_an_agent() {
     let said = stage.ketch("build").stderr;
     assert!(said.contains("Dockerfile:3: the agent `other` is required"), "{said}");
     assert!(said.contains("RUN --mount=type=ssh test -S $SSH_AUTH_SOCK DONE "), "{said}");
+    let said = stage.fails("FROM corpus/busybox:1\nRUN --mount=type=ssh,uid=7 true");
+    assert!(said.contains("Dockerfile:2: `--mount=type=ssh` wants another `uid`"), "{said}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //!
 //! - A cache that cannot be read is none: the build goes on, and says so. One that cannot be
 //!   written fails the build.
+//! - Names are the user's: a cache gets none here, takes none away, and goes when it was used.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,10 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::copy::refused;
 use super::job::{Job, failed};
 use crate::model::spec::PullSpec;
-use crate::runtime::native::create::random_id;
-use crate::runtime::native::image::{Force, ImageConfig, Origin, Output, Step};
+use crate::runtime::native::image::{Image, ImageConfig, Origin, Output, Scratch, Step};
 use crate::runtime::native::thread::in_thread;
-use crate::runtime::{Progress, Result, RuntimeError};
+use crate::runtime::{Progress, Result};
 
 /// What the config of a cache says: each step by its key.
 const STEPS: &str = "dev.ketch.steps";
@@ -93,9 +93,10 @@ impl Job {
         };
         let credentials = self.native.credentials().await?;
         let pull = PullSpec { image: reference.clone(), platform: String::new() };
-        let image = self.store.pull(&pull, &credentials, &|_: Progress| {}).await?;
+        let image = self.store.pull_nameless(&pull, &credentials).await?;
         let job = Arc::clone(self);
         in_thread(move || {
+            let held = job.hold(&image)?;
             let (origin, config) = job.store.origin(&reference, &image)?;
             let entries = config.other.get(STEPS).cloned().unwrap_or_default();
             let entries: BTreeMap<String, Entry> =
@@ -110,46 +111,59 @@ impl Job {
                     job.store.keep_step(&key, &step)?;
                 }
             }
-            job.store.remove(image.id.as_str(), Force::Yes).map(drop)
+            drop(held);
+            job.store.forget(&image.id)
         })
         .await
     }
 
+    /// Keeps an image, which has no name, from being removed by others.
+    fn hold(&self, image: &Image) -> Result<Scratch> {
+        let holder = self.store.scratch()?;
+        self.store.hold(image, holder.path())?;
+        Ok(holder)
+    }
+
     /// Hands on what this build has made or used.
     pub(super) async fn export(self: &Arc<Self>, places: &[Place]) -> Result<()> {
-        for place in places {
-            let name = match place {
-                Place::Registry(name) => name.clone(),
-                // Nobody else sees it.
-                Place::Directory(_) => format!("ketch-cache:{}", random_id()?),
-            };
-            let (job, own, place) = (Arc::clone(self), name.clone(), place.clone());
-            let id = in_thread({
-                let place = place.clone();
-                move || {
-                    let id = job.assemble_cache(&own)?;
-                    if let Place::Directory(path) = &place {
-                        job.save_cache(&own, path)?;
-                    }
-                    Ok(id)
-                }
-            })
-            .await?;
-            let pushed = match &place {
-                Place::Registry(_) => {
-                    let credentials = self.native.credentials().await?;
-                    self.store.push(&name, &credentials, &|_: Progress| {}).await
-                }
-                Place::Directory(_) => Ok(()),
-            };
-            self.store.remove(&id, Force::Yes)?;
-            pushed.map_err(|error| RuntimeError::Refused(format!("`build.cache_to`: {error}")))?;
+        if places.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let job = Arc::clone(self);
+        let (image, held) = in_thread(move || {
+            let image = job.assemble_cache()?;
+            let held = job.hold(&image)?;
+            Ok((image, held))
+        })
+        .await?;
+        let mut exported = Ok(());
+        for place in places {
+            exported = self.export_to(place, &image).await;
+            if exported.is_err() {
+                break;
+            }
+        }
+        drop(held);
+        self.store.forget(&image.id)?;
+        exported
+    }
+
+    async fn export_to(self: &Arc<Self>, place: &Place, image: &Image) -> Result<()> {
+        match place {
+            Place::Registry(name) => {
+                let credentials = self.native.credentials().await?;
+                let pushed = self.store.push_as(&image.id, name, &credentials, &|_: Progress| {});
+                pushed.await.map_err(|error| refused(format!("`build.cache_to`: {error}")))
+            }
+            Place::Directory(path) => {
+                let (job, id, path) = (Arc::clone(self), image.id.to_string(), path.clone());
+                in_thread(move || job.save_cache(&id, &path)).await
+            }
+        }
     }
 
     /// An image of all layers that steps of this build have made.
-    fn assemble_cache(&self, name: &str) -> Result<String> {
+    fn assemble_cache(&self) -> Result<Image> {
         let keys = self.used.lock().map(|used| used.clone()).unwrap_or_default();
         let (mut origin, mut entries) = (Origin::default(), BTreeMap::new());
         for key in keys {
@@ -164,16 +178,15 @@ impl Job {
         let entries = serde_json::to_value(entries);
         let entries = entries.map_err(|error| refused(format!("`build.cache_to`: {error}")))?;
         config.other.insert(STEPS.to_owned(), entries);
-        let image = self.store.assemble(&origin, config, &[name.to_owned()])?;
-        Ok(image.id.to_string())
+        self.store.assemble(&origin, config, &[])
     }
 
     /// Writes a cache to a directory, in place of the one that was there.
-    fn save_cache(&self, name: &str, path: &Path) -> Result<()> {
+    fn save_cache(&self, id: &str, path: &Path) -> Result<()> {
         let parent = path.parent().unwrap_or(path);
         fs::create_dir_all(parent).map_err(failed("make", parent))?;
         let new = tempfile::tempdir_in(parent).map_err(failed("make", parent))?;
-        self.store.save(&[name], Output::Directory(new.path()))?;
+        self.store.save(&[id], Output::Directory(new.path()))?;
         let is_cache = path.join("oci-layout").is_file();
         let replace = || -> io::Result<()> {
             // Only what is a cache goes; another directory must be empty.

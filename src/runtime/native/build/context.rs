@@ -88,11 +88,11 @@ impl Known {
 
 impl Files {
     /// A context. `own_ignore`: the ignore file of its Dockerfile, which comes before the general
-    /// one. Digests are remembered below `memory`.
+    /// one. Digests are remembered below `memory`; `None`: this directory is not there again.
     pub(super) fn context(
         directory: &Path,
         own_ignore: Option<&Path>,
-        memory: &Path,
+        memory: Option<&Path>,
     ) -> io::Result<Self> {
         let directory = directory.canonicalize()?;
         let tree = Tree::open(&directory)?;
@@ -116,7 +116,7 @@ impl Files {
             directory: Some(directory),
             ignored: ignored.0,
             ignore_file: ignored.1,
-            memory: Some(Memory::open(memory.join(key))),
+            memory: memory.map(|memory| Memory::open(memory.join(key))),
         })
     }
 

@@ -78,7 +78,8 @@ impl Copying {
 
     fn add_to(&self, key: &mut Key) {
         let transfer = &self.transfer;
-        if !transfer.link {
+        // A name is looked up in the image, whether or not the files are put on it.
+        if !transfer.link || !is_numeric(&transfer.chown) {
             key.add(&self.origin.identity());
         }
         key.add(&transfer.target).add(&self.working_dir).add(&transfer.chown).add(&transfer.chmod);
@@ -186,7 +187,8 @@ impl Copying {
                 let file = selected.files.tree.file(&selected.root).map_err(shown())?;
                 if is_archive(&file).map_err(failed("unpack", &selected.written))? {
                     let name = selected.written.display().to_string();
-                    sources.push(Source::Unpacked { file, name });
+                    let stat = selected.items.first().map(|item| item.stat);
+                    sources.push(Source::Unpacked { file, name, stat });
                     continue;
                 }
             }
@@ -210,7 +212,7 @@ impl Copying {
         if self.transfer.unpack == Some(true) {
             let file = fs::File::open(&fetched.path).map_err(failed("open", &fetched.path))?;
             if is_archive(&file).map_err(failed("unpack", Path::new(&name)))? {
-                return Ok(vec![Source::Unpacked { file, name }]);
+                return Ok(vec![Source::Unpacked { file, name, stat: None }]);
             }
         }
         let (file, modified) = (fetched.path.clone(), fetched.modified);
@@ -220,6 +222,13 @@ impl Copying {
         };
         Ok(vec![Source::Fetched { name, file, modified }])
     }
+}
+
+/// Whether an owner is the same in every image. A number alone is not: it may be a name, and its
+/// group may have another number.
+fn is_numeric(chown: &str) -> bool {
+    let is_number = |text: &str| text.parse::<u32>().is_ok();
+    chown.is_empty() || chown.split_once(':').is_some_and(|(a, b)| is_number(a) && is_number(b))
 }
 
 fn owner(text: &str, tree: &Tree) -> Result<(u32, u32)> {
@@ -243,4 +252,17 @@ fn remember(path: &PathBuf, text: &str) {
 
 pub(super) fn refused(text: impl Into<String>) -> RuntimeError {
     RuntimeError::Refused(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_numbers_of_user_and_group_are_the_same_in_every_image() {
+        for text in ["", "1:2"] {
+            assert!(super::is_numeric(text), "{text}");
+        }
+        for text in ["app", "app:1", "1:app", "1", "1:", "1:2:3"] {
+            assert!(!super::is_numeric(text), "{text}");
+        }
+    }
 }

@@ -10,6 +10,7 @@
 //! - No address becomes a word that `git` takes for an option, and only protocols to other
 //!   machines are permitted.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -70,10 +71,12 @@ impl Repository {
         &self,
         scratch: &Scratch,
         environment: &IndexMap<String, String>,
+        git: GitFiles,
     ) -> Result<PathBuf> {
         let top = scratch.path().join("repository");
         std::fs::create_dir(&top).map_err(failed("make", &top))?;
         self.fetch(&top, environment).await?;
+        git.apply(&top)?;
         self.inside(&top)
     }
 
@@ -108,6 +111,50 @@ impl Repository {
     }
 }
 
+/// What becomes of the files by which `git` knows a repository. Times stand in them: the same
+/// commit has others each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GitFiles {
+    Keep,
+    Remove,
+}
+
+impl GitFiles {
+    /// As the arguments of a build want it.
+    pub(super) fn of_context(args: &BTreeMap<String, Option<String>>) -> Self {
+        match args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").and_then(Option::as_deref) {
+            Some("1" | "true") => Self::Keep,
+            _ => Self::Remove,
+        }
+    }
+
+    fn apply(self, top: &Path) -> Result<()> {
+        let git = top.join(".git");
+        match self {
+            Self::Keep => Ok(()),
+            Self::Remove => std::fs::remove_dir_all(&git).map_err(failed("remove", &git)),
+        }
+    }
+}
+
+/// Variables that name another repository than the one that is worked on, as
+/// `git rev-parse --local-env-vars` has them: a hook of `git` has them set. Not among them here are
+/// those of settings, which may be how `git` gets at credentials.
+const LOCAL: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
 fn is_commit(text: &str) -> bool {
     text.len() >= 7 && text.chars().all(|char| char.is_ascii_hexdigit())
 }
@@ -123,10 +170,9 @@ impl Git<'_> {
             .args(words)
             .current_dir(self.to)
             .env_clear()
-            .envs(self.environment)
+            .envs(self.environment.iter().filter(|(name, _)| !LOCAL.contains(&name.as_str())))
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOW_PROTOCOL", "https:http:git:ssh")
-            .env_remove("GIT_DIR")
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
@@ -159,16 +205,13 @@ impl Job {
         scratch: Arc<Scratch>,
         transfer: &Transfer,
     ) -> Result<Fetched> {
-        let keeps_git = transfer.keep_git;
         let top = scratch.path().join("repository");
         std::fs::create_dir(&top).map_err(failed("make", &top))?;
         let commit = repository.fetch(&top, &self.native.environment).await?;
-        let git = top.join(".git");
-        if !keeps_git {
-            std::fs::remove_dir_all(&git).map_err(failed("remove", &git))?;
-        }
+        let git = if transfer.keep_git { GitFiles::Keep } else { GitFiles::Remove };
+        git.apply(&top)?;
         let path = repository.inside(&top)?;
-        let digest = format!("{commit} {} {keeps_git}", repository.directory);
+        let digest = format!("{commit} {} {git:?}", repository.directory);
         let name = repository.address.clone();
         Ok(Fetched { name, path, digest, modified: None, _scratch: scratch })
     }

@@ -206,7 +206,7 @@ impl Job {
         }
         let memory = self.directory().join("contexts");
         let path = Path::new(directory);
-        let files = Files::context(path, None, &memory);
+        let files = Files::context(path, None, Some(&memory));
         let files = Arc::new(files.map_err(failed("read the context", path))?);
         if let Ok(mut all) = self.files.lock() {
             all.insert(key, Arc::clone(&files));

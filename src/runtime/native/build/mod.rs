@@ -43,13 +43,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
+use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
 use self::cache::Place;
 use self::context::Files;
 use self::copy::refused;
 use self::dockerfile::{Dockerfile, Fault, parse};
-use self::fetch::Repository;
+use self::fetch::{GitFiles, Repository};
 use self::job::{Job, failed};
 use self::stage::{Stages, is_automatic};
 use self::step::pending;
@@ -94,6 +95,16 @@ struct Remarks {
 }
 
 impl Job {
+    /// Tells that no other program reads the file.
+    async fn tell_of_syntax(&self, syntax: Option<&str>) {
+        let Some(syntax) = syntax else { return };
+        let said = format!(
+            "{}: `# syntax={syntax}` is not needed: Ketch reads all of the language itself",
+            self.dockerfile
+        );
+        self.say("", &said).await;
+    }
+
     /// Tells what should be written otherwise.
     async fn report(&self, remarks: &Remarks) -> Result<()> {
         for remark in &remarks.all {
@@ -146,7 +157,10 @@ impl Native {
         let own = Path::new(if spec.build.context.is_empty() { "." } else { &spec.build.context });
         let scratch = store.scratch()?;
         let fetched = match Repository::of(&spec.build.context) {
-            Some(repository) => Some(repository.context(&scratch, &self.environment).await?),
+            Some(repository) => {
+                let git = GitFiles::of_context(&spec.build.args);
+                Some(repository.context(&scratch, &self.environment, git).await?)
+            }
             None => None,
         };
         let context = fetched.as_deref().unwrap_or(own);
@@ -158,18 +172,13 @@ impl Native {
         if spec.options.check {
             return job.report(&remarks).await;
         }
+        // A repository is fetched to where nothing stays.
+        let base = if fetched.is_some() { Path::new(".") } else { own };
         let caches = |texts: &[String]| {
-            let places = texts.iter().map(|text| Place::parse(text, context));
+            let places = texts.iter().map(|text| Place::parse(text, base));
             places.collect::<std::result::Result<Vec<_>, _>>().map_err(refused)
         };
-        if let Some(syntax) = &syntax {
-            let said = format!(
-                "{}: `# syntax={syntax}` is not needed: Ketch reads all of the \
-                language itself",
-                job.dockerfile
-            );
-            job.say("", &said).await;
-        }
+        job.tell_of_syntax(syntax.as_deref()).await;
         let (given, wanted) = (caches(&spec.build.cache_from)?, caches(&spec.build.cache_to)?);
         job.import(&given).await;
         let mut stages = Vec::new();
@@ -206,18 +215,15 @@ impl Native {
     ) -> Result<Job> {
         let place =
             |fault: Fault| refused(format!("{}:{}: {}", script.name, fault.line, fault.text));
-        let given = |name: &str| match spec.build.args.get(name) {
-            Some(given) => given.clone().or_else(|| self.environment.get(name).cloned()),
-            None if is_automatic(name) => automatic(&platform, &spec.build.target, name),
-            None => None,
-        };
+        let given = |name: &str| given(spec, &self.environment, (&platform, name));
         let contexts = spec.build.additional_contexts.keys().cloned().collect();
         let stages = Stages::of(&script.file, &given, contexts).map_err(place)?;
         let target = stages.target(&spec.build.target).map_err(|why| {
             refused(format!("`build.target` of service `{}`: {why}", spec.service_name))
         })?;
-        let memory = self.root.builds().join("contexts");
-        let files = Files::context(context, script.ignore.as_deref(), &memory);
+        let is_fetched = Repository::of(&spec.build.context).is_some();
+        let memory = (!is_fetched).then(|| self.root.builds().join("contexts"));
+        let files = Files::context(context, script.ignore.as_deref(), memory.as_deref());
         let files = files.map_err(failed("read the build context", context))?;
         let epoch = match self.environment.get("SOURCE_DATE_EPOCH").map(String::as_str) {
             None | Some("") => None,
@@ -254,6 +260,19 @@ fn finish(job: &Job, state: &state::State) -> Result<Image> {
         config.created = jiff::Timestamp::from_second(0).unwrap_or_default().to_string();
     }
     job.store.assemble(&state.origin, config, &job.spec.tags)
+}
+
+/// The value that a build argument has from outside.
+fn given(
+    spec: &BuildSpec,
+    environment: &IndexMap<String, String>,
+    (platform, name): (&Platform, &str),
+) -> Option<String> {
+    match spec.build.args.get(name) {
+        Some(given) => given.clone().or_else(|| environment.get(name).cloned()),
+        None if is_automatic(name) => automatic(platform, &spec.build.target, name),
+        None => None,
+    }
 }
 
 /// The value of an argument that every build has.

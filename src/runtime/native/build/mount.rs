@@ -8,9 +8,10 @@
 //!   for as long as the command runs.
 //! - What a context ignores is not seen: it is covered.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,15 +41,39 @@ pub(super) struct Mounted {
     pub(super) is_file: bool,
     /// Variables of the command.
     pub(super) environment: Vec<String>,
-    /// Kept as long as the command runs.
-    pub(super) hold: Option<Lock>,
+}
+
+/// Where things are made ready.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) sandbox: &'a Sandbox,
+    pub(super) caches: &'a Caches,
+    /// Which mount of the command it is.
+    pub(super) at: usize,
 }
 
 /// What of a mount is an input of the step.
 pub(super) fn inputs(mount: &Mount) -> String {
-    let Mount { kind, target, source, from, id, read_only, .. } = mount;
+    let Mount {
+        kind,
+        target,
+        source,
+        from,
+        id,
+        read_only,
+        required,
+        // Who else uses a cache changes nothing for the command.
+        sharing: _,
+        size,
+        mode,
+        uid,
+        gid,
+        env,
+    } = mount;
+    // Files of a stage or context are known by what they are, not by its name.
     let from = if *kind == MountKind::Bind { "" } else { from };
-    format!("{kind:?} {target:?} {source:?} {from:?} {id:?} {read_only:?} {:?}", mount.env)
+    let words = format!("{kind:?} {target:?} {source:?} {from:?} {id:?} {env:?} {read_only:?}");
+    format!("{words} {required} {size} {mode:?} {uid} {gid}")
 }
 
 /// The digest of the files that are mounted.
@@ -64,6 +89,10 @@ pub(super) fn digest(job: &Job, mount: &Mount, from: &From) -> Result<String> {
     for selected in select(&files, &Wanted { source, exclude: &exclude }).map_err(refused)? {
         let digested = selected.digest(key.hash());
         digested.map_err(failed("read", &selected.written))?;
+        // A command sees the owners of this machine, which a copy has not.
+        for stat in selected.items.iter().map(|item| &item.stat) {
+            key.add(&format!("{}:{}", stat.st_uid, stat.st_gid));
+        }
     }
     Ok(key.finish())
 }
@@ -71,12 +100,13 @@ pub(super) fn digest(job: &Job, mount: &Mount, from: &From) -> Result<String> {
 /// Makes a mount ready; `None`: there is nothing, and that is fine.
 pub(super) fn prepare(
     job: &Job,
-    (sandbox, at): (&Sandbox, usize),
+    place: &Place<'_>,
     (mount, from): (&Mount, &From),
 ) -> Result<Option<Mounted>> {
+    let (sandbox, at) = (place.sandbox, place.at);
     match mount.kind {
         MountKind::Bind => bind(job, (sandbox, at), (mount, from)).map(Some),
-        MountKind::Cache => cache(job, mount, from).map(Some),
+        MountKind::Cache => cache(job, place.caches, (mount, from)).map(Some),
         MountKind::Tmpfs => Ok(Some(memory(mount))),
         MountKind::Secret => secret(job, (sandbox, at), mount),
         MountKind::Ssh => agent(job, at, mount),
@@ -145,34 +175,64 @@ fn put_cover(files: &Files, directory: &Path, cover: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A directory that outlives the build.
-fn cache(job: &Job, mount: &Mount, from: &From) -> Result<Mounted> {
+/// The caches of a command, each locked once as long as this lives.
+#[derive(Debug)]
+pub(super) struct Caches(BTreeMap<String, (PathBuf, Lock)>);
+
+impl Caches {
+    /// Locks them, all commands in the same order: no two wait for each other.
+    pub(super) fn lock<'a>(job: &Job, mounts: impl Iterator<Item = &'a Mount>) -> Result<Self> {
+        let all = job.directory().join("mounts");
+        fs::create_dir_all(&all).map_err(failed("make", &all))?;
+        let mut caches = BTreeMap::new();
+        for (name, sharing) in wanted(mounts) {
+            let path = all.join(&name);
+            let locked = match sharing {
+                Sharing::Shared => {
+                    let hold = lock::share(&path.with_extension("lock"))?;
+                    (path, hold)
+                }
+                Sharing::Locked => {
+                    let hold = lock::wait(&path.with_extension("lock"))?;
+                    (path, hold)
+                }
+                Sharing::Private => private(&all, &name)?,
+            };
+            caches.insert(name, locked);
+        }
+        Ok(Self(caches))
+    }
+}
+
+/// The caches that mounts want, each with the strictest of its sharings.
+fn wanted<'a>(mounts: impl Iterator<Item = &'a Mount>) -> BTreeMap<String, Sharing> {
+    let mut wanted = BTreeMap::<String, Sharing>::new();
+    for mount in mounts.filter(|mount| mount.kind == MountKind::Cache) {
+        let sharing = wanted.entry(cache_name(mount)).or_default();
+        *sharing = mount.sharing.max(*sharing);
+    }
+    wanted
+}
+
+/// What the directory of a cache is called.
+fn cache_name(mount: &Mount) -> String {
     let id = if mount.id.is_empty() { &mount.target } else { &mount.id };
     let mut key = Key::default();
     key.add(id);
-    let name = key.finish();
-    let all = job.directory().join("mounts");
-    fs::create_dir_all(&all).map_err(failed("make", &all))?;
-    let (path, hold) = match mount.sharing {
-        Sharing::Shared => {
-            let path = all.join(&name);
-            let hold = lock::share(&path.with_extension("lock"))?;
-            (path, hold)
-        }
-        Sharing::Locked => {
-            let path = all.join(&name);
-            let hold = lock::wait(&path.with_extension("lock"))?;
-            (path, hold)
-        }
-        Sharing::Private => private(&all, &name)?,
-    };
+    key.finish()
+}
+
+/// A directory that outlives the build.
+fn cache(job: &Job, caches: &Caches, (mount, from): (&Mount, &From)) -> Result<Mounted> {
+    let found = caches.0.get(&cache_name(mount));
+    let (path, _) = found.ok_or_else(|| refused("a cache is used that is not locked"))?;
     if !path.is_dir() {
-        fill(job, mount, (from, &path))?;
+        fill(job, mount, (from, path))?;
     }
-    let source = Source::Bind { path, create: false, recursive: false };
+    let source = Source::Bind { path: path.clone(), create: false, recursive: false };
     let access = if mount.read_only == Some(true) { Access::Read } else { Access::Write };
     let mount = Some(attached(source, mount, access));
-    Ok(Mounted { mount, hold: Some(hold), ..Mounted::default() })
+    Ok(Mounted { mount, ..Mounted::default() })
 }
 
 /// The first of several caches that nobody uses.
@@ -332,6 +392,7 @@ fn agent(job: &Job, at: usize, mount: &Mount) -> Result<Option<Mounted>> {
             path.display()
         )));
     }
+    check_owner(&path, &found, mount)?;
     let mut mount = mount.clone();
     if mount.target.is_empty() {
         mount.target = format!("/run/buildkit/ssh_agent.{at}");
@@ -339,5 +400,64 @@ fn agent(job: &Job, at: usize, mount: &Mount) -> Result<Option<Mounted>> {
     let environment = vec![format!("SSH_AUTH_SOCK={}", mount.target)];
     let source = Source::Bind { path, create: false, recursive: false };
     let mount = Some(attached(source, &mount, Access::Write));
-    Ok(Some(Mounted { mount, is_file: true, environment, hold: None }))
+    Ok(Some(Mounted { mount, is_file: true, environment }))
+}
+
+/// The socket of the host itself is mounted: another owner or other rights cannot be given to it.
+fn check_owner(path: &Path, found: &fs::Metadata, mount: &Mount) -> Result<()> {
+    let own = found.mode() & 0o7777;
+    let fits = |wanted: u32, own: u32| wanted == 0 || wanted == own;
+    let has_mode = mount.mode.is_none_or(|wanted| wanted == own);
+    if has_mode && fits(mount.uid, found.uid()) && fits(mount.gid, found.gid()) {
+        return Ok(());
+    }
+    Err(RuntimeError::Unsupported(format!(
+        "`--mount=type=ssh` wants another `uid`, `gid` or `mode` than the agent's socket `{}` has: \
+         {}, {} and {own:04o}. The native runtime mounts that socket itself: leave them out, or run \
+         the command as root",
+        path.display(),
+        found.uid(),
+        found.gid()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mount, MountKind, Sharing, cache_name, inputs, wanted};
+
+    fn cache(id: &str, sharing: Sharing) -> Mount {
+        Mount { kind: MountKind::Cache, id: id.to_owned(), sharing, ..Mount::default() }
+    }
+
+    #[test]
+    fn a_cache_is_locked_once_and_as_strictly_as_anybody_wants() {
+        let mounts = [
+            cache("b", Sharing::Shared),
+            cache("a", Sharing::Locked),
+            cache("b", Sharing::Locked),
+            cache("b", Sharing::Shared),
+            Mount::default(),
+        ];
+        let found = wanted(mounts.iter());
+        assert_eq!(found, wanted(mounts.iter().rev()), "in one order, however they are written");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[&cache_name(&mounts[0])], Sharing::Locked);
+    }
+
+    #[test]
+    fn what_a_command_can_see_of_a_mount_is_an_input() {
+        let plain = || Mount { kind: MountKind::Tmpfs, ..Mount::default() };
+        let others = [
+            Mount { mode: Some(0o700), ..plain() },
+            Mount { uid: 1, ..plain() },
+            Mount { gid: 1, ..plain() },
+            Mount { size: 1, ..plain() },
+            Mount { required: true, ..plain() },
+        ];
+        for other in others {
+            assert_ne!(inputs(&other), inputs(&plain()), "{other:?}");
+        }
+        let locked = Mount { sharing: Sharing::Locked, ..plain() };
+        assert_eq!(inputs(&locked), inputs(&plain()));
+    }
 }

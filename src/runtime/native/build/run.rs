@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::copy::{From, refused};
 use super::dockerfile::{Form, Heredoc, Instruction, Mount, MountKind, Run};
 use super::job::{Job, Key, failed};
-use super::mount::{self, Mounted};
+use super::mount::{self, Caches, Mounted, Place};
 use super::sandbox::{Command, Out, Sandbox};
 use super::step::{Builder, Halt, Title};
 use crate::model::spec::InjectedFile;
@@ -73,9 +73,18 @@ impl Builder {
         Ok(())
     }
 
+    /// The same with its variables substituted, and a target that begins at the root.
     fn expanded_mount(&self, mount: &Mount) -> std::result::Result<Mount, String> {
+        let target = match self.state.expand(&mount.target)? {
+            usual if usual.is_empty() => usual,
+            path => self.state.directory(&path),
+        };
+        if target == "/" {
+            let written = &mount.target;
+            return Err(format!("`target={written}` is the root, where the image is"));
+        }
         Ok(Mount {
-            target: self.state.expand(&mount.target)?,
+            target,
             source: self.state.expand(&mount.source)?,
             from: self.state.expand(&mount.from)?,
             id: self.state.expand(&mount.id)?,
@@ -190,6 +199,8 @@ impl Running {
         for (name, addresses) in &service.extra_hosts {
             key.add(name).all(addresses);
         }
+        // How much memory there is, is no input: with more of it a command makes the same.
+        key.add(&format!("{} {:?}", service.shm_size.0, service.ulimits));
         for (mount, from) in &self.mounts {
             key.add(&mount::inputs(mount));
             if mount.kind == MountKind::Bind {
@@ -203,11 +214,12 @@ impl Running {
         let sandbox = Sandbox::new(&job.native.root, &job.native.networks)?;
         let mut command = self.command.clone();
         command.environment.extend(job.proxies());
-        // They are kept until the command has ended.
-        let mut held = Vec::new();
+        // They are locked until the command has ended.
+        let caches = Caches::lock(job, self.mounts.iter().map(|(mount, _)| mount))?;
         for (at, (mount, from)) in self.mounts.iter().enumerate() {
-            let mounted = mount::prepare(job, (&sandbox, at), (mount, from))?;
-            let Some(Mounted { mount, is_file, environment, hold }) = mounted else { continue };
+            let place = Place { sandbox: &sandbox, caches: &caches, at };
+            let mounted = mount::prepare(job, &place, (mount, from))?;
+            let Some(Mounted { mount, is_file, environment }) = mounted else { continue };
             if let Some(mount) = mount {
                 if is_file {
                     command.file_mounts.push(mount.target.clone());
@@ -215,7 +227,6 @@ impl Running {
                 command.mounts.push(mount);
             }
             command.environment.extend(environment);
-            held.extend(hold);
         }
         let lower = job.store.directories(&self.origin)?;
         match sandbox.run(lower, command, &self.out)? {

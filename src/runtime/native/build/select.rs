@@ -7,6 +7,7 @@
 //!
 //! - The same files give the same digest, whenever they were written.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ use sha2::{Digest as _, Sha256};
 use super::context::Files;
 use super::tree::kind;
 use crate::model::ignore::{Glob, Patterns};
+
+/// The most bytes of a source, as of any path.
+const LONGEST: usize = 4096;
 
 /// What one source stands for: a file, or a directory and all in it.
 #[derive(Clone, Debug)]
@@ -56,17 +60,15 @@ pub(super) struct Wanted<'a> {
 pub(super) fn select(files: &Arc<Files>, wanted: &Wanted<'_>) -> Result<Vec<Selected>, String> {
     let source = wanted.source;
     let said = |error: io::Error| format!("`{source}`: {error}");
+    if source.len() > LONGEST {
+        return Err(format!("a path has at most {LONGEST} bytes, and a source here has more"));
+    }
     let pattern = Path::new(source.trim_start_matches('/'));
     let mut found = Vec::new();
     if source.contains(['*', '?', '[']) {
-        let mut matches = Vec::new();
-        let parts: Vec<String> = pattern
-            .components()
-            .map(|part| part.as_os_str().to_string_lossy().into_owned())
-            .filter(|part| part != ".")
-            .collect();
-        expand(files, Path::new(""), &parts, &mut matches)?;
-        for path in matches {
+        let mut search = Search { files, seen: HashSet::new(), found: Vec::new() };
+        search.expand(Path::new(""), &parts(pattern))?;
+        for path in search.found {
             if files.rule(&path).is_none() || files.may_keep_below(&path) {
                 found.extend(one(files, &path, wanted).map_err(said)?);
             }
@@ -90,46 +92,60 @@ pub(super) fn select(files: &Arc<Files>, wanted: &Wanted<'_>) -> Result<Vec<Sele
     }
 }
 
-/// All paths that fit a pattern.
-fn expand(
-    files: &Files,
-    at: &Path,
-    parts: &[String],
-    found: &mut Vec<PathBuf>,
-) -> Result<(), String> {
-    let Some((part, rest)) = parts.split_first() else {
-        found.push(at.to_owned());
-        return Ok(());
-    };
-    if !part.contains(['*', '?', '[', '\\']) {
-        return match files.tree.resolve(&at.join(part)) {
-            Ok(place) if place.found.is_some() => expand(files, &at.join(part), rest, found),
-            _ => Ok(()),
+/// The names of a pattern. Several `**` after each other say what one says.
+fn parts(pattern: &Path) -> Vec<String> {
+    let names = pattern.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let mut parts: Vec<String> = names.filter(|name| name != ".").collect();
+    parts.dedup_by(|next, before| next == "**" && before == "**");
+    parts
+}
+
+/// Looks for the paths that fit a pattern.
+struct Search<'a> {
+    files: &'a Files,
+    /// Paths with how much of the pattern is to follow: what is below is found once.
+    seen: HashSet<(PathBuf, usize)>,
+    found: Vec<PathBuf>,
+}
+
+impl Search<'_> {
+    fn expand(&mut self, at: &Path, parts: &[String]) -> Result<(), String> {
+        if !self.seen.insert((at.to_owned(), parts.len())) {
+            return Ok(());
+        }
+        let is_plain = |part: &&String| !part.contains(['*', '?', '[', '\\']);
+        let (plain, parts) = parts.split_at(parts.iter().take_while(is_plain).count());
+        let at = &plain.iter().fold(at.to_owned(), |at, part| at.join(part));
+        let Ok(place) = self.files.tree.resolve(at) else { return Ok(()) };
+        let Some((part, rest)) = parts.split_first() else {
+            if place.found.is_some() {
+                self.found.push(at.clone());
+            }
+            return Ok(());
         };
-    }
-    let is_deep = part == "**";
-    if is_deep {
-        expand(files, at, rest, found)?;
-    }
-    let glob = Glob::new(part).map_err(|error| error.to_string())?;
-    let place = files.tree.resolve(at).map_err(|error| error.to_string())?;
-    if !place.is_directory() {
-        return Ok(());
-    }
-    for (name, stat) in files.tree.list(&place.path).map_err(|error| error.to_string())? {
-        if !glob.fits(&name.to_string_lossy()) {
-            continue;
+        let is_deep = part == "**";
+        if is_deep {
+            self.expand(at, rest)?;
         }
-        let below = at.join(&name);
-        if !is_deep {
-            expand(files, &below, rest, found)?;
-        } else if kind(&stat) == FileType::Directory {
-            expand(files, &below, parts, found)?;
-        } else if rest.is_empty() {
-            found.push(below);
+        let glob = Glob::new(part).map_err(|error| error.to_string())?;
+        if !place.is_directory() {
+            return Ok(());
         }
+        for (name, stat) in self.files.tree.list(&place.path).map_err(|error| error.to_string())? {
+            if !glob.fits(&name.to_string_lossy()) {
+                continue;
+            }
+            let below = at.join(&name);
+            if !is_deep {
+                self.expand(&below, rest)?;
+            } else if kind(&stat) == FileType::Directory {
+                self.expand(&below, parts)?;
+            } else if rest.is_empty() {
+                self.found.push(below);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What a path stands for; `None`: nothing, or it is left out.
@@ -212,9 +228,9 @@ impl Selected {
                     hash.update(self.files.digest(&self.path(item), &item.stat)?);
                 }
                 FileType::Symlink => {
-                    hash.update(
-                        self.files.tree.link(&self.path(item))?.as_os_str().as_encoded_bytes(),
-                    );
+                    let target = self.files.tree.link(&self.path(item))?;
+                    hash.update(target.as_os_str().as_encoded_bytes());
+                    hash.update([0]);
                 }
                 FileType::Directory => {}
                 _ => hash.update(item.stat.st_rdev.to_le_bytes()),
@@ -230,5 +246,47 @@ impl Selected {
         } else {
             self.root.join(&item.path)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(files: &[(&str, &str)], source: &str) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let files = Arc::new(Files::context(folder.path(), None, None).unwrap());
+        let exclude = Patterns::default();
+        let found = select(&files, &Wanted { source, exclude: &exclude })?;
+        let paths = found.iter().flat_map(|it| it.items.iter().map(|item| it.path(item)));
+        Ok(paths.map(|path| path.display().to_string()).collect())
+    }
+
+    #[test]
+    fn the_root_is_there_though_all_in_it_is_left_out() {
+        let files = [(".dockerignore", "*\n!src"), ("src/a", ""), ("b", "")];
+        for source in [".", "/", "./"] {
+            assert_eq!(selected(&files, source).unwrap(), ["", "src", "src/a"], "{source}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_finds_everything_once() {
+        let files = [("a/b/a/f", ""), ("a/f", ""), ("f", "")];
+        for source in ["**/f", "**/**/f", "**/./**/**/f"] {
+            let mut found = selected(&files, source).unwrap();
+            found.sort();
+            assert_eq!(found, ["a/b/a/f", "a/f", "f"], "{source}");
+        }
+        let many = "**/*/".repeat(20) + "f";
+        assert!(selected(&files, &many).unwrap_err().starts_with("no file fits"));
+        assert_eq!(selected(&files, "a/*/a/f").unwrap(), ["a/b/a/f"]);
+        assert_eq!(selected(&files, "**/a/**/f").unwrap().len(), 2);
+        assert!(selected(&files, &"*/".repeat(4096)).unwrap_err().contains("at most 4096 bytes"));
     }
 }

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dockerfile::{Command, Dockerfile, Expander, Fault, Instruction, Quotes};
 
+/// The most stages: each waits within those that it needs, and the stack has an end.
+const MOST_STAGES: usize = 256;
+
 /// A stage.
 #[derive(Clone, Debug)]
 pub(super) struct Stage {
@@ -77,6 +80,9 @@ impl Stages {
                         Some(stage) => Base::Stage(stage),
                         None => Base::Other(image),
                     };
+                    if stages.all.len() == MOST_STAGES {
+                        return Err(fault(format!("there are more than {MOST_STAGES} stages")));
+                    }
                     let (name, line) = (from.name.clone(), instruction.line);
                     stages.all.push(Stage { name, base, platform, line, instructions: Vec::new() });
                 }
@@ -198,6 +204,14 @@ mod tests {
             _ => None,
         };
         Stages::of(&parse(text).unwrap(), &given, BTreeSet::new())
+    }
+
+    #[test]
+    fn there_is_an_end_to_stages() {
+        let text = "FROM a\n".repeat(MOST_STAGES);
+        assert_eq!(stages(&text).unwrap().all.len(), MOST_STAGES);
+        let fault = stages(&format!("{text}FROM a")).unwrap_err();
+        assert_eq!((fault.line, fault.text.as_str()), (257, "there are more than 256 stages"));
     }
 
     #[test]

@@ -15,12 +15,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::mpsc::Sender;
 
-use super::automatic;
 use super::copy::{Copying, From, refused};
 use super::dockerfile::{Command, Heredoc, Instruction, Quotes, Transfer, TransferKind, parse_one};
+use super::given;
 use super::job::{Came, Job, Key, failed, line};
 use super::sandbox::view;
-use super::stage::{Base, is_automatic, is_proxy};
+use super::stage::{Base, is_proxy};
 use super::state::State;
 use crate::runtime::native::image::{ImageConfig, Layer, Step};
 use crate::runtime::native::thread::in_thread;
@@ -329,14 +329,7 @@ impl Builder {
 impl Job {
     /// The value that a build argument has from outside.
     pub(super) fn given(&self, name: &str) -> Option<String> {
-        if let Some(given) = self.spec.build.args.get(name) {
-            let own = || self.native.environment.get(name).cloned();
-            return given.clone().or_else(own);
-        }
-        if is_automatic(name) {
-            return automatic(&self.platform, &self.spec.build.target, name);
-        }
-        None
+        given(&self.spec, &self.native.environment, (&self.platform, name))
     }
 
     /// Arguments that commands see without asking for them.

@@ -15,7 +15,7 @@ use std::io::{self, Read, Seek as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Stat, major, minor};
+use rustix::fs::{FileType, Stat, fstat, major, minor};
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::context::Files;
@@ -74,8 +74,8 @@ pub(super) enum Source {
     Text { name: String, content: String },
     /// A file that was fetched.
     Fetched { name: String, file: PathBuf, modified: Option<u64> },
-    /// An archive whose files are put.
-    Unpacked { file: File, name: String },
+    /// An archive whose files are put, and what it was when it was digested.
+    Unpacked { file: File, name: String, stat: Option<Stat> },
 }
 
 /// Writes the archive. `view`: the files that are there; `None`: as if there were none.
@@ -102,10 +102,8 @@ pub(super) fn write(put: &Put, view: Option<&Tree>, out: impl Write) -> io::Resu
                 let path = target.of(OsStr::new(name));
                 writer.plain(&path, (0o600, time, size), &mut file)?;
             }
-            Source::Unpacked { file, name } => {
-                let mut file = file.try_clone()?;
-                file.rewind()?;
-                let done = writer.archive(file, &target.path);
+            Source::Unpacked { file, name, stat } => {
+                let done = writer.unpacked((file, stat.as_ref()), &target.path);
                 done.map_err(|error| about(Path::new(name), &error))?;
             }
         }
@@ -194,13 +192,15 @@ impl<W: Write> Writer<'_, W> {
         match kind(&item.stat) {
             FileType::RegularFile => {
                 let file = selected.files.tree.file(&from)?;
+                check_unchanged(&file, &item.stat)?;
                 let size = u64::try_from(item.stat.st_size).unwrap_or(0);
                 header.set_size(size);
                 if let Some(value) = capabilities(&file)? {
                     let key = "SCHILY.xattr.security.capability";
                     self.builder.append_pax_extensions([(key, &value[..])])?;
                 }
-                self.builder.append_data(&mut header, path, Exactly::new(file, size))
+                self.builder.append_data(&mut header, path, Exactly::new(&file, size))?;
+                check_unchanged(&file, &item.stat)
             }
             FileType::Symlink => {
                 header.set_entry_type(EntryType::Symlink);
@@ -250,6 +250,7 @@ impl<W: Write> Writer<'_, W> {
 
     /// Writes the directories that lead to a path.
     fn parents(&mut self, path: &Path) -> io::Result<()> {
+        check_names(path)?;
         let above: Vec<PathBuf> = path.ancestors().skip(1).map(Path::to_owned).collect();
         for directory in above.into_iter().rev() {
             if directory.as_os_str().is_empty() || !self.known.insert(directory.clone()) {
@@ -305,6 +306,16 @@ impl<W: Write> Writer<'_, W> {
         let mut header = self.own(mode, time);
         header.set_size(size);
         self.builder.append_data(&mut header, path, content.take(size))
+    }
+
+    /// The files of an archive that is still what it was.
+    fn unpacked(&mut self, (file, stat): (&File, Option<&Stat>), target: &Path) -> io::Result<()> {
+        let check = || stat.map_or(Ok(()), |stat| check_unchanged(file, stat));
+        check()?;
+        let mut archive = file.try_clone()?;
+        archive.rewind()?;
+        self.archive(archive, target)?;
+        check()
     }
 
     /// The files of an archive.
@@ -406,6 +417,18 @@ impl<W: Write> Writer<'_, W> {
     }
 }
 
+/// Fails if a file is not any more what was digested: the layer would be found under inputs that it
+/// was not made of.
+fn check_unchanged(file: &File, digested: &Stat) -> io::Result<()> {
+    let now = fstat(file)?;
+    let of = |it: &Stat| (it.st_size, it.st_mtime, it.st_mtime_nsec, it.st_ctime, it.st_ctime_nsec);
+    if of(&now) == of(digested) {
+        Ok(())
+    } else {
+        Err(io::Error::other("it was changed while it was read"))
+    }
+}
+
 /// What `--parents` keeps of a path: all, or what follows `/./`.
 fn kept_parents(written: &Path) -> PathBuf {
     let bytes = written.as_os_str().as_bytes();
@@ -428,6 +451,18 @@ fn clean(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Ok(clean)
+}
+
+/// Refuses names that would remove files of the image instead of being put there.
+fn check_names(path: &Path) -> io::Result<()> {
+    let is_mark = |name: &OsStr| name.as_bytes().starts_with(b".wh.");
+    match path.iter().find(|name| is_mark(name)) {
+        None => Ok(()),
+        Some(name) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{}`: in layers `.wh.` begins the marks of removed files", name.display()),
+        )),
+    }
 }
 
 fn about(path: &Path, error: &io::Error) -> io::Error {
@@ -457,4 +492,39 @@ pub(super) fn is_archive(file: &File) -> io::Result<bool> {
         .map(|(at, byte)| if (148..156).contains(&at) { u32::from(b' ') } else { u32::from(*byte) })
         .sum();
     Ok(block[0] != 0 && header.cksum().is_ok_and(|found| found == sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::select::{Wanted, select};
+    use super::*;
+    use crate::model::ignore::Patterns;
+
+    /// Writes all of a directory, in which something happens after it was looked at.
+    fn written(name: &str, happens: impl FnOnce(&Path)) -> io::Result<()> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, "one").unwrap();
+        let files = Arc::new(Files::context(folder.path(), None, None).unwrap());
+        let exclude = Patterns::default();
+        let found = select(&files, &Wanted { source: ".", exclude: &exclude }).unwrap();
+        happens(&path);
+        let sources = found.into_iter().map(Source::Files).collect();
+        write(&Put { sources, ..Put::nothing("to", 0, None) }, None, io::sink())
+    }
+
+    #[test]
+    fn what_was_changed_since_it_was_digested_is_refused() {
+        written("f", |_| ()).unwrap();
+        let error = written("f", |path| std::fs::write(path, "another").unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "`f`: it was changed while it was read");
+    }
+
+    #[test]
+    fn names_that_would_remove_files_of_the_image_are_refused() {
+        let error = written(".wh.passwd", |_| ()).unwrap_err().to_string();
+        assert!(error.contains("`.wh.` begins the marks of removed files"), "{error}");
+    }
 }

@@ -101,10 +101,8 @@ impl Store {
     pub fn origin(&self, reference: &str, image: &Image) -> Result<(Origin, ImageConfig)> {
         let mut config = ImageConfig::clone(&image.config);
         if let Ok(Reference::RootFs(_)) = reference.parse() {
-            // It is the lowest layer of its image.
-            let below = image.layers.first().cloned();
             config.config.labels.remove(rootfs::LABEL);
-            return Ok((Origin { below, layers: Vec::new() }, config));
+            return Ok((Origin { below: image.below.clone(), layers: Vec::new() }, config));
         }
         let record = self.record_of(&image.id)?.ok_or_else(|| no_such_image(reference))?;
         let layers = record.layers.into_iter().zip(&config.rootfs.diff_ids);
@@ -122,7 +120,7 @@ impl Store {
     ///
     /// A directory of this machine cannot be read.
     pub fn directories(&self, origin: &Origin) -> Result<Vec<PathBuf>> {
-        self.stack(&origin.record())
+        self.above(origin.below.as_deref(), &self.stack(&origin.record()))
     }
 
     /// A new directory for what is fetched.
@@ -149,13 +147,13 @@ impl Store {
         self.place.busy()
     }
 
-    /// Whether an image is being made.
+    /// Keeps others from making an image as long as it lives; `None`: somebody makes one.
     ///
     /// # Errors
     ///
     /// The store cannot be read.
-    pub fn is_busy(&self) -> Result<bool> {
-        Ok(self.place.alone()?.is_none())
+    pub fn idle(&self) -> Result<Option<impl std::fmt::Debug + use<>>> {
+        self.place.alone()
     }
 
     /// Makes a layer of an archive while it is written. `of` is what it is made of, for errors.

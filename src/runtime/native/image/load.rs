@@ -17,6 +17,7 @@ use super::digest::Digest;
 use super::install::{Cancel, Source, Supply, Wanted, check, install};
 use super::place::failed;
 use super::platform::Platform;
+use super::pull::Naming;
 use super::record::Record;
 use super::reference::{Name, Reference};
 use super::source::name_and_stamp;
@@ -103,7 +104,7 @@ impl Store {
         &self,
         source: &Reference,
         platform: &Platform,
-        teller: &(OnProgress<'_>, &Cancel),
+        (naming, progress, cancel): (Naming, OnProgress<'_>, &Cancel),
     ) -> Result<Image> {
         self.sweep()?;
         let _busy = self.place.busy()?;
@@ -122,7 +123,11 @@ impl Store {
             found.retain(|found| found.names.iter().any(|name| is_named(name, wanted)));
         }
         match &found[..] {
-            [found] => self.bring(&contents, found, &[(name, stamp)], teller),
+            [found] => {
+                let mut names = vec![(name, stamp)];
+                names.retain(|_| naming == Naming::Given);
+                self.bring(&contents, found, &names, &(progress, cancel))
+            }
             [] => Err(no_such_image(&name)),
             several => {
                 let names: Vec<&str> =

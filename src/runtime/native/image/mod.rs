@@ -90,7 +90,10 @@ pub struct Image {
     pub size: u64,
     /// Its config.
     pub config: Arc<ImageConfig>,
-    /// Directories to mount an overlay on, lowest first. Whiteouts are those of overlayfs.
+    /// The directory of this machine that lies below its layers.
+    pub below: Option<PathBuf>,
+    /// Directories of its layers, lowest first. Whiteouts are those of overlayfs. What else an
+    /// overlay needs is made when it is needed: [`Store::files`].
     pub layers: Vec<PathBuf>,
 }
 

@@ -42,6 +42,13 @@ const ATTEMPTS: usize = 3;
 /// The most lists in lists.
 const MAX_DEPTH: usize = 3;
 
+/// Whether an image gets the name that it is asked for by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    Given,
+    None,
+}
+
 /// Everything about an image but its layers.
 #[derive(Debug)]
 struct Plan {
@@ -64,6 +71,28 @@ impl Store {
         credentials: &Credentials,
         progress: OnProgress<'_>,
     ) -> Result<Image> {
+        self.pull_as(image, credentials, (Naming::Given, progress)).await
+    }
+
+    /// Gets an image without giving it a name: names are left to what has them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pull`](Self::pull).
+    pub async fn pull_nameless(
+        &self,
+        image: &PullSpec,
+        credentials: &Credentials,
+    ) -> Result<Image> {
+        self.pull_as(image, credentials, (Naming::None, &|_: Progress| {})).await
+    }
+
+    async fn pull_as(
+        &self,
+        image: &PullSpec,
+        credentials: &Credentials,
+        (naming, progress): (Naming, OnProgress<'_>),
+    ) -> Result<Image> {
         let refused = |error: &dyn std::error::Error| RuntimeError::Refused(error.to_string());
         let reference: Reference = image.image.parse().map_err(|error| refused(&error))?;
         let platform = match image.platform.as_str() {
@@ -76,12 +105,16 @@ impl Store {
             }
             Reference::Registry(name) => {
                 let repository = Repository::to_pull(&name, credentials).await?;
-                self.pull_from(&repository, &name, &platform, progress).await
+                self.sweep()?;
+                let _busy = self.place.busy()?;
+                let mut plan = plan(&repository, &name, &platform).await?;
+                plan.names.retain(|_| naming == Naming::Given);
+                self.pull_from(&repository, &Arc::new(plan), progress).await
             }
             source => {
                 let store = self.clone();
                 let work = move |tell: &Teller, cancel: &Cancel| {
-                    store.load_source(&source, &platform, &(&|it| tell.tell(it), cancel))
+                    store.load_source(&source, &platform, (naming, &|it| tell.tell(it), cancel))
                 };
                 told(progress, CancelOnDrop::default(), work, std::future::pending()).await
             }
@@ -111,20 +144,16 @@ impl Store {
     async fn pull_from(
         &self,
         repository: &Repository,
-        name: &Name,
-        platform: &Platform,
+        plan: &Arc<Plan>,
         progress: OnProgress<'_>,
     ) -> Result<Image> {
-        self.sweep()?;
-        let _busy = self.place.busy()?;
-        let plan = Arc::new(plan(repository, name, platform).await?);
         let mut attempt = 1;
         loop {
-            let done = self.bring_layers(repository, &plan, progress).await;
+            let done = self.bring_layers(repository, plan, progress).await;
             let (result, was_resumed) = match done {
                 Ok(Recorded::Done(id)) => {
                     let image = self.image(&id, &self.names()?)?;
-                    return image.ok_or_else(|| no_such_image(&name.familiar()));
+                    return image.ok_or_else(|| no_such_image(id.as_str()));
                 }
                 Ok(Recorded::LayerVanished(layer)) => {
                     let said = format!("layer `{layer}` is removed again and again");

@@ -22,6 +22,7 @@ use super::install::{Cancel, check};
 use super::layer::Archive;
 use super::place::{Staging, failed, read_json};
 use super::record::{LayerInfo, LayerRecord};
+use super::reference::Name;
 use super::registry::{Repository, Sent};
 use super::spec::{Descriptor, Manifest, media};
 use super::store::{Store, no_such_image, tagged};
@@ -47,10 +48,36 @@ impl Store {
     ) -> Result<()> {
         let name = tagged(image)?;
         let found = self.find(&name.to_string())?.ok_or_else(|| no_such_image(image))?;
-        let record = self.record_of(&found.id)?.ok_or_else(|| no_such_image(image))?;
-        record.check_whole(image)?;
-        let config = self.config_of(&found.id)?;
-        let repository = Repository::to_push(&name, credentials).await?;
+        let (layers, digest) = self.send(&found.id, &name, (credentials, progress)).await?;
+        self.remember(&found.id, layers, &name.with_digest(digest).to_string())
+    }
+
+    /// Sends an image under a name that it does not have here, and does not get.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push`](Self::push).
+    pub async fn push_as(
+        &self,
+        id: &Digest,
+        name: &str,
+        credentials: &Credentials,
+        progress: OnProgress<'_>,
+    ) -> Result<()> {
+        self.send(id, &tagged(name)?, (credentials, progress)).await.map(drop)
+    }
+
+    /// Sends an image; gives how the registry calls its layers and itself.
+    async fn send(
+        &self,
+        id: &Digest,
+        name: &Name,
+        (credentials, progress): (&Credentials, OnProgress<'_>),
+    ) -> Result<(Vec<Descriptor>, Digest)> {
+        let record = self.record_of(id)?.ok_or_else(|| no_such_image(id.as_str()))?;
+        record.check_whole(&name.familiar())?;
+        let config = self.config_of(id)?;
+        let repository = Repository::to_push(name, credentials).await?;
         let _busy = self.place.busy()?;
         let work = CancelOnDrop::default();
         let upload = |layer: LayerRecord| self.push_layer(&repository, layer, &work.0, progress);
@@ -67,7 +94,7 @@ impl Store {
             .map_err(io::Error::from)
             .map_err(failed("write", "the manifest".as_ref()))?;
         let digest = repository.put_manifest(name.version(), media::MANIFEST, &bytes).await?;
-        self.remember(&found.id, layers, &name.with_digest(digest).to_string())
+        Ok((layers, digest))
     }
 
     /// Writes down what the registry calls the image and its layers now.

@@ -71,6 +71,22 @@ impl Store {
         Ok(removed)
     }
 
+    /// Removes an image that has no name and that nobody uses.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read or written.
+    pub fn forget(&self, id: &Digest) -> Result<()> {
+        let mut taken = Vec::new();
+        let lock = self.place.lock()?;
+        let is_named = self.names()?.by_image().contains_key(id);
+        if !is_named && self.holders(id)?.is_empty() {
+            self.take_image(id, &lock, &mut taken)?;
+        }
+        drop(lock);
+        Ok(())
+    }
+
     /// Removes images that nobody needs, among those that are chosen, and what commands that were
     /// killed have left.
     ///

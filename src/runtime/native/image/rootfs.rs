@@ -1,6 +1,6 @@
 //! `rootfs:DIR`: a directory as an image, with nothing copied.
 //!
-//! In: a directory. Out: an [`Image`] whose lowest layer is that directory. For `rootfs:/`, the
+//! In: a directory. Out: an [`Image`] that lies on that directory. For `rootfs:/`, the
 //! host itself, a second layer lies over it that covers what is no program: everything at the
 //! top but `bin`, `sbin`, `lib*`, `usr`, `etc`, `opt` and the like, everything in `var`, the
 //! homes of people, and below `etc` whatever not everybody may read. So containers need no mounts
@@ -43,7 +43,7 @@ const SETTINGS: &[&str] = &["etc", "usr/local/etc"];
 pub(super) const LABEL: &str = "dev.ketch.rootfs";
 
 /// The image of a directory.
-pub(super) fn image(store: &Store, directory: &Path, reference: &str) -> Result<Image> {
+pub(super) fn image(directory: &Path, reference: &str) -> Result<Image> {
     let root = directory.canonicalize().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             RuntimeError::NotFound(format!("there is no directory `{}`", directory.display()))
@@ -53,7 +53,6 @@ pub(super) fn image(store: &Store, directory: &Path, reference: &str) -> Result<
     if !root.is_dir() {
         return Err(RuntimeError::Refused(format!("`{}` is no directory", root.display())));
     }
-    let layers = layers(store, &root)?;
     let config = config(&root);
     let id = Digest::of(&serde_json::to_vec(&config).map_err(|error| {
         RuntimeError::Refused(format!("the config of `{reference}` cannot be written: {error}"))
@@ -66,7 +65,8 @@ pub(super) fn image(store: &Store, directory: &Path, reference: &str) -> Result<
         tagged: (0, 0),
         size: 0,
         config: Arc::new(config),
-        layers,
+        below: Some(root),
+        layers: Vec::new(),
     })
 }
 
@@ -358,11 +358,14 @@ mod tests {
         let store = Store::open(&root.path().join("store")).unwrap();
         let reference = format!("rootfs:{}", root.path().display());
         let image = store.find(&reference).unwrap().unwrap();
-        assert_eq!(image.layers, [root.path().canonicalize().unwrap()]);
+        assert_eq!(store.files(&image).unwrap(), [root.path().canonicalize().unwrap()]);
         assert_eq!(image.names, [reference]);
         assert!(store.find("rootfs:/no/such/place").is_err());
         let host = store.find("rootfs:/").unwrap().unwrap();
-        assert_eq!((host.layers.len(), host.layers[0].as_path()), (2, Path::new("/")));
-        assert!(host.layers[1].join("root").is_dir());
+        let entries = || fs::read_dir(store.place.path("covers")).unwrap().count();
+        assert_eq!(entries(), 0, "who only asks for an image makes nothing");
+        let files = store.files(&host).unwrap();
+        assert_eq!((files.len(), files[0].as_path(), entries()), (2, Path::new("/"), 1));
+        assert!(files[1].join("root").is_dir());
     }
 }

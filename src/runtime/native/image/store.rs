@@ -57,7 +57,7 @@ impl Store {
     /// The store or the directory cannot be read, or several images begin with the digits.
     pub fn find(&self, reference: &str) -> Result<Option<Image>> {
         if let Ok(Reference::RootFs(directory)) = reference.parse() {
-            return rootfs::image(self, &directory, reference).map(Some);
+            return rootfs::image(&directory, reference).map(Some);
         }
         let names = self.names()?;
         match self.resolve(reference, &names)? {
@@ -158,24 +158,40 @@ impl Store {
             tagged: own().map(|(_, named)| named.at).max().unwrap_or_default(),
             size: record.layers.iter().map(|layer| layer.size).sum(),
             config: Arc::new(config),
-            layers: self.stack(&record)?,
+            layers: self.stack(&record),
+            below: record.below,
         }))
+    }
+
+    /// The directories of an overlay that shows an image, lowest first; what covers parts of this
+    /// machine is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// A directory of this machine cannot be read, or the store cannot be written.
+    pub fn files(&self, image: &Image) -> Result<Vec<PathBuf>> {
+        self.above(image.below.as_deref(), &image.layers)
+    }
+
+    /// The directories of an overlay of layers above a directory of this machine.
+    pub(super) fn above(&self, below: Option<&Path>, layers: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        let mut all = match below {
+            Some(directory) => rootfs::layers(self, directory)?,
+            None => Vec::new(),
+        };
+        all.extend_from_slice(layers);
+        Ok(all)
     }
 
     /// The layers of an image as an overlay takes them: each once. Of one that is there twice the
     /// upper one gives all that the lower one does.
-    pub(super) fn stack(&self, record: &Record) -> Result<Vec<PathBuf>> {
+    pub(super) fn stack(&self, record: &Record) -> Vec<PathBuf> {
         let layers = &record.layers;
         let is_last = |at: usize| {
             !layers[at + 1..].iter().any(|upper| upper.directory == layers[at].directory)
         };
         let kept = (0..layers.len()).filter(|at| is_last(*at));
-        let mut stack = match &record.below {
-            Some(directory) => rootfs::layers(self, directory)?,
-            None => Vec::new(),
-        };
-        stack.extend(kept.map(|at| self.root_of(&layers[at])));
-        Ok(stack)
+        kept.map(|at| self.root_of(&layers[at])).collect()
     }
 
     /// What an overlay takes of a layer.

@@ -546,3 +546,63 @@ fn a_layer_that_is_there_twice_is_mounted_once() {
     site.store.save(&["x:1"], Output::Archive(&mut bytes)).unwrap();
     assert_eq!(load(&Site::new().store, &bytes).unwrap()[0].image.id, image.id);
 }
+
+/// Does something that may wait for itself.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(std::time::Duration::from_secs(30)).expect("it ends")
+}
+
+#[test]
+fn images_above_this_machine_are_listed_and_pruned_without_covering_it() {
+    let site = Site::new();
+    let host = site.store.find("rootfs:/").unwrap().unwrap();
+    let (mut origin, config) = site.store.origin("rootfs:/", &host).unwrap();
+    let upper = site.dir.path().join("upper");
+    fs::create_dir(&upper).unwrap();
+    fs::write(upper.join("f"), "x").unwrap();
+    origin.push(site.store.layer_of_directory(&upper, None).unwrap());
+    site.store.assemble(&origin, config, &[]).unwrap();
+    assert_eq!((site.store.list().unwrap().len(), site.count("covers")), (1, 0));
+    let store = site.store.clone();
+    in_time(move || store.prune(Unneeded::Nameless, &|_| true)).unwrap();
+    assert_eq!((site.count("images"), site.count("layers")), (0, 0));
+}
+
+#[test]
+fn what_has_no_name_is_forgotten_and_what_has_one_or_is_used_stays() {
+    let site = Site::new();
+    let layer = tar(&[("a", "1")]);
+    let image = load(&site.store, &saved(&[("x:1", &[&layer])])).unwrap().remove(0).image;
+    site.store.forget(&image.id).unwrap();
+    assert!(site.store.find("x:1").unwrap().is_some());
+    let (origin, mut config) = site.store.origin("x:1", &image).unwrap();
+    config.author = "another".to_owned();
+    let nameless = site.store.assemble(&origin, config, &[]).unwrap();
+    let holder = site.store.scratch().unwrap();
+    site.store.hold(&nameless, holder.path()).unwrap();
+    site.store.forget(&nameless.id).unwrap();
+    assert_eq!(site.count("images"), 2);
+    drop(holder);
+    site.store.forget(&nameless.id).unwrap();
+    assert_eq!((site.count("images"), site.count("layers")), (1, 1));
+}
+
+#[tokio::test]
+async fn an_image_that_is_pulled_without_a_name_takes_none_away() {
+    let (trial, site) = (Trial::start().await, Site::new());
+    let (old, new) = (tar(&[("a", "1")]), tar(&[("a", "2")]));
+    let name = format!("{}/app:1", trial.address);
+    trial.image("1", &[(&old, &gzip(&old))]);
+    let first = site.pull(&name).await.unwrap();
+    trial.image("1", &[(&new, &gzip(&new))]);
+    let spec = PullSpec { image: name.clone(), platform: String::new() };
+    let second = site.store.pull_nameless(&spec, &site.credentials().await).await.unwrap();
+    assert_eq!((second.names.len(), second.digests.len()), (0, 0));
+    assert_ne!(second.id, first.id);
+    site.store.forget(&second.id).unwrap();
+    site.store.forget(&first.id).unwrap();
+    assert_eq!(site.store.find(&name).unwrap().map(|image| image.id), Some(first.id));
+    assert_eq!(site.count("images"), 1);
+}

@@ -94,7 +94,7 @@ fn no_value(name: &str) -> String {
 
 fn end_of_word(text: &str, escape: char) -> usize {
     // The first word as it is written is a prefix of the text.
-    words::split(text, escape).first().map_or(0, String::len)
+    words::pieces(text, escape).next().map_or(0, |word| word.len())
 }
 
 /// A word without its quotes.

@@ -299,7 +299,7 @@ fn form(text: &str) -> Form {
 }
 
 fn one_of(flag: &str, value: &str, known: &[&str]) -> Checked<()> {
-    if value.is_empty() || value.contains('$') || known.contains(&value) {
+    if value.is_empty() || known.contains(&value) {
         return Ok(());
     }
     Err(format!("`--{flag}={value}`: it is {}", known.join(" or ")))

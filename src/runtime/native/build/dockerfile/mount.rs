@@ -52,8 +52,8 @@ pub enum MountKind {
     Ssh,
 }
 
-/// Who may use a cache at the same time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Who may use a cache at the same time, the strictest last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sharing {
     /// Everybody.
     #[default]

@@ -84,12 +84,13 @@ fn fill<'a>(line: &mut Line, mut rest: impl Iterator<Item = &'a str>) -> Result<
 
 /// Which instructions have heredocs. A JSON list has none.
 fn may_have_heredocs(text: &str) -> bool {
-    let (word, rest) = words::first(text);
-    match word.to_ascii_uppercase().as_str() {
-        "RUN" | "COPY" | "ADD" => rest.contains("<<") && words::json(rest).is_none(),
-        "ONBUILD" => may_have_heredocs(rest),
-        _ => false,
+    let (mut word, mut rest) = words::first(text);
+    if word.eq_ignore_ascii_case("ONBUILD") {
+        // One in another is refused later.
+        (word, rest) = words::first(rest);
     }
+    let takes_files = ["RUN", "COPY", "ADD"].iter().any(|name| word.eq_ignore_ascii_case(name));
+    takes_files && rest.contains("<<") && words::json(rest).is_none()
 }
 
 /// A line without the escape at its end, and whether there was one.

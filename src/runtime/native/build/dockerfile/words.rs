@@ -2,20 +2,30 @@
 //!
 //! In: a line. Out: pieces of it, each as it is written.
 
+use std::str::Chars;
+
 /// The words of a text, where blanks in quotes and after an escape do not part.
 pub(super) fn split(text: &str, escape: char) -> Vec<String> {
-    let mut words = Vec::new();
+    pieces(text, escape).collect()
+}
+
+/// The same one after the other: who wants the first one reads no further.
+pub(super) fn pieces(text: &str, escape: char) -> impl Iterator<Item = String> {
+    let mut chars = text.chars();
+    std::iter::from_fn(move || {
+        let word = piece(&mut chars, escape);
+        (!word.is_empty()).then_some(word)
+    })
+}
+
+/// The next word; empty: there is none.
+fn piece(chars: &mut Chars<'_>, escape: char) -> String {
     let mut word = String::new();
     let mut quote = None;
-    let mut chars = text.chars();
     while let Some(char) = chars.next() {
         match quote {
-            None if char.is_whitespace() => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                continue;
-            }
+            None if char.is_whitespace() && word.is_empty() => continue,
+            None if char.is_whitespace() => break,
             None if char == '"' || char == '\'' => quote = Some(char),
             Some(open) if char == open => quote = None,
             _ => {}
@@ -25,10 +35,7 @@ pub(super) fn split(text: &str, escape: char) -> Vec<String> {
             word.extend(chars.next());
         }
     }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
+    word
 }
 
 /// The first word and what follows it, without blanks around.
