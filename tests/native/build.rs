@@ -267,6 +267,10 @@ fn mistakes_are_told_with_their_place() {
             "needs `build.entitlements: [network.host]`",
         ),
         (
+            "# check=error=true\nFROM corpus/busybox:1\nMAINTAINER me",
+            "Dockerfile: remarks are failures here: `# check=error=true`",
+        ),
+        (
             "FROM corpus/busybox:1\nRUN --network=$N true",
             "Dockerfile:2: `--network=$N`: it is default or none or host",
         ),

@@ -5,22 +5,31 @@
 
 use std::collections::BTreeSet;
 
-use super::dockerfile::{Command, Dockerfile, Fault};
+use super::dockerfile::{Command, Dockerfile, Remark};
 use super::stage::{is_automatic, is_proxy};
 
 /// Parts of names whose values are secrets.
 const SECRETS: &[&str] = &["password", "passwd", "pword", "secret", "token", "apikey", "api_key"];
 
+/// What is said of a variable that the base image may set.
+const GUESS: &str = " here: perhaps by the base image";
+
 /// All remarks, by line.
-pub(super) fn remarks(file: &Dockerfile) -> Vec<Fault> {
+pub(super) fn remarks(file: &Dockerfile) -> Vec<Remark> {
     let mut found = Vec::new();
     let mut stage = Stage::default();
     for instruction in &file.instructions {
-        let mut tell = |text: String| found.push(Fault::new(instruction.line, text));
+        let mut tell = |rule: &'static str, text: String| {
+            let is_guess = text.ends_with(GUESS);
+            let remark = Remark::new(rule, instruction.line, text);
+            found.push(Remark { is_guess, ..remark });
+        };
         match &instruction.command {
             Command::From(from) => {
                 if from.platform.contains('/') && !from.platform.contains('$') {
-                    tell(format!("`--platform={}` is the same on every machine", from.platform));
+                    let text =
+                        format!("`--platform={}` is the same on every machine", from.platform);
+                    tell("FromPlatformFlagConstDisallowed", text);
                 }
                 stage = Stage { globals: stage.globals, ..Stage::default() };
             }
@@ -61,14 +70,15 @@ struct Stage {
 }
 
 impl Stage {
-    fn once(&mut self, name: &'static str, tell: &mut impl FnMut(String)) {
+    fn once(&mut self, name: &'static str, tell: &mut impl FnMut(&'static str, String)) {
         if !self.once.insert(name) {
-            tell(format!("only the last `{name}` of a stage counts"));
+            let text = format!("only the last `{name}` of a stage counts");
+            tell("MultipleInstructionsDisallowed", text);
         }
     }
 
     /// Tells of a variable that nothing sets and that looks like one that is set.
-    fn check(&self, text: &str, tell: &mut impl FnMut(String)) {
+    fn check(&self, text: &str, tell: &mut impl FnMut(&'static str, String)) {
         for name in variables(text) {
             let is_known = self.names.contains(name) || is_automatic(name) || is_proxy(name);
             if is_known || name == "PATH" || name == "HOME" {
@@ -77,19 +87,20 @@ impl Stage {
             let hint = if self.globals.contains(name) {
                 format!(": an `ARG` before `FROM` counts in a stage that says `ARG {name}`")
             } else {
-                " here: perhaps by the base image".to_owned()
+                GUESS.to_owned()
             };
-            tell(format!("`${name}` is not set{hint}"));
+            tell("UndefinedVar", format!("`${name}` is not set{hint}"));
         }
     }
 }
 
-fn warn_of_secret(instruction: &str, name: &str, tell: &mut impl FnMut(String)) {
+fn warn_of_secret(instruction: &str, name: &str, tell: &mut impl FnMut(&'static str, String)) {
     let small = name.to_ascii_lowercase();
     if SECRETS.iter().any(|part| small.contains(part)) {
-        tell(format!(
+        let text = format!(
             "`{instruction} {name}`: who has the image can read it; use `RUN --mount=type=secret`"
-        ));
+        );
+        tell("SecretsUsedInArgOrEnv", text);
     }
 }
 

@@ -49,7 +49,7 @@ use tokio::sync::mpsc;
 use self::cache::Place;
 use self::context::Files;
 use self::copy::refused;
-use self::dockerfile::{Dockerfile, Fault, parse};
+use self::dockerfile::{Dockerfile, Fault, Remark, parse};
 use self::fetch::{GitFiles, Repository};
 use self::job::{Job, failed};
 use self::stage::{Stages, is_automatic};
@@ -74,24 +74,24 @@ struct Script {
 }
 
 impl Script {
-    /// What should be written otherwise, unless nobody wants to know; and whether that is a
-    /// failure.
+    /// What should be written otherwise, unless nobody wants to know.
     fn remarks(&self) -> Remarks {
-        let check = self.file.directives.check.as_deref().unwrap_or_default();
-        let has = |wanted: &str| check.split(';').any(|part| part.trim() == wanted);
+        let check = &self.file.directives.check;
         let linted = lint::remarks(&self.file);
-        let all = self.file.remarks.iter().chain(&linted);
-        let all = all.map(|remark| format!("{}:{}: {}", self.name, remark.line, remark.text));
-        let mut all: Vec<String> = if has("skip=all") { Vec::new() } else { all.collect() };
+        let all = self.file.remarks.iter().chain(&linted).filter(|remark| !check.skips(remark));
+        let failures = all.clone().filter(|remark| check.is_error && !remark.is_guess).count();
+        let shown = |it: &Remark| format!("{}:{}: {} ({})", self.name, it.line, it.text, it.rule);
+        let mut all: Vec<String> = all.map(shown).collect();
         all.dedup();
-        Remarks { all, is_failure: has("error=true") }
+        Remarks { all, failures }
     }
 }
 
 /// What should be written otherwise.
 struct Remarks {
     all: Vec<String>,
-    is_failure: bool,
+    /// How many of them the file itself wants to be failures.
+    failures: usize,
 }
 
 impl Job {
@@ -110,12 +110,12 @@ impl Job {
         for remark in &remarks.all {
             self.say("", remark).await;
         }
-        match remarks.all.len() {
-            0 => self.say("", &format!("{}: nothing to remark", self.dockerfile)).await,
-            count if remarks.is_failure => {
-                return Err(refused(format!("{}: {count} remarks", self.dockerfile)));
-            }
-            _ => {}
+        if remarks.failures > 0 {
+            let said = "remarks are failures here: `# check=error=true`";
+            return Err(refused(format!("{}: {said}", self.dockerfile)));
+        }
+        if remarks.all.is_empty() {
+            self.say("", &format!("{}: nothing to remark", self.dockerfile)).await;
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Native {
         let syntax = script.file.directives.syntax.clone();
         let job = self.job(spec, script, (store, platform, tell), context)?;
         let job = Arc::new(job);
-        if spec.options.check {
+        if spec.options.check || remarks.failures > 0 {
             return job.report(&remarks).await;
         }
         // A repository is fetched to where nothing stays.
@@ -361,4 +361,31 @@ fn script(spec: &BuildSpec, (context, own): (&Path, &Path)) -> Result<Script> {
     let file =
         parse(&text).map_err(|fault| refused(format!("{name}:{}: {}", fault.line, fault.text)))?;
     Ok(Script { file, name, ignore })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Script, parse};
+
+    /// The remarks about a file that begins so, and how many of them are failures.
+    fn remarks(check: &str) -> (Vec<String>, usize) {
+        let text = format!("{check}FROM a\nMAINTAINER me\nCOPY x $Y\nWORKDIR w");
+        let script = Script { file: parse(&text).unwrap(), name: "D".to_owned(), ignore: None };
+        let found = script.remarks();
+        (found.all, found.failures)
+    }
+
+    #[test]
+    fn the_file_says_what_becomes_of_remarks() {
+        let (all, failures) = remarks("");
+        assert_eq!((all.len(), failures), (3, 0), "{all:?}");
+        assert_eq!(all[0], "D:2: `MAINTAINER` is outdated: use a label (MaintainerDeprecated)");
+        let (all, failures) = remarks("# check=skip=maintainerdeprecated;error=true\n");
+        assert_eq!(
+            (all.len(), failures),
+            (2, 1),
+            "the base image may set what is missing: {all:?}"
+        );
+        assert_eq!(remarks("# check=skip=all;error=true\n"), (Vec::new(), 0));
+    }
 }

@@ -6,7 +6,8 @@ use super::flags::{Flags, nearest};
 use super::heredoc::Heredoc;
 use super::scan::{self, Line};
 use super::{
-    Command, Fault, Form, From, Healthcheck, Instruction, Run, Transfer, TransferKind, mount, words,
+    Command, Fault, Form, From, Healthcheck, Instruction, Remark, Run, Transfer, TransferKind,
+    mount, words,
 };
 use crate::model::Duration;
 
@@ -48,37 +49,44 @@ pub fn parse_one(text: &str, escape: char) -> Result<Instruction, Fault> {
 }
 
 /// Reads an instruction.
-pub(super) fn parse(line: Line, escape: char) -> Result<(Instruction, Option<Fault>), Fault> {
+pub(super) fn parse(line: Line, escape: char) -> Result<(Instruction, Option<Remark>), Fault> {
     let Line { number, text, heredocs } = line;
     let (word, rest) = words::first(&text);
     let name = word.to_ascii_uppercase();
     let parsed = Words { rest, escape, heredocs }.command(&name);
     let command = parsed.map_err(|why| Fault::new(number, why))?;
-    let remark = remark(&name, word, rest, &command).map(|text| Fault::new(number, text));
+    let remark = remark(&name, word, rest, &command);
+    let remark = remark.map(|(rule, text)| Remark::new(rule, number, text));
     Ok((Instruction { line: number, text, command }, remark))
 }
 
-/// How an instruction is better written.
-fn remark(name: &str, word: &str, rest: &str, command: &Command) -> Option<String> {
+/// How an instruction is better written, and by which rule.
+fn remark(name: &str, word: &str, rest: &str, command: &Command) -> Option<(&'static str, String)> {
     if name != word && word != word.to_ascii_lowercase() {
-        return Some(format!("`{word}` is neither in capital nor in small letters"));
+        let text = format!("`{word}` is neither in capital nor in small letters");
+        return Some(("ConsistentInstructionCasing", text));
     }
     match command {
-        Command::Maintainer(_) => Some("`MAINTAINER` is outdated: use a label".to_owned()),
+        Command::Maintainer(_) => {
+            Some(("MaintainerDeprecated", "`MAINTAINER` is outdated: use a label".to_owned()))
+        }
         Command::Cmd(Form::Shell(_)) | Command::Entrypoint(Form::Shell(_)) => {
             let list = if rest.starts_with('[') { "this is no JSON list of texts" } else { "" };
             let list = if list.is_empty() { "a JSON list handles signals better" } else { list };
-            Some(format!("`{name}` is run by a shell: {list}"))
+            Some(("JSONArgsRecommended", format!("`{name}` is run by a shell: {list}")))
         }
         Command::Env(_) | Command::Label(_) => {
             let first = rest.split_whitespace().next().unwrap_or_default();
-            (!first.contains('=')).then(|| format!("`{name} NAME VALUE` is outdated: use `=`"))
+            let text = || format!("`{name} NAME VALUE` is outdated: use `=`");
+            (!first.contains('=')).then(|| ("LegacyKeyValueFormat", text()))
         }
         Command::From(from) if from.name != from.name.to_ascii_lowercase() => {
-            Some(format!("the stage `{}` should be named in small letters", from.name))
+            let text = format!("the stage `{}` should be named in small letters", from.name);
+            Some(("StageNameCasing", text))
         }
         Command::Workdir(path) if !path.starts_with(['/', '$', '"', '\'']) => {
-            Some(format!("`WORKDIR {path}` depends on the one before: begin it with `/`"))
+            let text = format!("`WORKDIR {path}` depends on the one before: begin it with `/`");
+            Some(("WorkdirRelativePath", text))
         }
         _ => None,
     }

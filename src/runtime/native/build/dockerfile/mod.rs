@@ -44,7 +44,7 @@ pub struct Dockerfile {
     /// Its instructions, in order.
     pub instructions: Vec<Instruction>,
     /// What works, but should be written otherwise.
-    pub remarks: Vec<Fault>,
+    pub remarks: Vec<Remark>,
 }
 
 /// What comments at the top say: `# NAME=VALUE`.
@@ -54,8 +54,25 @@ pub struct Directives {
     pub syntax: Option<String>,
     /// `escape`: the character that goes on in the next line; `None`: a backslash.
     pub escape: Option<char>,
-    /// `check`: which remarks are not wanted.
-    pub check: Option<String>,
+    /// `check`: what becomes of remarks.
+    pub check: Check,
+}
+
+/// What becomes of remarks: `# check=skip=NAME,…;error=true`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Check {
+    /// Names of rules that do not hold; `all`: none does.
+    pub skipped: Vec<String>,
+    /// Whether a remark is a failure.
+    pub is_error: bool,
+}
+
+impl Check {
+    /// Whether nobody wants to hear of a remark.
+    pub fn skips(&self, remark: &Remark) -> bool {
+        let is_it = |name: &String| name == "all" || name.eq_ignore_ascii_case(remark.rule);
+        self.skipped.iter().any(is_it)
+    }
 }
 
 impl Directives {
@@ -79,6 +96,26 @@ impl Fault {
     /// A fault in a line.
     pub fn new(line: usize, text: impl Into<String>) -> Self {
         Self { line, text: text.into() }
+    }
+}
+
+/// What works, but should be written otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The rule that says so, by the name that it has in BuildKit.
+    pub rule: &'static str,
+    /// The line, from 1.
+    pub line: usize,
+    /// What to write instead.
+    pub text: String,
+    /// Whether only the base image could tell.
+    pub is_guess: bool,
+}
+
+impl Remark {
+    /// A remark about a line.
+    pub fn new(rule: &'static str, line: usize, text: impl Into<String>) -> Self {
+        Self { rule, line, text: text.into(), is_guess: false }
     }
 }
 

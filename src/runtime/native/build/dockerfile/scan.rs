@@ -3,14 +3,14 @@
 //! In: text. Out: directives, and each instruction on one line, with the heredocs after it.
 
 use super::heredoc::Heredoc;
-use super::{Directives, Fault, words};
+use super::{Check, Directives, Fault, Remark, words};
 
 /// A file in lines.
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
     pub(super) directives: Directives,
     pub(super) lines: Vec<Line>,
-    pub(super) remarks: Vec<Fault>,
+    pub(super) remarks: Vec<Remark>,
 }
 
 /// An instruction.
@@ -50,7 +50,8 @@ pub(super) fn scan(text: &str) -> Result<Scanned, Fault> {
             goes_on = further;
         }
         if has_gap {
-            scanned.remarks.push(Fault::new(number, "an empty line in a continued instruction"));
+            let text = "an empty line in a continued instruction";
+            scanned.remarks.push(Remark::new("NoEmptyContinuation", number, text));
         }
         if all.trim().is_empty() {
             continue;
@@ -115,13 +116,31 @@ fn directives(text: &str) -> Result<Directives, Fault> {
         }
         match name.as_str() {
             "syntax" => directives.syntax = Some(value.to_owned()),
-            "check" => directives.check = Some(value.to_owned()),
+            "check" => directives.check = check(at + 1, value)?,
             "escape" => directives.escape = Some(escape(at + 1, value)?),
             _ => break,
         }
         seen.push(name);
     }
     Ok(directives)
+}
+
+fn check(line: usize, value: &str) -> Result<Check, Fault> {
+    let mut check = Check::default();
+    for part in value.split(';').map(str::trim) {
+        match part.split_once('=') {
+            Some(("skip", names)) => {
+                check.skipped.extend(names.split(',').map(|name| name.trim().to_owned()));
+            }
+            Some(("error", "true")) => check.is_error = true,
+            Some(("error", "false")) => check.is_error = false,
+            _ => {
+                let said = format!("`check` has `{part}`: it has `skip=NAME,…` and `error=true`");
+                return Err(Fault::new(line, said));
+            }
+        }
+    }
+    Ok(check)
 }
 
 fn escape(line: usize, value: &str) -> Result<char, Fault> {

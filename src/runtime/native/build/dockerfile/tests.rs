@@ -22,12 +22,14 @@ fn lines_go_on_and_comments_go() {
     let file = parse(text).unwrap();
     assert_eq!(file.directives.escape, Some('`'));
     assert_eq!(file.directives.syntax.as_deref(), Some("docker/dockerfile:1"));
-    assert_eq!(file.directives.check.as_deref(), Some("skip=all"));
+    assert_eq!(file.directives.check.skipped, ["all"]);
     let lines: Vec<usize> = file.instructions.iter().map(|it| it.line).collect();
     assert_eq!(lines, [6, 7, 12]);
     let Command::Run(run) = &file.instructions[1].command else { panic!() };
     assert_eq!(run.form, shell("one   && two  && three"));
-    assert_eq!(file.remarks[0], Fault::new(7, "an empty line in a continued instruction"));
+    let text = "an empty line in a continued instruction";
+    assert_eq!(file.remarks[0], Remark::new("NoEmptyContinuation", 7, text));
+    assert!(file.directives.check.skips(&file.remarks[0]));
     assert_eq!(commands("FROM a\nRUN x \\\\\nCMD y").len(), 3, "an escaped escape ends the line");
 }
 
@@ -131,6 +133,10 @@ fn mistakes_are_told_with_their_line() {
         ),
         ("FROM a\nRUN --mount=type=cache y", "2: `--mount=type=cache`: `target` is missing"),
         ("FROM a\nRUN --network=house y", "2: `--network=house`: it is default or none or host"),
+        (
+            "# check=skip=all;eror=true\nFROM a",
+            "1: `check` has `eror=true`: it has `skip=NAME,…` and `error=true`",
+        ),
         ("# escape=x\nFROM a", "1: `escape` is `x`: it is a backslash or a backtick"),
         ("# escape=\\\n# escape=\\\nFROM a", "2: the directive `escape` stands here twice"),
     ] {
