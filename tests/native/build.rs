@@ -182,6 +182,23 @@ fn commands_see_what_is_mounted_for_them() {
 }
 
 #[test]
+fn owners_and_limits_are_inputs_of_a_command() {
+    let dockerfile = "FROM corpus/busybox:1\nRUN --mount=target=/c stat -c %u /c/a > /owner\n";
+    let Some(stage) = site("inputs", &[("Dockerfile", dockerfile), ("a", "1")]) else { return };
+    let place = stage.home.directory.path();
+    assert_eq!(stage.built(""), ["RUN DONE"]);
+    assert_eq!(stage.built(""), ["RUN CACHED"]);
+    std::os::unix::fs::chown(place.join("ctx/a"), Some(7), None).unwrap();
+    assert_eq!(stage.built(""), ["RUN DONE"]);
+    assert_eq!(stage.ok("run --rm app cat /owner"), "7\n");
+    for limit in ["ulimits: {nofile: 77}", "shm_size: 8m"] {
+        let compose = format!("services: {{app: {{build: {{context: ctx, {limit}}}}}}}\n");
+        std::fs::write(place.join("compose.yaml"), compose).unwrap();
+        assert_eq!(stage.built(""), ["RUN DONE"], "{limit}");
+    }
+}
+
+#[test]
 fn the_same_inputs_give_the_same_image() {
     let dockerfile = "FROM corpus/busybox:1\nCOPY a /x/a\nRUN echo 1 > /y && mkdir /z && ln /y /z/y\nWORKDIR /new\n";
     let mut images = Vec::new();
