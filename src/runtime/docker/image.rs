@@ -190,6 +190,7 @@ fn observed(image: ImageInspect) -> ObservedImage {
     let tagged = tagged.map_or((0, 0), |time| moment(&time));
     ObservedImage {
         id: image.id.unwrap_or_default(),
+        names: image.repo_tags.unwrap_or_default(),
         platform: parts.join("/"),
         volumes: config.volumes.unwrap_or_default(),
         tagged: tagged.0,
