@@ -110,7 +110,9 @@ impl Watcher {
     /// Paths that are not there yet.
     pub fn missing(&self) -> Vec<&Path> {
         let all = self.rules.iter().zip(&self.trees);
-        all.filter(|(rule, tree)| !tree.has(&rule.path)).map(|(rule, _)| &*rule.path).collect()
+        let is_known =
+            |(rule, tree): &(&Rule, &Tree)| tree.has(&rule.path) || !tree.blind().is_empty();
+        all.filter(|it| !is_known(it)).map(|(rule, _)| &*rule.path).collect()
     }
 
     /// What cannot be looked at, and why: nothing that is known of it has changed for now.
