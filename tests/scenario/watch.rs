@@ -218,12 +218,18 @@ fn a_build_that_fails_and_a_start_that_fails_leave_what_ran() {
         save(it, "Dockerfile", &dockerfile("CMD [\"/nosuch\"]"));
         until("it is told", || running.stderr().contains("one of the image before runs again"));
         assert_eq!(it.states(), ["web-1 running"]);
+        let kept = format!("{}:kept", image(it));
+        it.place.tag_of(&image(it), &kept);
         save(it, "Dockerfile", &dockerfile("ENV A=b\nCMD [\"sleep\", \"1001\"]"));
         until("it is replaced", || running.stderr().contains("its containers replaced"));
         assert_eq!(it.exec("web-1", &["sh", "-c", "echo $A"]), "b\n");
         end(running);
+        let found = it.place.ask(it.place.runtime.find_image(&kept)).unwrap();
+        assert!(found.is_some(), "an image with another name stays");
         it.ok("down");
-        let _ = it.place.ask(it.place.runtime.remove_image(&image(it)));
+        for image in [image(it), kept] {
+            let _ = it.place.ask(it.place.runtime.remove_image(&image));
+        }
     });
 }
 

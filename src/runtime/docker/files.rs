@@ -229,6 +229,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn archives_take_a_link_away_and_not_what_it_leads_to() {
+        let Some(engine) = engine().await else { return };
+        let script = "mkdir -p /srv/own; ln -s srv /app; exec sleep 600";
+        let trial = Trial::run("files-link", &[IMAGE, "sh", "-c", script]);
+        while engine.path_info(&trial.name, "/app").await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let path = std::path::Path::new("/app");
+        let gone = Transfer { path: path.into(), base: path.into(), source: None };
+        let brought = mirror::archive::apply(&engine, &trial.name, &[gone]).await.unwrap();
+        assert_eq!(brought.done, 1, "{brought:?}");
+        assert_eq!(engine.path_info(&trial.name, "/app").await.unwrap(), None);
+        assert!(engine.path_info(&trial.name, "/srv/own").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
     async fn archives_compare_a_target_that_is_the_root() {
         let Some(engine) = engine().await else { return };
         let trial = Trial::create("files-root", &[IMAGE, "true"]);

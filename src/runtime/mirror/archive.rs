@@ -89,6 +89,11 @@ async fn resolved<R: Runtime + ?Sized>(
     let moved = |transfer: &Transfer| {
         let (base, below) =
             (bases.get(&transfer.base)?, transfer.path.strip_prefix(&transfer.base).ok()?);
+        let is_directory = transfer.source.as_ref().is_some_and(|source| source.is_dir());
+        // Anything else takes the place of the link, not of what that leads to.
+        if below.as_os_str().is_empty() && !is_directory {
+            return None;
+        }
         let path = base.join(below).components().collect();
         Some(Transfer { path, base: base.clone(), source: transfer.source.clone() })
     };
