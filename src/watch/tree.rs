@@ -87,7 +87,10 @@ impl Tree {
         } else {
             return Ok(());
         };
-        look.walk(path)?;
+        // What lies behind a link that took the place of a directory is not below the rule's path.
+        if is_reached(rule, path) {
+            look.walk(path)?;
+        }
         let (found, blind) = (look.found, look.blind);
         self.replace(path, (found, &blind), changes);
         self.blind.retain(|it, _| !it.starts_with(path));
@@ -140,6 +143,15 @@ fn is_blind(path: &Path, blind: &BTreeMap<PathBuf, String>) -> bool {
 fn is_entered(rule: &Rule, path: &Path) -> bool {
     let above = path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
     above.into_iter().all(|directory| rule.enters(directory))
+}
+
+/// Whether only directories lead from a rule's path to a path below it; so it is too where that
+/// cannot be seen.
+fn is_reached(rule: &Rule, path: &Path) -> bool {
+    let mut above = path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
+    above.all(|it| {
+        Entry::look(it).map_or(true, |found| found.is_some_and(|it| it.kind == Kind::Directory))
+    })
 }
 
 /// One look at files.

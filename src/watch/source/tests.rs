@@ -10,6 +10,8 @@ use super::Watcher;
 use crate::model::Project;
 use crate::model::transfer::Transfer;
 use crate::watch::Rules;
+use crate::watch::directories::Directories;
+use crate::watch::tree::{Changes, Tree};
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -225,6 +227,35 @@ async fn lost_events_are_answered_with_a_look_at_everything() {
     let places: Vec<PathBuf> = batch["a"].transfers().into_iter().map(|it| it.path).collect();
     for place in ["/d", "/d/f"] {
         assert!(places.contains(&PathBuf::from(place)), "{places:?}");
+    }
+}
+
+#[test]
+fn what_lies_behind_a_link_in_the_place_of_a_folder_is_not_below_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["d", "other"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("f"), "x").unwrap();
+    }
+    let text = format!(
+        "{{a: {{image: x, develop: {{watch: [{{path: {}, action: sync, target: /}}]}}}}}}",
+        folder.path().display()
+    );
+    let services = serde_yaml::from_str(&text).unwrap();
+    let rules = Rules::of(&Project { services, ..Project::default() }).unwrap().all;
+    let (mut directories, _mailbox) = Directories::listen(vec![at("")]).unwrap();
+    let mut tree = Tree::default();
+    tree.look_again(&rules[0], &mut directories).unwrap();
+    fs::rename(at("d"), at("e")).unwrap();
+    for leads in ["other", "d"] {
+        symlink(leads, at("d")).unwrap();
+        let mut changes = Changes::new();
+        for path in [at("d"), at("d/f")] {
+            tree.look_at(&path, (&rules[0], &mut directories), &mut changes).unwrap();
+        }
+        assert!(!tree.has(&at("d/f")) && tree.blind().is_empty(), "{changes:?}");
+        fs::remove_file(at("d")).unwrap();
     }
 }
 
