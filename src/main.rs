@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         .build()
         .expect("the system has file descriptors to spare at the start of a program");
     let code = runtime.block_on(cli::run(&Process::current()));
-    drop(runtime);
+    // Threads that read or write files may hang in the kernel: nobody waits for what they do.
+    runtime.shutdown_background();
     exit(code)
 }

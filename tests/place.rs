@@ -92,12 +92,17 @@ impl Place {
 
     /// Gives the image of these tests another name.
     pub(crate) fn tag(&self, name: &str) {
+        self.tag_of(IMAGE, name);
+    }
+
+    /// Gives an image another name.
+    pub(crate) fn tag_of(&self, image: &str, name: &str) {
         let (program, words) = match self.kind {
             Kind::Docker => ("docker", &["tag"][..]),
             Kind::Native => (env!("CARGO_BIN_EXE_ketch"), &["image", "tag"][..]),
         };
         let mut command = std::process::Command::new(program);
-        let done = command.args(words).args([IMAGE, name]).envs(self.environment()).output();
+        let done = command.args(words).args([image, name]).envs(self.environment()).output();
         assert!(done.as_ref().unwrap().status.success(), "{done:?}");
     }
 

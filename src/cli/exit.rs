@@ -203,7 +203,7 @@ fn is_missing_folder(failure: &Failure, error: &io::Error) -> bool {
 }
 
 /// What the user can do about a failure.
-fn hint(failure: &Failure) -> Option<String> {
+pub(super) fn hint(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Usage(error) => usage_hint(error),
         Failure::NoSuchService { similar, .. } => {

@@ -229,6 +229,8 @@ pub struct ObservedVolume {
 pub struct ObservedImage {
     /// Its identity: a digest.
     pub id: String,
+    /// Its names here, with their tags.
+    pub names: Vec<String>,
     /// `OS/ARCH` or `OS/ARCH/VARIANT`.
     pub platform: String,
     /// Paths that its containers get volumes at.

@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Clocks of file systems may be so coarse: two changes within that time can look like one.
-const TICK: Duration = Duration::from_millis(5);
+/// Two changes within that time can look like one: clocks of file systems go on once in a jiffy,
+/// which may be 10 ms.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +47,12 @@ impl Identity {
 }
 
 impl Entry {
-    /// Looks at a path; `None` if nothing is there, or nobody may look.
-    pub(super) fn look(path: &Path) -> Option<Self> {
+    /// Looks at a path; `None` if nothing is there.
+    pub(super) fn look(path: &Path) -> io::Result<Option<Self>> {
         match std::fs::symlink_metadata(path) {
-            Ok(found) => Some(Self::of(&found, SystemTime::now())),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::debug!("cannot look at `{}`: {error}", path.display());
-                }
-                None
-            }
+            Ok(found) => Ok(Some(Self::of(&found, SystemTime::now()))),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -89,11 +86,33 @@ impl Entry {
     }
 }
 
+/// Whether an error means that nothing is there; others only mean that nobody may look now.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// A clock may have been set back since: what changes later than now is fresh too.
 fn is_fresh(changed: (i64, i64), now: SystemTime) -> bool {
     let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(changed.0), u32::try_from(changed.1))
     else {
         return false;
     };
     let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds));
-    changed.is_some_and(|changed| now.duration_since(changed).is_ok_and(|age| age < TICK))
+    changed.is_some_and(|changed| now.duration_since(changed).unwrap_or_default() < TICK)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::is_fresh;
+
+    #[test]
+    fn what_has_changed_a_jiffy_ago_or_will_have_may_change_again_unseen() {
+        let now = UNIX_EPOCH + Duration::from_secs(100);
+        let milliseconds = |number: i64| number * 1_000_000;
+        assert!(is_fresh((99, milliseconds(990)), now));
+        assert!(!is_fresh((99, milliseconds(970)), now));
+        assert!(is_fresh((160, 0), now), "the clock was set back");
+    }
 }

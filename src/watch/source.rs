@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::Instant;
@@ -15,6 +16,9 @@ use super::tree::{Changes, Tree};
 use super::window::Window;
 use super::work::{Batch, Work};
 use crate::model::transfer::Transfer;
+
+/// After how long what could not be looked at is looked at again.
+const LATER: Duration = Duration::from_secs(2);
 
 /// Why files cannot be watched.
 #[derive(Debug, Error)]
@@ -69,6 +73,8 @@ pub struct Watcher {
     /// The batch that is being collected: when it began, and its window.
     collecting: Option<(Instant, Window)>,
     is_bursting: bool,
+    /// When what could not be looked at is looked at again.
+    again: Option<Instant>,
 }
 
 impl Watcher {
@@ -81,11 +87,13 @@ impl Watcher {
         let roots: BTreeSet<PathBuf> = rules.iter().map(|rule| rule.path.clone()).collect();
         let (directories, mailbox) = Directories::listen(roots.into_iter().collect())?;
         let trees = rules.iter().map(|_| Tree::default()).collect();
-        let (collecting, is_bursting) = (None, false);
-        let mut watcher = Self { rules, trees, directories, mailbox, collecting, is_bursting };
+        let (collecting, is_bursting, again) = (None, false, None);
+        let mut watcher =
+            Self { rules, trees, directories, mailbox, collecting, is_bursting, again };
         for (rule, tree) in watcher.rules.iter().zip(&mut watcher.trees) {
             tree.look_again(rule, &mut watcher.directories)?;
         }
+        watcher.look_later();
         Ok(watcher)
     }
 
@@ -102,7 +110,14 @@ impl Watcher {
     /// Paths that are not there yet.
     pub fn missing(&self) -> Vec<&Path> {
         let all = self.rules.iter().zip(&self.trees);
-        all.filter(|(rule, tree)| !tree.has(&rule.path)).map(|(rule, _)| &*rule.path).collect()
+        let is_known =
+            |(rule, tree): &(&Rule, &Tree)| tree.has(&rule.path) || !tree.blind().is_empty();
+        all.filter(|it| !is_known(it)).map(|(rule, _)| &*rule.path).collect()
+    }
+
+    /// What cannot be looked at, and why: nothing that is known of it has changed for now.
+    pub fn blind(&self) -> BTreeMap<PathBuf, String> {
+        self.trees.iter().flat_map(|tree| tree.blind().clone()).collect()
     }
 
     /// Whether the last batch went out although more was coming.
@@ -116,7 +131,7 @@ impl Watcher {
         let rules = self.rules.iter().enumerate().zip(&self.trees);
         for ((number, rule), tree) in rules.filter(|((_, rule), _)| rule.service == service) {
             let Some(base) = rule.target() else { continue };
-            for (path, _) in tree.paths() {
+            for path in tree.paths() {
                 let Some(place) = rule.place_of(path) else { continue };
                 let source = Some(path.to_owned());
                 let transfer = Transfer { path: place.clone(), base: base.clone(), source };
@@ -126,31 +141,62 @@ impl Watcher {
         expected.into_values().collect()
     }
 
-    /// Waits for the next batch. Dropping the future loses nothing.
+    /// Waits for the next batch; one with nothing in it says that what can be looked at is not what
+    /// it was. Dropping the future loses nothing.
     ///
     /// # Errors
     ///
     /// If the kernel refuses to watch something new.
     pub async fn batch(&mut self) -> Result<Batch, WatchError> {
         loop {
-            while self.mailbox.is_empty() {
-                self.mailbox.rings().await;
+            let is_told = self.has_mail().await;
+            let mut told = if is_told { self.collected().await } else { Told::default() };
+            let blind = self.blind();
+            if self.again.is_some_and(|again| again <= Instant::now()) {
+                told.paths.extend(blind.keys().cloned());
             }
-            let (begun, window) =
-                self.collecting.get_or_insert_with(|| (Instant::now(), Window::open()));
-            while let Ok(()) =
-                tokio::time::timeout_at(*begun + window.due(), self.mailbox.rings()).await
-            {
-                window.extend(begun.elapsed());
-            }
-            self.is_bursting = window.is_full();
-            self.collecting = None;
-            let told = self.mailbox.take();
             let batch = self.changed(&told)?;
-            if !batch.is_empty() {
+            self.look_later();
+            if !batch.is_empty() || self.blind() != blind {
                 return Ok(batch);
             }
         }
+    }
+
+    /// Waits until something was told; `false`: until it is time to look again.
+    async fn has_mail(&self) -> bool {
+        while self.mailbox.is_empty() {
+            let Some(again) = self.again else {
+                self.mailbox.rings().await;
+                continue;
+            };
+            if tokio::time::timeout_at(again, self.mailbox.rings()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What was told, once no more is coming.
+    async fn collected(&mut self) -> Told {
+        let (begun, window) =
+            self.collecting.get_or_insert_with(|| (Instant::now(), Window::open()));
+        while let Ok(()) =
+            tokio::time::timeout_at(*begun + window.due(), self.mailbox.rings()).await
+        {
+            window.extend(begun.elapsed());
+        }
+        self.is_bursting = window.is_full();
+        self.collecting = None;
+        self.mailbox.take()
+    }
+
+    /// Looks later at what cannot be looked at now.
+    fn look_later(&mut self) {
+        let is_blind = self.trees.iter().any(|tree| !tree.blind().is_empty());
+        let now = Instant::now();
+        let due = self.again.filter(|again| *again > now);
+        self.again = is_blind.then(|| due.unwrap_or(now + LATER));
     }
 
     /// What has changed among what was told.
@@ -187,12 +233,16 @@ impl Watcher {
         Ok(batch)
     }
 
-    /// What one rule takes away another may still bring.
+    /// What one rule takes away another may still bring, there or below.
     fn supply(&self, service: &str, work: &mut Work) {
+        let all = || self.rules.iter().zip(&self.trees);
+        let own = || all().filter(|(rule, _)| rule.service == service);
         work.supply(|place| {
-            let all = self.rules.iter().zip(&self.trees);
-            let mut own = all.filter(|(rule, _)| rule.service == service);
-            own.find_map(|(rule, tree)| rule.source_of(place).filter(|source| tree.has(source)))
+            own().find_map(|(rule, tree)| rule.source_of(place).filter(|source| tree.has(source)))
+        });
+        work.spare(|place| {
+            let is_below = |rule: &Rule| rule.target().is_some_and(|it| it.starts_with(place));
+            own().any(|(rule, tree)| !tree.is_empty() && is_below(rule))
         });
     }
 }

@@ -1,12 +1,17 @@
 //! What one rule watches, as it was at the last look.
 //!
 //! In: paths that may have changed. Out: those that have, and how.
+//!
+//! # Invariants
+//!
+//! - Only what is known to be gone is gone: what nobody may look at is as it was.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directories::Directories;
-use super::entry::{Entry, Kind};
+use super::entry::{Entry, Kind, is_gone};
 use super::rule::Rule;
 use super::source::WatchError;
 
@@ -28,13 +33,25 @@ pub(super) type Changes = BTreeMap<PathBuf, Change>;
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     entries: BTreeMap<PathBuf, Entry>,
+    /// What cannot be looked at, and why: it, and what was known below it, is as it was.
+    blind: BTreeMap<PathBuf, String>,
 }
 
 impl Tree {
-    /// The paths that are there, with what they are.
-    pub(super) fn paths(&self) -> impl Iterator<Item = (&Path, Kind)> {
+    /// The paths that are there and can be looked at.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         let brought = self.entries.iter().filter(|(_, entry)| entry.kind != Kind::Other);
-        brought.map(|(path, entry)| (path.as_path(), entry.kind))
+        let paths = brought.map(|(path, _)| path.as_path());
+        paths.filter(|path| !is_blind(path, &self.blind))
+    }
+
+    /// What cannot be looked at, and why.
+    pub(super) fn blind(&self) -> &BTreeMap<PathBuf, String> {
+        &self.blind
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub(super) fn has(&self, path: &Path) -> bool {
@@ -47,25 +64,8 @@ impl Tree {
         rule: &Rule,
         directories: &mut Directories,
     ) -> Result<Changes, WatchError> {
-        let mut look = Look { rule, directories, found: BTreeMap::new() };
-        look.anchor()?;
-        look.walk(&rule.path)?;
-        let found = look.found;
         let mut changes = Changes::new();
-        for (path, entry) in &found {
-            match self.entries.get(path) {
-                Some(before) if !entry.differs(before) => {}
-                before => {
-                    changes.insert(path.clone(), there(entry, before));
-                }
-            }
-        }
-        for (path, before) in &self.entries {
-            if !found.contains_key(path) {
-                changes.insert(path.clone(), Change::Gone(before.kind));
-            }
-        }
-        self.entries = found;
+        self.look_at(&rule.path, (rule, directories), &mut changes)?;
         Ok(changes)
     }
 
@@ -76,7 +76,8 @@ impl Tree {
         (rule, directories): (&Rule, &mut Directories),
         changes: &mut Changes,
     ) -> Result<(), WatchError> {
-        let mut look = Look { rule, directories, found: BTreeMap::new() };
+        let (found, blind) = (BTreeMap::new(), BTreeMap::new());
+        let mut look = Look { rule, directories, found, blind };
         let path = if rule.path.starts_with(path) {
             // Something above may have come, gone, or be another one.
             look.anchor()?;
@@ -86,18 +87,28 @@ impl Tree {
         } else {
             return Ok(());
         };
-        look.walk(path)?;
-        let found = look.found;
-        self.replace(path, found, changes);
+        // What lies behind a link that took the place of a directory is not below the rule's path.
+        if is_reached(rule, path) {
+            look.walk(path)?;
+        }
+        let (found, blind) = (look.found, look.blind);
+        self.replace(path, (found, &blind), changes);
+        self.blind.retain(|it, _| !it.starts_with(path));
+        self.blind.extend(blind);
         Ok(())
     }
 
     /// Takes in what was found at a path and below it.
-    fn replace(&mut self, path: &Path, found: BTreeMap<PathBuf, Entry>, changes: &mut Changes) {
+    fn replace(
+        &mut self,
+        path: &Path,
+        (found, blind): (BTreeMap<PathBuf, Entry>, &BTreeMap<PathBuf, String>),
+        changes: &mut Changes,
+    ) {
         let below = self.entries.range(path.to_owned()..);
         let gone: Vec<PathBuf> = below
             .take_while(|(it, _)| it.starts_with(path))
-            .filter(|(path, _)| !found.contains_key(*path))
+            .filter(|(path, _)| !found.contains_key(*path) && !is_blind(path, blind))
             .map(|(path, _)| path.clone())
             .collect();
         for path in gone {
@@ -123,10 +134,24 @@ fn there(entry: &Entry, before: Option<&Entry>) -> Change {
     }
 }
 
+/// Whether a path is, or is below, one that cannot be looked at.
+fn is_blind(path: &Path, blind: &BTreeMap<PathBuf, String>) -> bool {
+    !blind.is_empty() && path.ancestors().any(|above| blind.contains_key(above))
+}
+
 /// Whether all directories between a rule's path and a path below it are entered.
 fn is_entered(rule: &Rule, path: &Path) -> bool {
     let above = path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
     above.into_iter().all(|directory| rule.enters(directory))
+}
+
+/// Whether only directories lead from a rule's path to a path below it; so it is too where that
+/// cannot be seen.
+fn is_reached(rule: &Rule, path: &Path) -> bool {
+    let mut above = path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
+    above.all(|it| {
+        Entry::look(it).map_or(true, |found| found.is_some_and(|it| it.kind == Kind::Directory))
+    })
 }
 
 /// One look at files.
@@ -134,6 +159,7 @@ struct Look<'l> {
     rule: &'l Rule,
     directories: &'l mut Directories,
     found: BTreeMap<PathBuf, Entry>,
+    blind: BTreeMap<PathBuf, String>,
 }
 
 impl Look<'_> {
@@ -158,25 +184,36 @@ impl Look<'_> {
     fn walk(&mut self, path: &Path) -> Result<(), WatchError> {
         let mut waiting = vec![path.to_owned()];
         while let Some(path) = waiting.pop() {
-            let Some(entry) = Entry::look(&path) else { continue };
+            let entry = match Entry::look(&path) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => continue,
+                Err(error) => {
+                    if self.rule.heeds(&path) || self.rule.enters(&path) {
+                        self.blind.insert(path, error.to_string());
+                    }
+                    continue;
+                }
+            };
             let is_directory = entry.kind == Kind::Directory;
             if self.rule.heeds(&path) {
                 self.found.insert(path.clone(), entry);
             }
-            if is_directory && self.rule.enters(&path) && self.directories.enter(&path)? {
-                waiting.extend(children(&path));
+            if !is_directory || !self.rule.enters(&path) {
+                continue;
+            }
+            self.directories.enter(&path)?;
+            match children(&path) {
+                Ok(all) => waiting.extend(all),
+                Err(error) if is_gone(&error) => {}
+                Err(error) => {
+                    self.blind.insert(path, error.to_string());
+                }
             }
         }
         Ok(())
     }
 }
 
-fn children(path: &Path) -> Vec<PathBuf> {
-    match std::fs::read_dir(path) {
-        Ok(all) => all.filter_map(|entry| Some(entry.ok()?.path())).collect(),
-        Err(error) => {
-            tracing::debug!("cannot read `{}`: {error}", path.display());
-            Vec::new()
-        }
-    }
+fn children(path: &Path) -> io::Result<Vec<PathBuf>> {
+    std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect()
 }

@@ -85,10 +85,12 @@ impl Work {
         transfers
     }
 
-    /// Wants a transfer again that did not succeed, unless something newer is wanted there.
-    pub fn want_again(&mut self, transfer: Transfer) {
+    /// Work that is only this transfer.
+    #[cfg(test)]
+    pub(crate) fn of(transfer: Transfer) -> Self {
         let wanted = transfer.source.map_or(Wanted::Nothing, Wanted::Like);
-        self.wanted.entry(transfer.path).or_insert(Goal { base: transfer.base, wanted });
+        let goal = Goal { base: transfer.base, wanted };
+        Self { wanted: [(transfer.path, goal)].into(), ..Self::default() }
     }
 
     /// Merges what has to be done later.
@@ -160,9 +162,9 @@ impl Work {
         }
     }
 
-    /// What takes something away.
-    pub fn removals(&self) -> Vec<Transfer> {
-        self.transfers().into_iter().filter(|transfer| transfer.source.is_none()).collect()
+    /// Leaves places alone that hold what another rule brings.
+    pub(super) fn spare(&mut self, holds: impl Fn(&Path) -> bool) {
+        self.wanted.retain(|place, goal| goal.wanted != Wanted::Nothing || !holds(place));
     }
 }
 
@@ -227,13 +229,6 @@ mod tests {
         first.merge(work("/t", Wanted::Nothing));
         assert_eq!(first.take_transfers().len(), 1);
         assert!(!first.syncs() && first.acts(), "the restart is still due");
-        let mut next = work("/t", like("/new"));
-        next.want_again(crate::model::transfer::Transfer {
-            path: "/t".into(),
-            base: Path::new("/").into(),
-            source: Some("/old".into()),
-        });
-        assert_eq!(next.wanted[&PathBuf::from("/t")].wanted, like("/new"));
     }
 
     #[test]

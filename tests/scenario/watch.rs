@@ -142,6 +142,27 @@ fn a_command_runs_once_for_each_batch_and_its_failure_is_told() {
 }
 
 #[test]
+fn a_command_that_does_not_end_is_left_at_the_second_ctrl_c() {
+    let file = "services: {web: {<<: *app, develop: {watch: [{path: ./src, action: sync+exec,
+        target: /srv/app, exec: {command: [sh, -c, 'echo x > /tmp/runs; exec sleep 1000']}}]}}}\n";
+    scenario("watch-endless", file, |it| {
+        fs::create_dir(it.dir().join("src")).unwrap();
+        let mut running = watching(it, "watch");
+        save(it, "src/a", "1");
+        until("it runs", || content(it, "web-1", "/tmp/runs") == "x\n");
+        // Two that come at once count as one.
+        until("it ends", || {
+            let has_ended = running.child.try_wait().unwrap().is_some();
+            if !has_ended {
+                running.signal("INT");
+            }
+            has_ended
+        });
+        assert_eq!(running.end(), Some(130), "{}", running.stderr());
+    });
+}
+
+#[test]
 fn containers_that_come_anew_or_again_are_in_step() {
     let file = "services: {web: {<<: *app, develop: {watch: [
         {path: ./src, action: sync, target: /etc/app}]}}}\n";
@@ -197,12 +218,18 @@ fn a_build_that_fails_and_a_start_that_fails_leave_what_ran() {
         save(it, "Dockerfile", &dockerfile("CMD [\"/nosuch\"]"));
         until("it is told", || running.stderr().contains("one of the image before runs again"));
         assert_eq!(it.states(), ["web-1 running"]);
+        let kept = format!("{}:kept", image(it));
+        it.place.tag_of(&image(it), &kept);
         save(it, "Dockerfile", &dockerfile("ENV A=b\nCMD [\"sleep\", \"1001\"]"));
         until("it is replaced", || running.stderr().contains("its containers replaced"));
         assert_eq!(it.exec("web-1", &["sh", "-c", "echo $A"]), "b\n");
         end(running);
+        let found = it.place.ask(it.place.runtime.find_image(&kept)).unwrap();
+        assert!(found.is_some(), "an image with another name stays");
         it.ok("down");
-        let _ = it.place.ask(it.place.runtime.remove_image(&image(it)));
+        for image in [image(it), kept] {
+            let _ = it.place.ask(it.place.runtime.remove_image(&image));
+        }
     });
 }
 
@@ -221,6 +248,23 @@ fn up_watches_too_and_outlives_a_container_that_a_change_revives() {
         let text = end(running);
         assert!(text.contains("web: restarted"), "{text}");
         assert_eq!(it.states(), ["web-1 exited"]);
+    });
+}
+
+#[test]
+fn up_that_ends_with_a_container_ends_though_it_watches_once_it_is_its_turn() {
+    let file = "services: {web: {<<: *app, develop: {watch: [
+        {path: ./src, action: sync, target: /srv/app}]}}}\n";
+    scenario("watch-abort", file, |it| {
+        save(it, "src/a", "1");
+        let first = watching(it, "watch");
+        let mut up = it.start("up --watch --exit-code-from web");
+        until("it waits", || up.stderr().contains("which watches this project"));
+        assert!(!up.stderr().contains("Watch enabled"), "{}", up.stderr());
+        end(first);
+        until("it watches", || up.stderr().contains("Watch enabled"));
+        it.ok("kill");
+        assert_eq!(up.end(), Some(137), "{}", up.stderr());
     });
 }
 

@@ -16,7 +16,7 @@ use super::watched::{EndsWith, Verdict, Watched};
 use super::watching::Watching;
 use crate::cli::args::UpArgs;
 use crate::cli::engine::{Converged, Engine, Lock, Target, this_moment};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, hint};
 use crate::cli::usage::UsageError;
 use crate::model::label;
 use crate::model::observed::State;
@@ -143,6 +143,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             self.toggle_watch()?;
         }
         if self.show(&sender, (&mut pieces, &mut events)).await? == Next::Detach {
+            self.logs.finish()?;
             return Ok(0);
         }
         let code = self.watched.exit_code();
@@ -172,18 +173,20 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
                 }
                 event = events.next() => {
                     let verdict = self.take(&event?, sender).await?;
-                    if verdict == Verdict::Abort {
+                    if matches!(verdict, Verdict::End | Verdict::Abort) {
                         self.watching = None;
+                    }
+                    if verdict == Verdict::Abort {
                         self.abort(pieces, events).await?;
                         break;
                     }
                 }
-                done = Watching::ends(&mut self.watching) => {
-                    self.watching = None;
-                    done?;
-                }
+                done = Watching::ends(&mut self.watching) => self.watch_ended(done)?,
                 key = Menu::next(&mut self.menu) => match key {
-                    Key::Detach => return Ok(Next::Detach),
+                    Key::Detach => {
+                        self.leave().await?;
+                        return Ok(Next::Detach);
+                    }
                     Key::Line => self.engine.session.screen.data("\n")?,
                     Key::Watch => self.toggle_watch()?,
                 },
@@ -195,19 +198,43 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
     /// Begins to watch files, or ends that.
     fn toggle_watch(&mut self) -> Result<(), Failure> {
         if let Some(watching) = &self.watching {
-            watching.end();
+            watching.escalate();
             return Ok(());
         }
         match Watching::begin(self.engine, self.target, &self.targets) {
-            Ok(watching) => self.watching = Some(watching),
-            // Whoever has asked for it in the command has been told before anything ran.
-            Err(failure) if !self.is_watched => {
-                let text = failure.to_string();
-                self.engine.session.screen.message(Message::warning(&text));
+            Ok(watching) => {
+                self.watching = Some(watching);
+                Ok(())
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => self.watch_ended(Err(failure)),
         }
-        Ok(())
+    }
+
+    /// Goes on without watching; not if the command has asked for it and it does not work.
+    fn watch_ended(&mut self, done: Result<(), Failure>) -> Result<(), Failure> {
+        self.watching = None;
+        match done {
+            Err(failure) if !self.is_watched => {
+                let hint = hint(&failure).map(|hint| format!(": {hint}")).unwrap_or_default();
+                let text = format!("{failure}{hint}");
+                self.engine.session.screen.message(Message::warning(&text));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Lets the watch end what it has begun, unless a signal comes first: half a replacement would
+    /// leave no container.
+    async fn leave(&mut self) -> Result<(), Failure> {
+        let Some(watching) = &self.watching else { return Ok(()) };
+        watching.end();
+        let signal = self.engine.interrupts.shutdown().reaches(Stage::Graceful);
+        let done = tokio::select! {
+            done = Watching::ends(&mut self.watching) => done,
+            () = signal => Ok(()),
+        };
+        self.watch_ended(done)
     }
 
     /// Names of the containers that are shown, in order.

@@ -4,6 +4,8 @@
 
 use std::io::{IsTerminal as _, stdin};
 
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 use tokio::sync::mpsc::Receiver;
 
 use crate::cli::args::{UpArgs, switch};
@@ -72,13 +74,20 @@ fn key(byte: u8) -> Option<Key> {
 /// `--menu`, else `COMPOSE_MENU`, else wherever there is a terminal.
 fn is_wanted(args: &UpArgs, session: &Session<'_>) -> Result<bool, Failure> {
     let has_terminal = |screen: &Screen| screen.out_is_terminal() && stdin().is_terminal();
-    let possible = has_terminal(session.screen) && session.progress_word() != "plain";
+    let possible =
+        has_terminal(session.screen) && session.progress_word() != "plain" && is_in_foreground();
     let variable = session.environment().get("COMPOSE_MENU").and_then(|word| switch(word).ok());
     let wanted = match &args.menu {
         Some(word) => switched("--menu", word)?,
         None => variable.unwrap_or(true),
     };
     Ok(possible && wanted)
+}
+
+/// Whether keys come here: the kernel stops who sets the terminal up and is in the background, as
+/// with `ketch up &`.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(super) struct Watched {
 pub(super) enum Verdict {
     /// Nothing: others still run.
     GoOn,
+    /// None is left, but while files are watched one may come back.
+    Over,
     /// The command ends.
     End,
     /// The other containers are stopped.
@@ -72,7 +74,8 @@ impl Watched {
             _ => {}
         }
         match (aborts, self.is_over()) {
-            (_, true) => Verdict::End,
+            (false, true) => Verdict::Over,
+            (true, true) => Verdict::End,
             (true, false) => Verdict::Abort,
             (false, false) => Verdict::GoOn,
         }
@@ -99,7 +102,7 @@ mod tests {
     fn the_last_container_ends_the_command_whatever_the_codes() {
         let mut watched = watched(EndsWith::All, None);
         assert_eq!(watched.ended("a-1", "a", 3), Verdict::GoOn);
-        assert_eq!(watched.ended("b-1", "b", 0), Verdict::End);
+        assert_eq!(watched.ended("b-1", "b", 0), Verdict::Over);
         assert_eq!(watched.exit_code(), 0);
     }
 

@@ -12,11 +12,15 @@ use crate::cli::exit::Failure;
 use crate::cli::watch::{Desk, Settings, rules, start, watch};
 use crate::scheduler::{Stage, Trigger};
 use crate::ui::diagnostics::Message;
+use crate::watch::Rules;
 
 /// A watch that goes on.
 pub(super) struct Watching {
     desk: Rc<Desk>,
-    trigger: Trigger,
+    /// Lets it begin nothing more.
+    enough: Trigger,
+    /// Cuts short what it has begun.
+    cut: Trigger,
     work: LocalBoxFuture<'static, Result<(), Failure>>,
 }
 
@@ -34,18 +38,17 @@ impl Watching {
         }
         let (_, Supplied { project, unknown }) = Engine::forecast_supply(target, &target.project);
         let settings = Settings { quiet: engine.quiet.build, prune: true };
-        let trigger = Trigger::default();
+        let (enough, cut) = (Trigger::default(), Trigger::default());
         let mut desk = Desk::new(engine, target, (project.into_owned(), unknown), settings);
-        desk.shutdown = trigger.listen();
+        (desk.enough, desk.shutdown) = (enough.listen(), cut.listen());
         let desk = Rc::new(desk);
         let own = desk.clone();
         let work = async move {
-            let mut watcher = start(rules)?;
-            let done = watch(&own, &mut watcher).await;
+            let done = alone(&own, rules).await;
             own.voice.say("Watch disabled");
             done
         };
-        Ok(Self { desk, trigger, work: Box::pin(work) })
+        Ok(Self { desk, enough, cut, work: Box::pin(work) })
     }
 
     /// Goes on until it has been told to end, or cannot.
@@ -58,11 +61,27 @@ impl Watching {
 
     /// Lets it end what it has begun, and nothing more.
     pub(super) fn end(&self) {
-        self.trigger.raise(Stage::Graceful);
+        self.enough.raise(Stage::Graceful);
+    }
+
+    /// The same; who says so again cuts short what it has begun.
+    pub(super) fn escalate(&self) {
+        if self.enough.escalate() == Stage::Now {
+            self.cut.escalate();
+        }
     }
 
     /// Whether it stops and starts containers right now.
     pub(super) fn acts(&self) -> bool {
         self.desk.acts()
     }
+}
+
+/// Watches once nobody else does.
+async fn alone(desk: &Desk, rules: Rules) -> Result<(), Failure> {
+    let _only = match desk.only_one().await {
+        Err(Failure::Interrupted) => return Ok(()),
+        taken => taken?,
+    };
+    watch(desk, &mut start(rules)?).await
 }

@@ -169,7 +169,7 @@ async fn rebuilt(desk: &Desk, service: &str) -> Result<Outcome, (&'static str, F
         return Ok(Outcome::Same);
     }
     if let Err(failure) = replace(desk, (&project, service)).await {
-        let Some(before) = before.filter(|_| !desk.is_over()) else {
+        let Some(before) = before.filter(|_| !desk.is_cut()) else {
             return Err(("the new container does not start", failure));
         };
         let what = match go_back(desk, project, (service, &before)).await {
@@ -179,12 +179,21 @@ async fn rebuilt(desk: &Desk, service: &str) -> Result<Outcome, (&'static str, F
         return Err((what, failure));
     }
     if let (true, Some(before)) = (desk.settings.prune, before) {
-        // Somebody else may still use it.
-        if let Err(error) = desk.runtime.remove_image(&before).await {
-            tracing::debug!(%error, "the image before stays");
-        }
+        prune(desk, &before).await;
     }
     Ok(Outcome::Replaced)
+}
+
+/// Removes an image that a build has replaced, unless somebody has given it another name, or uses
+/// it.
+async fn prune(desk: &Desk, image: &str) {
+    let removed = match desk.runtime.find_image(image).await {
+        Ok(Some(found)) if found.names.is_empty() => desk.runtime.remove_image(image).await,
+        found => found.map(drop),
+    };
+    if let Err(error) = removed {
+        tracing::debug!(%error, "the image before stays");
+    }
 }
 
 async fn image_id(desk: &Desk, image: &str) -> Result<Option<String>, Failure> {

@@ -30,12 +30,22 @@ pub(super) struct Brought {
 /// What a container is compared with.
 #[derive(Debug)]
 pub(super) struct Expected {
-    /// What its rules say shall be there, with the number of the rule.
+    /// What its rules say shall be there, with the number of the rule, in order of their places.
     pub(super) files: Vec<(usize, Transfer)>,
     /// Places where nothing shall be.
     pub(super) gone: Vec<Transfer>,
     /// Containers that were compared before, by id.
     pub(super) known: BTreeSet<String>,
+}
+
+impl Expected {
+    /// Places where nothing shall be, but for those where something shall be by now, or below.
+    fn still_gone(&self) -> impl Iterator<Item = &Transfer> {
+        self.gone.iter().filter(|gone| {
+            let first = self.files.partition_point(|(_, file)| file.path < gone.path);
+            self.files.get(first).is_none_or(|(_, file)| !file.path.starts_with(&gone.path))
+        })
+    }
 }
 
 /// Brings files into all containers of a service.
@@ -56,7 +66,7 @@ pub(super) async fn compare(desk: &Desk, service: &str, expected: Expected) -> B
     let begun = Instant::now();
     let Some(containers) = containers(desk, service).await else { return doubtful() };
     let files = expected.files.iter().map(|(_, transfer)| transfer);
-    let all: Vec<Transfer> = files.chain(&expected.gone).cloned().collect();
+    let all: Vec<Transfer> = files.chain(expected.still_gone()).cloned().collect();
     let mut report = Report::new(service, &[]);
     let compared = containers.iter().map(async |container| {
         let found = desk.runtime.differences(&container.id, all.clone(), Trust::Times).await?;
@@ -216,5 +226,27 @@ impl<'s> Report<'s> {
             lines.push(format!("{}: {more} more could not be brought", self.service));
         }
         desk.tell_failures(self.service, lines);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::Expected;
+    use crate::model::transfer::Transfer;
+
+    #[test]
+    fn a_place_that_holds_what_shall_be_there_is_not_taken_away() {
+        let transfer =
+            |path: &str| Transfer { path: path.into(), base: Path::new("/").into(), source: None };
+        let expected = Expected {
+            files: vec![(0, transfer("/a/b")), (0, transfer("/c"))],
+            gone: ["/a", "/a/b", "/a-b", "/b", "/c/d", "/d"].map(transfer).into(),
+            known: BTreeSet::new(),
+        };
+        let gone: Vec<&Path> = expected.still_gone().map(|it| it.path.as_path()).collect();
+        assert_eq!(gone, ["/a-b", "/b", "/c/d", "/d"].map(Path::new));
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::exit::Failure;
 use crate::model::observed::ObservedContainer;
 use crate::model::transfer::{Difference, Transfer, Trust};
 use crate::ui::text::{count, printable};
-use crate::watch::Rules;
+use crate::watch::{Rules, Watcher};
 
 /// Compares the contents of all files; 1 if one differs.
 pub(super) async fn check(
@@ -21,8 +21,8 @@ pub(super) async fn check(
     let watcher = start(rules)?;
     let work = async {
         let all = engine.containers(Some(&target.project.name)).await?;
-        let mut text = String::new();
-        let mut differs = false;
+        let mut text = blind(&watcher);
+        let mut differs = !text.is_empty();
         for service in watcher.services() {
             let files: Vec<Transfer> =
                 watcher.expected(&service).into_iter().map(|(_, transfer)| transfer).collect();
@@ -46,6 +46,15 @@ pub(super) async fn check(
     let mut out = engine.session.screen.out_writer();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())?;
     Ok(u8::from(differs))
+}
+
+/// What cannot be compared.
+fn blind(watcher: &Watcher) -> String {
+    let blind = watcher.blind();
+    let lines = blind.iter().map(|(path, why)| {
+        format!("{}: cannot be looked at: {why}\n", printable(&path.to_string_lossy()))
+    });
+    lines.collect()
 }
 
 /// What is found about one container.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::cli::engine::{Converged, Engine, Lock, Target, run_plan};
+use super::waits;
+use crate::cli::engine::{Converged, Engine, Lock, Target, interruptible, run_plan};
 use crate::cli::exit::Failure;
 use crate::event::Event;
 use crate::model::Project;
@@ -40,6 +41,9 @@ pub(in crate::cli) struct Desk {
     pub(in crate::cli) voice: Voice,
     /// Shows builds; `None` if nobody wants to see them.
     builds: Option<Progress>,
+    /// When the user has enough: nothing more is begun.
+    pub(in crate::cli) enough: Shutdown,
+    /// When what has begun is cut short too.
     pub(in crate::cli) shutdown: Shutdown,
     environment: IndexMap<String, String>,
     parallel: Option<NonZeroUsize>,
@@ -67,6 +71,7 @@ impl Desk {
             separator: target.separator,
             builds: (!settings.quiet).then(builds),
             settings,
+            enough: engine.interrupts.shutdown(),
             shutdown: engine.interrupts.shutdown(),
             environment: engine.session.environment().clone(),
             parallel: engine.session.parallel(),
@@ -82,6 +87,11 @@ impl Desk {
 
     /// Whether the user has enough.
     pub(super) fn is_over(&self) -> bool {
+        self.enough.stage() > Stage::Running
+    }
+
+    /// Whether what has begun is cut short.
+    pub(super) fn is_cut(&self) -> bool {
         self.shutdown.stage() > Stage::Running
     }
 
@@ -108,12 +118,19 @@ impl Desk {
         Ok(found)
     }
 
-    /// Takes the lock of the project.
+    /// Takes the lock of the project, unless the user has enough before that.
     pub(super) async fn lock(&self) -> std::result::Result<Lock, Failure> {
         let waiting = |holder: &str| {
             self.voice.say(&format!("waiting for {holder}, which works on this project"));
         };
-        Lock::take(&self.environment, (&self.project.name, "watch"), waiting).await
+        let taken = Lock::take(&self.environment, (&self.project.name, "watch"), waiting);
+        interruptible(self.enough.clone(), taken).await
+    }
+
+    /// Waits until nobody else watches the project, unless the user has enough before that.
+    pub(in crate::cli) async fn only_one(&self) -> std::result::Result<Lock, Failure> {
+        let waiting = |holder: &str| self.voice.say(&waits(holder));
+        super::only_one(&self.environment, &self.project.name, (self.enough.clone(), waiting)).await
     }
 
     /// Runs a plan; shows what builds print.

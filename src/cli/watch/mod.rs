@@ -21,8 +21,10 @@ mod desk;
 mod seat;
 mod session;
 
+use indexmap::IndexMap;
+
 use super::args::WatchArgs;
-use super::engine::{Consent, Engine, Lock, Supplied, Target};
+use super::engine::{Consent, Engine, Lock, Supplied, Target, interruptible};
 use super::exit::Failure;
 use super::session::Session;
 use super::up::bring_up;
@@ -30,6 +32,7 @@ use super::usage::switched;
 use crate::plan::Orphans;
 use crate::plan::images::ImageFlags;
 use crate::runtime::RuntimeError;
+use crate::scheduler::Shutdown;
 use crate::ui::diagnostics::Message;
 use crate::watch::{RuleError, Rules, WatchError, Watcher};
 
@@ -51,7 +54,7 @@ pub(super) async fn run(args: &WatchArgs, session: &mut Session<'_>) -> Result<u
     if args.check {
         return check::check(&engine, &target, rules).await;
     }
-    let _only = only_one(&mut engine, &target).await?;
+    let _only = alone(&engine, &target).await?;
     if !args.no_up {
         bring_all_up(&mut engine, &mut target, args).await?;
     }
@@ -66,6 +69,16 @@ pub(super) async fn run(args: &WatchArgs, session: &mut Session<'_>) -> Result<u
     watch(&desk, &mut watcher).await?;
     desk.voice.say("Watch disabled");
     Err(Failure::Interrupted)
+}
+
+/// Waits until nobody else watches the project.
+async fn alone(engine: &Engine<'_, '_>, target: &Target) -> Result<Lock, Failure> {
+    if engine.session.global.dry_run {
+        return Ok(Lock::unneeded());
+    }
+    let waiting = |holder: &str| engine.progress.aside(&format!("{}\n", waits(holder)));
+    let environment = engine.session.environment();
+    only_one(environment, &target.project.name, (engine.interrupts.shutdown(), waiting)).await
 }
 
 /// Brings the project up, with fresh images of the services that are developed.
@@ -104,16 +117,18 @@ pub(super) fn start(rules: Rules) -> Result<Watcher, Failure> {
 }
 
 /// One watch at a time works on a project: two would do everything twice.
-async fn only_one(engine: &mut Engine<'_, '_>, target: &Target) -> Result<Lock, Failure> {
-    if engine.session.global.dry_run {
-        return Ok(Lock::unneeded());
-    }
-    let name = format!("{}.watch", target.project.name);
-    let progress = &engine.progress;
-    let taken = Lock::take(engine.session.environment(), (&name, "watch"), |holder| {
-        progress.aside(&format!("waiting for {holder}, which watches this project\n"));
-    });
-    super::engine::interruptible(engine.interrupts.shutdown(), taken).await
+async fn only_one(
+    environment: &IndexMap<String, String>,
+    project: &str,
+    (enough, waiting): (Shutdown, impl FnOnce(&str)),
+) -> Result<Lock, Failure> {
+    let name = format!("{project}.watch");
+    interruptible(enough, Lock::take(environment, (&name, "watch"), waiting)).await
+}
+
+/// What is told while another watch is waited for.
+fn waits(holder: &str) -> String {
+    format!("waiting for {holder}, which watches this project")
 }
 
 impl From<WatchError> for Failure {

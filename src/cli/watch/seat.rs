@@ -136,8 +136,7 @@ impl Seat {
     /// When there may be something to do though nothing happens.
     pub(super) fn wakes(&self) -> Option<Instant> {
         let held = self.held.filter(|_| self.due.acts());
-        let first = held.into_iter().chain(self.retry).min();
-        first.filter(|_| self.busy.is_none())
+        self.retry.or(held).filter(|_| self.busy.is_none())
     }
 
     /// The next thing to do; gives the files to name if it is what an action does to itself.
@@ -158,7 +157,9 @@ impl Seat {
             self.busy = Some(Busy::Bringing);
             return Some((Job::Bring(self.due.take_transfers()), None));
         }
-        if !self.due.acts() || self.held.is_some_and(|held| held > now) {
+        // What follows from files waits for all of them: nothing would follow from the last ones.
+        let waits = self.retry.is_some() || self.held.is_some_and(|held| held > now);
+        if waits || !self.due.acts() {
             return None;
         }
         (self.held, self.bursting) = (None, None);
@@ -216,9 +217,7 @@ mod tests {
     }
 
     fn bring(place: &str) -> Work {
-        let mut work = Work::default();
-        work.want_again(transfer(place, Some("/s")));
-        work
+        Work::of(transfer(place, Some("/s")))
     }
 
     #[test]
@@ -266,6 +265,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_follows_while_a_file_is_still_on_its_way() {
+        let (mut seat, now) = (Seat::default(), Instant::now());
+        let mut work = bring("/t");
+        work.merge(restart("/a"));
+        seat.take(work, now);
+        assert!(matches!(seat.next(now), Some((Job::Bring(_), None))));
+        seat.finished(now, Outcome::Doubtful);
+        assert_eq!(seat.next(now), None, "it would start with the old file");
+        let later = seat.wakes().unwrap();
+        assert!(matches!(seat.next(later), Some((Job::Compare(_), None))));
+        seat.finished(later, Outcome::InStep);
+        assert!(matches!(seat.next(later), Some((Job::Act(_), None))));
+    }
+
+    #[test]
     fn a_burst_that_never_ends_holds_nothing_back_for_ever() {
         let (mut seat, begun) = (Seat::default(), Instant::now());
         let mut now = begun;
@@ -287,9 +301,7 @@ mod tests {
     #[test]
     fn what_was_removed_is_removed_again_from_containers_that_are_new() {
         let (mut seat, now) = (Seat::default(), Instant::now());
-        let mut gone = Work::default();
-        gone.want_again(transfer("/t", None));
-        seat.take(gone, now);
+        seat.take(Work::of(transfer("/t", None)), now);
         seat.doubt();
         let Some((Job::Compare(gone), None)) = seat.next(now) else { panic!("a comparison") };
         assert_eq!(gone, [transfer("/t", None)]);

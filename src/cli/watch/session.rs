@@ -4,7 +4,7 @@
 //! service, until the user has enough.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt as _;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -37,22 +37,37 @@ pub(in crate::cli) async fn watch(desk: &Desk, watcher: &mut Watcher) -> Result<
         let path = desk.voice.files([path]);
         desk.voice.say(&format!("`{path}` is not there yet: it is watched as soon as it is"));
     }
-    let mut shutdown = std::pin::pin!(desk.shutdown.clone().reaches(Stage::Graceful));
-    loop {
+    let mut enough = std::pin::pin!(desk.enough.clone().reaches(Stage::Graceful));
+    let ended = loop {
+        table.tell_blind(watcher);
         table.start(watcher, &running);
         let wakes = table.wakes();
         tokio::select! {
             biased;
-            () = &mut shutdown => break,
+            () = &mut enough => break Ok(()),
             Some((service, brought)) = running.next() => table.finished(&service, brought, watcher),
-            event = events.next() => table.heard(&event?),
-            batch = watcher.batch() => table.changed(batch?, watcher),
+            event = events.next() => match event {
+                Ok(event) => table.heard(&event),
+                Err(failure) => break Err(failure),
+            },
+            batch = watcher.batch() => match batch {
+                Ok(batch) => table.changed(batch, watcher),
+                Err(error) => break Err(error.into()),
+            },
             () = until(wakes) => {}
         }
+    };
+    ends(running, desk).await;
+    ended
+}
+
+/// Lets what has begun end, unless the user wants the end now.
+async fn ends(mut running: Running<'_>, desk: &Desk) {
+    let now = desk.shutdown.clone().reaches(Stage::Now);
+    tokio::select! {
+        () = async { while running.next().await.is_some() {} } => {}
+        () = now => {}
     }
-    // What has begun ends: a plan that runs is told to by the same signal.
-    while running.next().await.is_some() {}
-    Ok(())
 }
 
 async fn until(moment: Option<Instant>) {
@@ -68,6 +83,8 @@ struct Table<'d> {
     seats: BTreeMap<String, Seat>,
     /// Containers that were compared, by id.
     known: BTreeSet<String>,
+    /// What cannot be looked at, as it was told.
+    blind: BTreeMap<PathBuf, String>,
 }
 
 impl<'d> Table<'d> {
@@ -77,7 +94,24 @@ impl<'d> Table<'d> {
             // Containers may be older than the files.
             seats.entry(service).or_default().doubt();
         }
-        Self { desk, seats, known: BTreeSet::new() }
+        Self { desk, seats, known: BTreeSet::new(), blind: BTreeMap::new() }
+    }
+
+    /// Tells what cannot be looked at, each once.
+    fn tell_blind(&mut self, watcher: &Watcher) {
+        let blind = watcher.blind();
+        for (path, why) in blind.iter().filter(|(path, _)| !self.blind.contains_key(*path)) {
+            let path = self.desk.voice.files([path.as_path()]);
+            self.desk.voice.warn(&format!(
+                "cannot look at `{path}`: {why}: it stays in the containers as it is until that \
+                 can be done again"
+            ));
+        }
+        if blind.keys().ne(self.blind.keys()) {
+            // Containers were not compared with it.
+            self.seats.values_mut().for_each(Seat::doubt);
+        }
+        self.blind = blind;
     }
 
     /// Starts what can be done now.

@@ -182,6 +182,88 @@ mod tests {
         assert!(over.to_string().contains("cannot overwrite directory"), "{over}");
     }
 
+    fn transfers(host: &std::path::Path, names: &[&str]) -> Vec<Transfer> {
+        let base: std::sync::Arc<std::path::Path> = std::path::Path::new("/app").into();
+        let transfer = |name: &&str| Transfer {
+            path: base.join(name),
+            base: base.clone(),
+            source: Some(host.join(name)),
+        };
+        names.iter().map(transfer).collect()
+    }
+
+    /// As with an engine of another machine.
+    #[tokio::test]
+    async fn archives_take_nothing_away_that_was_not_asked_for() {
+        let Some(engine) = engine().await else { return };
+        let script = "mkdir -p /srv/pkg/own /srv/a; ln -s srv /app; exec sleep 600";
+        let trial = Trial::run("files-kinds", &[IMAGE, "sh", "-c", script]);
+        let host = tempfile::tempdir().unwrap();
+        std::fs::create_dir(host.path().join("pkg")).unwrap();
+        std::fs::write(host.path().join("a"), "a").unwrap();
+        std::fs::write(host.path().join("pkg/b"), "b").unwrap();
+        let all = transfers(host.path(), &["", "a", "pkg", "pkg/b"]);
+        while engine.path_info(&trial.name, "/app").await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let brought = mirror::archive::apply(&engine, &trial.name, &all).await.unwrap();
+        assert_eq!((brought.done, brought.failed.len()), (0, 4), "{brought:?}");
+        assert!(brought.failed[0].1.contains("cannot overwrite"), "{brought:?}");
+        let own = engine.path_info(&trial.name, "/srv/pkg/own").await.unwrap();
+        assert!(own.is_some_and(|it| it.is_dir));
+        let compare = async || {
+            let found = mirror::archive::compare(&engine, &trial.name, &all, Trust::Times).await;
+            let found = found.unwrap().into_iter();
+            found.map(|(it, difference)| (it.path, difference)).collect::<Vec<_>>()
+        };
+        let found = compare().await;
+        assert!(found.contains(&("/app/a".into(), Difference::Kind)), "{found:?}");
+        let stay = [std::path::Path::new("/app"), std::path::Path::new("/app/pkg")];
+        assert!(!found.iter().any(|(path, _)| stay.contains(&path.as_path())), "{found:?}");
+        let mut again = all.clone();
+        again.push(Transfer { source: None, ..all[1].clone() });
+        let brought = mirror::archive::apply(&engine, &trial.name, &again).await.unwrap();
+        assert_eq!((brought.done, brought.failed.len()), (5, 0), "{brought:?}");
+        assert_eq!(compare().await, []);
+        assert_eq!(engine.path_info(&trial.name, "/app").await.unwrap().unwrap().link, "/srv");
+    }
+
+    #[tokio::test]
+    async fn archives_take_a_link_away_and_not_what_it_leads_to() {
+        let Some(engine) = engine().await else { return };
+        let script = "mkdir -p /srv/own; ln -s srv /app; exec sleep 600";
+        let trial = Trial::run("files-link", &[IMAGE, "sh", "-c", script]);
+        while engine.path_info(&trial.name, "/app").await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let path = std::path::Path::new("/app");
+        let gone = Transfer { path: path.into(), base: path.into(), source: None };
+        let brought = mirror::archive::apply(&engine, &trial.name, &[gone]).await.unwrap();
+        assert_eq!(brought.done, 1, "{brought:?}");
+        assert_eq!(engine.path_info(&trial.name, "/app").await.unwrap(), None);
+        assert!(engine.path_info(&trial.name, "/srv/own").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn archives_compare_a_target_that_is_the_root() {
+        let Some(engine) = engine().await else { return };
+        let trial = Trial::create("files-root", &[IMAGE, "true"]);
+        let host = tempfile::tempdir().unwrap();
+        std::fs::create_dir(host.path().join("bin")).unwrap();
+        std::fs::write(host.path().join("bin/new"), "x").unwrap();
+        let base: std::sync::Arc<std::path::Path> = std::path::Path::new("/").into();
+        let all: Vec<Transfer> = ["/", "/bin", "/bin/new"]
+            .map(|path| Transfer {
+                path: path.into(),
+                base: base.clone(),
+                source: Some(host.path().join(&path[1..])),
+            })
+            .into();
+        let found = mirror::archive::compare(&engine, &trial.name, &all, Trust::Contents).await;
+        let found = found.unwrap().into_iter().map(|(it, difference)| (it.path, difference));
+        assert_eq!(found.collect::<Vec<_>>(), [("/bin/new".into(), Difference::Missing)]);
+    }
+
     #[tokio::test]
     async fn what_is_missing_is_told_apart() {
         let Some(engine) = engine().await else { return };

@@ -190,6 +190,7 @@ fn observed(image: ImageInspect) -> ObservedImage {
     let tagged = tagged.map_or((0, 0), |time| moment(&time));
     ObservedImage {
         id: image.id.unwrap_or_default(),
+        names: image.repo_tags.unwrap_or_default(),
         platform: parts.join("/"),
         volumes: config.volumes.unwrap_or_default(),
         tagged: tagged.0,
@@ -255,6 +256,7 @@ mod tests {
         let found = engine.image_named(IMAGE).await.unwrap().unwrap();
         assert!(found.id.starts_with("sha256:") && found.tagged > 1_700_000_000, "{found:?}");
         assert_eq!(found.platform, "linux/amd64");
+        assert!(found.names.iter().any(|name| name == IMAGE), "{found:?}");
         assert_eq!(engine.image_named("hstreams/none:1").await.unwrap(), None);
         engine.delete_image("hstreams/none:1").await.unwrap();
         let trial = Trial::run("image-used", &[IMAGE, "sleep", "600"]);

@@ -19,6 +19,10 @@ use rustix::io::Errno;
 use super::{in_order, is_absent, is_executable, kind, look_at, open_at, split};
 use crate::model::transfer::{Transfer, Transferred};
 
+/// How many levels of directories are removed at once: each takes a descriptor and a part of the
+/// stack, and how many there are a container decides.
+const DEEPEST: usize = 128;
+
 /// Does what the transfers say, as far as it can be done.
 pub(in crate::runtime) fn apply(root: BorrowedFd<'_>, transfers: &[Transfer]) -> Transferred {
     let mut writer = Writer { root, directory: None, temporary: temporary_name() };
@@ -90,7 +94,7 @@ impl Writer<'_> {
         self.directory = None;
         let (parent, name) = split(path)?;
         match open_at(self.root, parent, base) {
-            Ok(parent) => remove_all(parent.as_fd(), &name),
+            Ok(parent) => remove_all((parent.as_fd(), &name), DEEPEST),
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(error),
         }
@@ -229,23 +233,27 @@ fn put(parent: BorrowedFd<'_>, (temporary, name): (&Path, &Path)) -> io::Result<
     }
 }
 
-/// Removes what has this name and all below it; links are not followed.
-fn remove_all(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
+/// Removes what has this name and all below it, so many levels deep; links are not followed.
+fn remove_all((parent, name): (BorrowedFd<'_>, &Path), levels: usize) -> io::Result<()> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(errno) => return Err(errno.into()),
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = match openat(parent, name, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(()),
-        opened => opened?,
+    let Some(levels) = levels.checked_sub(1) else {
+        let text = format!("it has more than {DEEPEST} levels of directories: remove it yourself");
+        return Err(io::Error::other(text));
     };
-    for entry in Dir::read_from(&directory)? {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut directory = match openat(parent, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => Dir::new(opened?)?,
+    };
+    while let Some(entry) = directory.read() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            remove_all(directory.as_fd(), Path::new(OsStr::from_bytes(name)))?;
+            remove_all((directory.fd()?, Path::new(OsStr::from_bytes(name))), levels)?;
         }
     }
     match unlinkat(parent, name, AtFlags::REMOVEDIR) {

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tar::{Archive, Builder, EntryType, Header};
@@ -48,8 +49,9 @@ pub(in crate::runtime) async fn apply<R: Runtime + ?Sized>(
     transfers: &[Transfer],
 ) -> Result<Transferred> {
     let mut report = Transferred::default();
+    let transfers = resolved(runtime, container, transfers).await?;
     let (gone, there): (Vec<&Transfer>, Vec<&Transfer>) =
-        in_order(transfers).into_iter().partition(|transfer| transfer.source.is_none());
+        in_order(&transfers).into_iter().partition(|transfer| transfer.source.is_none());
     for some in gone.chunks(REMOVED) {
         match remove(runtime, container, some).await? {
             None => report.done += some.len(),
@@ -62,15 +64,54 @@ pub(in crate::runtime) async fn apply<R: Runtime + ?Sized>(
         return Ok(report);
     }
     let entries = entries(runtime, container, &there).await?;
-    match send(runtime, container, entries.clone()).await {
-        // What is a directory there and a file here has to give way first.
+    match send(runtime, container, entries).await {
+        // What is a directory here and none there stays: whoever compares says what gives way.
         Err(RuntimeError::Refused(said)) if said.contains("cannot overwrite") => {
-            remove(runtime, container, &there).await?;
-            report.take(send(runtime, container, entries).await?);
+            report.failed.extend(there.iter().map(|it| ((*it).clone(), said.clone())));
         }
         sent => report.take(sent?),
     }
     Ok(report)
+}
+
+/// The transfers as an archive has to name them: engines follow no link at the end of a name.
+async fn resolved<R: Runtime + ?Sized>(
+    runtime: &R,
+    container: &str,
+    transfers: &[Transfer],
+) -> Result<Vec<Transfer>> {
+    let mut bases: BTreeMap<Arc<Path>, Arc<Path>> = BTreeMap::new();
+    for base in transfers.iter().map(|transfer| &transfer.base) {
+        if !bases.contains_key(base) {
+            bases.insert(base.clone(), directory(runtime, container, base).await?);
+        }
+    }
+    let moved = |transfer: &Transfer| {
+        let (base, below) =
+            (bases.get(&transfer.base)?, transfer.path.strip_prefix(&transfer.base).ok()?);
+        let is_directory = transfer.source.as_ref().is_some_and(|source| source.is_dir());
+        // Anything else takes the place of the link, not of what that leads to.
+        if below.as_os_str().is_empty() && !is_directory {
+            return None;
+        }
+        let path = base.join(below).components().collect();
+        Some(Transfer { path, base: base.clone(), source: transfer.source.clone() })
+    };
+    Ok(transfers.iter().map(|it| moved(it).unwrap_or_else(|| it.clone())).collect())
+}
+
+/// The directory that a target leads to where it is a link to one; else the target.
+async fn directory<R: Runtime + ?Sized>(
+    runtime: &R,
+    container: &str,
+    base: &Arc<Path>,
+) -> Result<Arc<Path>> {
+    let found = runtime.stat_path(container, &base.to_string_lossy()).await?;
+    let Some(link) = found.map(|found| found.link).filter(|link| !link.is_empty()) else {
+        return Ok(base.clone());
+    };
+    let leads = runtime.stat_path(container, &link).await?;
+    Ok(if leads.is_some_and(|it| it.is_dir) { Path::new(&link).into() } else { base.clone() })
 }
 
 impl Transferred {
@@ -245,29 +286,41 @@ fn append<W: Write>(
     Ok(true)
 }
 
-/// The transfers that have something to do: the directory that all of them lie in is read whole.
+/// The transfers that have something to do: each target is read whole.
 pub(in crate::runtime) async fn compare<R: Runtime + ?Sized>(
     runtime: &R,
     container: &str,
     transfers: &[Transfer],
     trust: Trust,
 ) -> Result<Vec<(Transfer, Difference)>> {
-    let Some(base) = common_directory(transfers) else { return Ok(Vec::new()) };
-    let mut expected: BTreeMap<PathBuf, Transfer> = BTreeMap::new();
+    let mut bases: BTreeMap<Arc<Path>, BTreeMap<PathBuf, Transfer>> = BTreeMap::new();
     for transfer in transfers {
+        let expected = bases.entry(transfer.base.clone()).or_default();
         expected.insert(transfer.path.clone(), transfer.clone());
     }
-    let archive = runtime.copy_out(container, &base.to_string_lossy());
-    let Some(archive) = present(archive).await? else {
-        return Ok(missing(expected));
-    };
+    let mut found = Vec::new();
+    for (base, expected) in bases {
+        let directory = directory(runtime, container, &base).await?;
+        let archive = runtime.copy_out(container, &directory.to_string_lossy());
+        match present(archive).await? {
+            Some(archive) => found.extend(read(archive, (base, trust), expected).await?),
+            None => found.extend(missing(expected)),
+        }
+    }
+    Ok(found)
+}
+
+/// Compares what is expected at and below a target with the archive of it.
+async fn read(
+    mut archive: BoxStream<'static, Result<Bytes>>,
+    (base, trust): (Arc<Path>, Trust),
+    expected: BTreeMap<PathBuf, Transfer>,
+) -> Result<Vec<(Transfer, Difference)>> {
     let (sender, receiver) = channel(PIECES);
-    let parent = base.parent().unwrap_or(Path::new("/")).to_owned();
     let comparing = tokio::task::spawn_blocking(move || {
         let tar = Archive::new(Incoming::new(receiver));
-        judge(tar, (&parent, trust), expected)
+        judge(tar, (&base, trust), expected)
     });
-    let mut archive = archive;
     let mut broken = None;
     while let Some(bytes) = archive.next().await {
         match bytes {
@@ -302,16 +355,6 @@ async fn present(
     }
 }
 
-fn common_directory(transfers: &[Transfer]) -> Option<PathBuf> {
-    let mut base = transfers.first()?.path.parent()?.to_owned();
-    for transfer in transfers {
-        while !transfer.path.starts_with(&base) || transfer.path == base {
-            base = base.parent()?.to_owned();
-        }
-    }
-    Some(base)
-}
-
 fn missing(expected: BTreeMap<PathBuf, Transfer>) -> Vec<(Transfer, Difference)> {
     let there = expected.into_values().filter(|it| it.source.is_some());
     there.map(|transfer| (transfer, Difference::Missing)).collect()
@@ -319,15 +362,13 @@ fn missing(expected: BTreeMap<PathBuf, Transfer>) -> Vec<(Transfer, Difference)>
 
 fn judge(
     mut tar: Archive<Incoming>,
-    (parent, trust): (&Path, Trust),
+    (base, trust): (&Path, Trust),
     mut expected: BTreeMap<PathBuf, Transfer>,
 ) -> io::Result<Vec<(Transfer, Difference)>> {
     let mut found = Vec::new();
     for entry in tar.entries()? {
         let mut entry = entry?;
-        let name = entry.path()?.into_owned();
-        let path: PathBuf =
-            parent.join(name.strip_prefix("/").unwrap_or(&name)).components().collect();
+        let path = place(&entry.path()?, base);
         let Some(transfer) = expected.remove(&path) else { continue };
         let difference = match &transfer.source {
             None => Some(Difference::LeftOver),
@@ -337,6 +378,14 @@ fn judge(
     }
     found.extend(missing(expected));
     Ok(found)
+}
+
+/// Where an entry of the archive of a target lies: all names in it begin with the last one of what
+/// was read, but for the root, which has none.
+fn place(name: &Path, base: &Path) -> PathBuf {
+    let named = |part: &std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    let own = usize::from(base != Path::new("/"));
+    base.components().chain(name.components().filter(named).skip(own)).collect()
 }
 
 fn against(

@@ -4,10 +4,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, readlink, readlinkat, statat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, readlink, readlinkat, statat,
+};
 use rustix::io::Errno;
 
 use super::{is_absent, is_executable, kind, look_at, open_at, open_directory, split};
@@ -120,7 +122,7 @@ fn pair(
 fn same_content(source: &Path, (parent, name): (BorrowedFd<'_>, &Path)) -> io::Result<bool> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut one = File::from(rustix::fs::open(source, flags, Mode::empty())?);
-    let mut other = File::from(openat(parent, name, flags, Mode::empty())?);
+    let Some(mut other) = open_regular(parent, name)? else { return Ok(false) };
     let (mut left, mut right) = (Vec::with_capacity(ROOM), Vec::with_capacity(ROOM));
     loop {
         left.clear();
@@ -135,4 +137,17 @@ fn same_content(source: &Path, (parent, name): (BorrowedFd<'_>, &Path)) -> io::R
             return Ok(true);
         }
     }
+}
+
+/// Opens a file of the container to read it. What was a file a moment ago may be a device by now,
+/// and opening that alone can do something: so it is looked at before it is opened.
+pub(super) fn open_regular(parent: BorrowedFd<'_>, name: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = openat(parent, name, flags, Mode::empty())?;
+    if kind(&fstat(&found)?) != FileType::RegularFile {
+        return Ok(None);
+    }
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(Some(File::from(rustix::fs::open(path, flags, Mode::empty())?)))
 }

@@ -202,6 +202,40 @@ fn differences_are_told_and_nothing_is_changed() {
     assert_eq!(pair.compare(&["+same"], Trust::Contents), [Difference::Content]);
 }
 
+#[test]
+fn what_a_container_nests_without_end_is_left_alone_and_told() {
+    let pair = Pair::new();
+    let mut path = pair.root("app/d");
+    for _ in 0..200 {
+        path.push("d");
+    }
+    fs::create_dir_all(&path).unwrap();
+    let report = pair.apply(&["-d"]);
+    assert!(report.failed[0].1.contains("levels of directories"), "{report:?}");
+    fs::remove_dir_all(pair.root("app/d").join(["d"; 100].join("/"))).unwrap();
+    assert_eq!(pair.apply(&["-d"]).done, 1);
+    assert!(!pair.root("app/d").exists());
+}
+
+#[test]
+fn only_what_is_a_file_is_opened_to_be_compared() {
+    let pair = Pair::new();
+    fs::write(pair.root("f"), "x").unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        pair.root("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    symlink("f", pair.root("link")).unwrap();
+    let root = fs::File::open(pair.root.path()).unwrap();
+    let opens =
+        |name: &str| super::compare::open_regular(root.as_fd(), Path::new(name)).unwrap().is_some();
+    assert_eq!(["f", "pipe", "link"].map(opens), [true, false, false]);
+}
+
 /// The content of a file.
 #[expect(clippy::disallowed_methods, reason = "a test reads what it has written")]
 fn content(path: impl AsRef<Path>) -> std::io::Result<Vec<u8>> {

@@ -82,6 +82,7 @@ fn observed(image: &Image) -> ObservedImage {
     let config = &image.config.config;
     ObservedImage {
         id: image.id.to_string(),
+        names: image.names.clone(),
         platform: image.config.platform.to_string(),
         volumes: config.volumes.keys().cloned().collect(),
         tagged: image.tagged.0,

@@ -10,6 +10,8 @@ use super::Watcher;
 use crate::model::Project;
 use crate::model::transfer::Transfer;
 use crate::watch::Rules;
+use crate::watch::directories::Directories;
+use crate::watch::tree::{Changes, Tree};
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -79,20 +81,23 @@ impl Trial {
         }
     }
 
-    /// Takes batches until the copy is equal.
-    async fn follows(&mut self) {
+    /// Takes batches until the copy is equal; how many that took.
+    async fn follows(&mut self) -> usize {
+        let mut number = 0;
         let end = tokio::time::Instant::now() + LIMIT;
         while contents(&self.src("")) != contents(&self.folder.path().join("copy")) {
             let batch = tokio::time::timeout_at(end, self.watcher.batch()).await;
             let Ok(batch) = batch else {
                 let (here, there) = (self.src(""), self.folder.path().join("copy"));
                 assert_eq!(contents(&here), contents(&there));
-                return;
+                return number;
             };
+            number += 1;
             for (_, work) in batch.unwrap() {
                 self.apply(&work.transfers());
             }
         }
+        number
     }
 }
 
@@ -225,6 +230,76 @@ async fn lost_events_are_answered_with_a_look_at_everything() {
     }
 }
 
+#[test]
+fn what_lies_behind_a_link_in_the_place_of_a_folder_is_not_below_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["d", "other"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("f"), "x").unwrap();
+    }
+    let text = format!(
+        "{{a: {{image: x, develop: {{watch: [{{path: {}, action: sync, target: /}}]}}}}}}",
+        folder.path().display()
+    );
+    let services = serde_yaml::from_str(&text).unwrap();
+    let rules = Rules::of(&Project { services, ..Project::default() }).unwrap().all;
+    let (mut directories, _mailbox) = Directories::listen(vec![at("")]).unwrap();
+    let mut tree = Tree::default();
+    tree.look_again(&rules[0], &mut directories).unwrap();
+    fs::rename(at("d"), at("e")).unwrap();
+    for leads in ["other", "d"] {
+        symlink(leads, at("d")).unwrap();
+        let mut changes = Changes::new();
+        for path in [at("d"), at("d/f")] {
+            tree.look_at(&path, (&rules[0], &mut directories), &mut changes).unwrap();
+        }
+        assert!(!tree.has(&at("d/f")) && tree.blind().is_empty(), "{changes:?}");
+        fs::remove_file(at("d")).unwrap();
+    }
+}
+
+/// A folder that nobody may read, not even root: a link in the place of one above it leads in
+/// circles.
+#[tokio::test]
+async fn what_cannot_be_read_is_not_taken_away_and_is_looked_at_again() {
+    let mut it = Trial::of("", folder_src);
+    let (real, aside) = (it.folder.path().join("p"), it.folder.path().join("q"));
+    fs::rename(&real, &aside).unwrap();
+    symlink("p", &real).unwrap();
+    let batch = tokio::time::timeout(LIMIT, it.watcher.batch()).await.unwrap().unwrap();
+    assert!(batch.is_empty(), "{batch:?}");
+    assert_eq!(it.watcher.blind().keys().collect::<Vec<_>>(), [&it.src("").join("")]);
+    assert!(it.watcher.expected("a").is_empty(), "nobody is told to compare it");
+    fs::write(aside.join("src/a"), "later").unwrap();
+    fs::remove_file(&real).unwrap();
+    fs::rename(&aside, &real).unwrap();
+    it.follows().await;
+    assert!(it.watcher.blind().is_empty());
+}
+
+#[tokio::test]
+async fn what_goes_with_one_folder_leaves_the_target_of_another_rule_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("p/vendor/own")).unwrap();
+    fs::create_dir(at("shared")).unwrap();
+    fs::write(at("shared/s"), "s").unwrap();
+    let text = format!(
+        "{{a: {{image: x, develop: {{watch: [{{path: {0}/p, action: sync, target: /app}},
+            {{path: {0}/shared, action: sync, target: /app/vendor/shared}}]}}}}}}",
+        folder.path().display()
+    );
+    let services = serde_yaml::from_str(&text).unwrap();
+    let project = Project { services, ..Project::default() };
+    let mut watcher = Watcher::start(Rules::of(&project).unwrap().all).unwrap();
+    // In one step, so that it is one batch.
+    fs::rename(at("p/vendor"), at("gone")).unwrap();
+    let batch = tokio::time::timeout(LIMIT, watcher.batch()).await.unwrap().unwrap();
+    let places: Vec<PathBuf> = batch["a"].transfers().into_iter().map(|it| it.path).collect();
+    assert_eq!(places, [PathBuf::from("/app/vendor/own")]);
+}
+
 #[tokio::test]
 async fn a_switch_of_branches_is_few_batches() {
     let mut it = Trial::of("", |root| {
@@ -235,12 +310,17 @@ async fn a_switch_of_branches_is_few_batches() {
             }
         }
     });
+    let begun = std::time::Instant::now();
     for directory in 0..20 {
         for file in 0..50 {
             fs::write(it.src(&format!("{directory}/{file}")), "2").unwrap();
         }
     }
-    it.follows().await;
+    let took = begun.elapsed();
+    let batches = it.follows().await;
+    // One for each longest wait while files were written, and what came in at the end.
+    let most = 2 + usize::try_from(took.as_millis() / 150).unwrap();
+    assert!(batches <= most, "{batches} batches in {took:?}");
 }
 
 /// Every path that several writers touch at random is equal once they are done.
