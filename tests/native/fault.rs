@@ -120,9 +120,7 @@ services:
 /// Does to a stage what a restart of the host does: no process, no mount, nothing volatile is left,
 /// and the boot is another one.
 fn reboot(stage: &Stage) {
-    let shims: Vec<String> = stage.shims().values().map(i32::to_string).collect();
-    assert!(Command::new("kill").arg("-9").args(&shims).status().unwrap().success());
-    until("the shims are gone", || stage.shims().is_empty());
+    Stage::kill(&stage.shims().into_values().collect::<Vec<_>>());
     let run = stage.home.run();
     let mounts = read("/proc/self/mountinfo");
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));

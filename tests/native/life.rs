@@ -44,11 +44,10 @@ fn a_shim_that_is_killed_takes_its_container_alone_and_the_next_command_notices(
     stage.ok("up -d");
     let shims = stage.shims();
     assert_eq!(shims.len(), 3);
-    for service in ["web", "again"] {
-        let process = shims[&format!("{}-{service}-1", stage.name)].to_string();
-        assert!(Command::new("kill").args(["-9", &process]).status().unwrap().success());
-    }
-    until("web has ended", || stage.states() == ["again=running", "db=running", "web=exited"]);
+    Stage::kill(&["web", "again"].map(|it| shims[&format!("{}-{it}-1", stage.name)]));
+    until("again has come back", || {
+        stage.states() == ["again=running", "db=running", "web=exited"]
+    });
     let status = stage.ok("ps -a web --format {{.Status}}");
     assert!(status.starts_with("Exited (137)"), "{status}");
     let now = stage.shims();
@@ -65,8 +64,7 @@ fn a_network_goes_though_a_container_in_it_has_vanished() {
     stage.ok("up -d again");
     let id = stage.ok("ps -q --no-trunc").trim().to_owned();
     let [(name, process)] = &stage.shims().into_iter().collect::<Vec<_>>()[..] else { panic!() };
-    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
-    until("its processes have ended", || stage.shims().is_empty());
+    Stage::kill(&[*process]);
     for directory in [stage.home.state(), stage.home.run()] {
         let _ = std::fs::remove_dir_all(directory.join("containers").join(&id));
     }

@@ -79,6 +79,14 @@ impl Stage {
         found
     }
 
+    /// Kills processes, and waits until the kernel has taken back all that they held: of one that
+    /// has just been killed, the locks go last.
+    pub(super) fn kill(processes: &[i32]) {
+        let words: Vec<String> = processes.iter().map(i32::to_string).collect();
+        assert!(Command::new("kill").arg("-9").args(&words).status().unwrap().success());
+        until("they have ended", || words.iter().all(|process| has_ended(process)));
+    }
+
     pub(super) fn states(&self) -> Vec<String> {
         let text = self.ok("ps -a --format {{.Service}}={{.State}}");
         let mut states: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -96,6 +104,12 @@ impl Drop for Stage {
 pub(super) fn read(path: &str) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a process is gone, or waits for its parent only.
+fn has_ended(process: &str) -> bool {
+    let stat = read(&format!("/proc/{process}/stat"));
+    stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with(['Z', 'X']))
 }
 
 fn processes() -> Vec<i32> {

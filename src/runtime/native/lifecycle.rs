@@ -252,8 +252,9 @@ fn stay_stopped(place: &Place, seen: &Seen) -> Result<()> {
         return Ok(());
     }
     let Some(_lock) = lock::take(&place.lock())? else { return Ok(()) };
-    let status = Status { stop_wanted: true, ..seen.status.clone() };
-    state::write(&place.state(), &status, Durability::Durable)
+    // It may have started and ended since it was looked at.
+    let Some(status) = state::read::<Status>(&place.state())? else { return Ok(()) };
+    state::write(&place.state(), &Status { stop_wanted: true, ..status }, Durability::Durable)
 }
 
 /// The container must run for that.

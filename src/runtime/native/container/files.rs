@@ -96,16 +96,22 @@ pub(super) fn number_of(process: BorrowedFd<'_>) -> Result<i32, StartError> {
     let read = File::open(path).and_then(|mut file| file.read_to_string(&mut info));
     read.map_err(kernel(|| "look at the container".to_owned()))?;
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    let ended = || StartError::Invalid("the container does not run".to_owned());
-    pid.filter(|pid| *pid > 0).ok_or_else(ended)
+    pid.filter(|pid| *pid > 0).ok_or_else(does_not_run)
 }
 
 /// The root of a process.
 pub(super) fn root_of(pid: i32) -> Result<OwnedFd, StartError> {
     let path = format!("/proc/{pid}/root");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path, flags, Mode::empty());
-    opened.map_err(kernel(|| "open the root of the container".to_owned()))
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        // Of a process that is ending, the root goes first.
+        Err(Errno::NOENT) => Err(does_not_run()),
+        opened => opened.map_err(kernel(|| "open the root of the container".to_owned())),
+    }
+}
+
+fn does_not_run() -> StartError {
+    StartError::Invalid("the container does not run".to_owned())
 }
 
 /// Writes files into a container.
