@@ -26,7 +26,9 @@ pub(super) use lifecycle::{
 };
 pub(super) use session::{AttachArgs, CpArgs, ExecArgs, RunArgs};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::ops::Deref;
+
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -38,93 +40,95 @@ pub(super) struct Cli {
     pub(super) command: Option<Command>,
 }
 
-/// The commands.
+/// The commands. What a command takes is looked up when it is called: all of it together is a
+/// quarter of the memory that `ketch ps` needs.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Show the project as it is understood
-    Config(ConfigArgs),
+    Config(Tolerant<ConfigArgs>),
     /// Find mistakes without running anything
-    Check(CheckArgs),
+    Check(Tolerant<CheckArgs>),
     /// Tell where a value comes from
-    Explain(ExplainArgs),
+    Explain(Tolerant<ExplainArgs>),
     /// Show what depends on what
-    Graph(GraphArgs),
+    Graph(Tolerant<GraphArgs>),
     /// Tell what `up` or `down` would do, and why
-    Plan(PlanArgs),
+    Plan(Tolerant<PlanArgs>),
     /// Pull images
-    Pull(PullArgs),
+    Pull(Tolerant<PullArgs>),
     /// Build images
-    Build(Box<BuildArgs>),
+    Build(Tolerant<Box<BuildArgs>>),
     /// Push images
-    Push(PushArgs),
+    Push(Tolerant<PushArgs>),
     /// Create and start containers
-    Up(Box<UpArgs>),
+    Up(Tolerant<Box<UpArgs>>),
     /// Create containers, but do not start them
-    Create(CreateArgs),
+    Create(Tolerant<CreateArgs>),
     /// Start containers that exist
-    Start(StartArgs),
+    Start(Tolerant<StartArgs>),
     /// Stop containers
-    Stop(StopArgs),
+    Stop(Tolerant<StopArgs>),
     /// Stop containers and start them again
-    Restart(RestartArgs),
+    Restart(Tolerant<RestartArgs>),
     /// Send a signal to containers
-    Kill(KillArgs),
+    Kill(Tolerant<KillArgs>),
     /// Freeze containers
-    Pause(ServicesArgs),
+    Pause(Tolerant<ServicesArgs>),
     /// Let frozen containers go on
-    Unpause(ServicesArgs),
+    Unpause(Tolerant<ServicesArgs>),
     /// Remove containers that do not run
-    Rm(RmArgs),
+    Rm(Tolerant<RmArgs>),
     /// Change how many containers services have
-    Scale(ScaleArgs),
+    Scale(Tolerant<ScaleArgs>),
     /// Bring changes of files into containers while you develop
-    Watch(WatchArgs),
+    Watch(Tolerant<WatchArgs>),
     /// Stop and remove containers and networks
-    Down(DownArgs),
+    Down(Tolerant<DownArgs>),
     /// List containers
-    Ps(PsArgs),
+    Ps(Tolerant<PsArgs>),
     /// List projects
-    Ls(LsArgs),
+    Ls(Tolerant<LsArgs>),
     /// Say what this machine can do, and what is missing
-    Doctor(DoctorArgs),
+    Doctor(Tolerant<DoctorArgs>),
     /// List the images of containers
-    Images(ImagesArgs),
+    Images(Tolerant<ImagesArgs>),
     /// Look after the images of the native runtime
-    Image(super::image::ImageArgs),
+    Image(Tolerant<super::image::ImageArgs>),
     /// Show what takes how much room, and make room
-    System(super::system::SystemArgs),
+    System(Tolerant<super::system::SystemArgs>),
     /// Let containers come back when the host was restarted
-    Autostart(super::autostart::AutostartArgs),
+    Autostart(Tolerant<super::autostart::AutostartArgs>),
     /// List volumes
-    Volumes(VolumesArgs),
+    Volumes(Tolerant<VolumesArgs>),
     /// Show the processes of containers
-    Top(ServicesArgs),
+    Top(Tolerant<ServicesArgs>),
     /// Show the address at which a port is published
-    Port(PortArgs),
+    Port(Tolerant<PortArgs>),
     /// Show what containers have written
-    Logs(LogsArgs),
+    Logs(Tolerant<LogsArgs>),
     /// Tell what happens to containers
-    Events(EventsArgs),
+    Events(Tolerant<EventsArgs>),
     /// Show what containers use: processors, memory, network
-    Stats(StatsArgs),
+    Stats(Tolerant<StatsArgs>),
     /// Run a command in a container of its own
-    Run(Box<RunArgs>),
+    Run(Tolerant<Box<RunArgs>>),
     /// Run a command in a container that runs
-    Exec(ExecArgs),
+    Exec(Tolerant<ExecArgs>),
     /// Connect to the standard streams of a container
-    Attach(AttachArgs),
+    Attach(Tolerant<AttachArgs>),
     /// Copy files into containers or out of one
-    Cp(CpArgs),
+    Cp(Tolerant<CpArgs>),
     /// Wait until containers have ended
-    Wait(WaitArgs),
+    Wait(Tolerant<WaitArgs>),
     /// Make an image of a container
-    Commit(CommitArgs),
+    Commit(Tolerant<CommitArgs>),
     /// Write the file system of a container to a tar archive
-    Export(ExportArgs),
+    Export(Tolerant<ExportArgs>),
     /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
-    Schema(SchemaArgs),
+    Schema(Tolerant<SchemaArgs>),
     /// Show the version
-    Version(VersionArgs),
+    Version(Tolerant<VersionArgs>),
 }
 
 /// Flags before the command.
@@ -313,6 +317,44 @@ pub(super) struct VersionArgs {
     /// Only the number
     #[arg(long)]
     pub(super) short: bool,
+}
+
+/// What a command takes, in the forms that Docker Compose permits.
+#[derive(Clone, Debug)]
+pub(super) struct Tolerant<T>(T);
+
+impl<T> Deref for Tolerant<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Args> Args for Tolerant<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        // What the type says of itself is for who reads the code.
+        let about = command.get_about().cloned();
+        let command = tolerant(T::augment_args(command));
+        match about {
+            Some(about) => command.about(about),
+            None => command,
+        }
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Tolerant<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 /// Lets flags be repeated and switches take a value (`--quiet=false`), as Docker Compose does.

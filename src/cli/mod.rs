@@ -123,7 +123,9 @@ async fn dispatch(
 ) -> Result<u8, Failure> {
     start_log(&cli.global, process);
     let command = match cli.command {
-        _ if cli.global.version => Command::Version(args::VersionArgs::default()),
+        _ if cli.global.version => {
+            return version::run(&args::VersionArgs::default(), screen).map(|()| 0);
+        }
         Some(command) => command,
         None => {
             screen.show(&help::overview())?;

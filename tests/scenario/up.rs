@@ -1,5 +1,8 @@
 //! `up`: from nothing, again, scaled, waited for.
 
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+
 use super::{scenario, until};
 
 #[test]
@@ -31,6 +34,35 @@ fn a_service_is_scaled_up_and_down() {
         assert_eq!(it.id("web-1"), first);
         it.ok("up -d --scale web=0");
         assert_eq!(it.states(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_ends_is_started_again_at_the_same_port() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let file = format!(
+        "
+services:
+  web:
+    <<: *app
+    command: [nc, -l, -p, '80', -e, echo, hello]
+    restart: always
+    ports: ['127.0.0.1:{port}:80']
+"
+    );
+    // The server ends with each connection.
+    let answers = || {
+        let mut said = String::new();
+        let web = TcpStream::connect(("127.0.0.1", port));
+        web.is_ok_and(|mut web| web.read_to_string(&mut said).is_ok() && said == "hello\n")
+    };
+    scenario("again", &file, |it| {
+        it.ok("up -d");
+        for time in ["at first", "again", "and again"] {
+            until(&format!("it answers {time}"), answers);
+        }
+        it.ok("restart -t 0");
+        until("it answers after a restart", answers);
     });
 }
 

@@ -168,6 +168,17 @@ impl Place {
         self.durable.join("volumes.json")
     }
 
+    /// Where the root of a container that does not run is mounted for a moment.
+    pub fn view(&self) -> PathBuf {
+        self.volatile.join("view")
+    }
+
+    /// Held by who mounts the root, until nobody else can take the container for one that does not
+    /// run: the kernel promises nothing for two overlays that write to the same directory.
+    pub fn view_lock(&self) -> PathBuf {
+        self.volatile.join("view.lock")
+    }
+
     /// Held while the networks are changed.
     pub fn networks_lock(&self) -> PathBuf {
         self.durable.join("networks.lock")

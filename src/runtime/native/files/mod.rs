@@ -125,11 +125,8 @@ impl Native {
     fn files_of(&self, container: &str) -> Result<root::Files> {
         let named = names::the(&self.root, container)?;
         let place = self.root.container(&named.id);
-        let seen = super::recover::look(&self.root, &named)?;
-        let seen = seen.ok_or_else(|| names::missing(container))?;
         let record = Record::read(&place)?.ok_or_else(|| names::missing(container))?;
-        let pid = if seen.is_held { seen.status.pid } else { 0 };
-        Ok(root::Files { config: record.config, view: place.volatile.join("view"), pid })
+        Ok(root::Files { config: record.config, root: self.root.clone(), named, place })
     }
 }
 

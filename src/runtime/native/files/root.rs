@@ -5,13 +5,12 @@
 //! # Invariants
 //!
 //! - Only the calling thread sees what is mounted, and it goes with that thread.
-//! - The root is mounted once at a time: the kernel promises nothing for two overlays that write to
-//!   the same directory.
+//! - The root is mounted once at a time, by its shim or by one visitor.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{CWD, OFlags};
 use rustix::mount::{
@@ -22,45 +21,52 @@ use rustix::thread::UnshareFlags;
 
 use crate::runtime::native::container::{Config, Mount, Source, overlay};
 use crate::runtime::native::control::whole;
+use crate::runtime::native::lock;
+use crate::runtime::native::names::{self, Named};
+use crate::runtime::native::recover::look;
+use crate::runtime::native::root::{Place, Root};
 use crate::runtime::{Result, RuntimeError};
 
 /// The files of a container.
 pub(super) struct Files {
     pub(super) config: Config,
-    /// Where the root is mounted for a moment.
-    pub(super) view: PathBuf,
-    /// Its first process; 0 if it does not run.
-    pub(super) pid: i32,
+    pub(super) root: Root,
+    pub(super) named: Named,
+    pub(super) place: Place,
 }
 
 impl Files {
     /// Does something in the root. Must be called on a thread that ends after it.
     pub(super) fn visit<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
+        if let Some(root) = self.running()? {
+            return act(root.as_fd());
+        }
+        let turn = lock::wait(&self.place.view_lock())?;
+        // It may have started while others had their turn.
+        if let Some(root) = self.running()? {
+            return act(root.as_fd());
+        }
         let failed = |error: io::Error| {
             let said = format!("cannot see the files of the container: {}", whole(&error));
             RuntimeError::Refused(said)
         };
-        if self.pid != 0
-            && let Ok(root) = File::open(format!("/proc/{}/root/", self.pid))
-        {
-            return act(root.as_fd());
-        }
-        let turn = self.turn().map_err(failed)?;
         let root = self.mount().map_err(failed)?;
         let done = act(root.as_fd());
         drop(root);
         // Else it would go with the thread, a moment later than the turn.
-        let _ = unmount(&self.view, UnmountFlags::DETACH);
+        let _ = unmount(self.place.view(), UnmountFlags::DETACH);
         drop(turn);
         done
     }
 
-    /// Waits until nobody else has mounted the root, and keeps others waiting.
-    fn turn(&self) -> io::Result<File> {
-        std::fs::create_dir_all(&self.view)?;
-        let turn = File::create(self.view.with_extension("lock"))?;
-        turn.lock()?;
-        Ok(turn)
+    /// The root as the first process sees it; `None` if the container does not run.
+    fn running(&self) -> Result<Option<File>> {
+        let seen = look(&self.root, &self.named)?;
+        let seen = seen.ok_or_else(|| names::missing(&self.named.name))?;
+        if !seen.is_held || seen.status.pid == 0 {
+            return Ok(None);
+        }
+        Ok(File::open(format!("/proc/{}/root/", seen.status.pid)).ok())
     }
 
     /// Mounts the root where nobody else sees it.
@@ -70,8 +76,10 @@ impl Files {
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS)? };
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         let tree = overlay(&self.config.root).map_err(io::Error::other)?;
-        attach(&tree, CWD, &self.view)?;
-        let root: OwnedFd = File::open(&self.view)?.into();
+        let view = self.place.view();
+        std::fs::create_dir_all(&view)?;
+        attach(&tree, CWD, &view)?;
+        let root: OwnedFd = File::open(&view)?.into();
         for mount in &self.config.mounts {
             // What is missing in a container that was never started has no files yet.
             let _ = put(&root, mount);

@@ -11,7 +11,7 @@ use super::{Shim, Starter, ending, serve};
 use crate::runtime::Result;
 use crate::runtime::native::restart::{End, Pauses};
 use crate::runtime::native::state::{Phase, Status};
-use crate::runtime::native::{allocator, clock};
+use crate::runtime::native::{allocator, clock, lock};
 
 /// Starts the container and looks after it until it has ended for good.
 pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
@@ -58,6 +58,8 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
 
 /// Starts the container once.
 async fn start(shim: &Rc<Shim>) -> Result<Rc<Run>> {
+    // Until the state says that it runs.
+    let _turn = lock::wait(&shim.place.view_lock())?;
     match Run::start(shim).await {
         Ok(run) => {
             let run = Rc::new(run);

@@ -19,7 +19,7 @@ use crate::runtime::{Result, RuntimeError};
 /// The connections of a container.
 #[derive(Debug)]
 pub(super) struct Connected {
-    listeners: Option<Rc<publish::Listeners>>,
+    listeners: RefCell<Option<Rc<publish::Listeners>>>,
     endpoints: Vec<Endpoint>,
     server: RefCell<Option<Rc<dns::Server>>>,
     published: RefCell<Option<Rc<publish::Published>>>,
@@ -40,7 +40,7 @@ impl Connected {
             }
         }
         let (server, published) = (RefCell::default(), RefCell::default());
-        Ok(Self { listeners, endpoints, server, published })
+        Ok(Self { listeners: RefCell::new(listeners), endpoints, server, published })
     }
 
     /// Connects the namespace of a container that is about to start.
@@ -82,8 +82,7 @@ impl Connected {
             let server = dns::Server::new(&shim.networks, dns::bind(namespace)?, settings)?;
             self.server.replace(Some(Rc::new(server)));
         }
-        if let Some(listeners) = &self.listeners {
-            let listeners = Rc::clone(listeners);
+        if let Some(listeners) = self.listeners.borrow().clone() {
             let published = shim.networks.publish(&shim.place.id, listeners, &self.endpoints)?;
             self.published.replace(Some(Rc::new(published)));
         }
@@ -92,7 +91,8 @@ impl Connected {
 
     /// The ports as they were chosen.
     pub(super) fn ports(&self) -> Vec<BoundPort> {
-        let ports = self.listeners.iter().flat_map(|listeners| listeners.ports());
+        let listeners = self.listeners.borrow();
+        let ports = listeners.iter().flat_map(|listeners| listeners.ports());
         let bound = ports.filter_map(|port| {
             Some(BoundPort {
                 host_ip: port.host_ip.clone(),
@@ -120,6 +120,13 @@ impl Connected {
             }
         };
         tokio::join!(names, ports);
+    }
+
+    /// Lets go of ports and addresses at which it answered: the next start wants the same ones.
+    pub(super) fn close(&self) {
+        self.server.take();
+        self.published.take();
+        self.listeners.take();
     }
 
     /// The container has joined or left a network.

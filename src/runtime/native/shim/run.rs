@@ -139,6 +139,7 @@ impl Run {
         let mut tasks = self.tasks.take();
         tasks.abort_all();
         while tasks.join_next().await.is_some() {}
+        self.network.close();
         self.console.finish().await;
         let kills = self.cgroup.oom_kills().unwrap_or(0);
         // The next start gets a new one: it counts from zero, and some kernels (6.14 and later) kill
