@@ -71,18 +71,18 @@ impl Native {
         let named = names::the(&self.root, container)?;
         let seen = self.seen(&named).await?.ok_or_else(|| names::missing(container))?;
         if !seen.is_held || !seen.status.phase.has_processes() {
-            return Err(not_running(container));
+            return Err(not_running(&named.name));
         }
         let record = Record::read(&self.root.container(&named.id))?;
         let record = record.ok_or_else(|| names::missing(container))?;
         let pid = seen.status.pid;
         let process = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         let process = process.and_then(rustix::io::Result::ok);
-        let process = process.ok_or_else(|| not_running(container))?;
+        let process = process.ok_or_else(|| not_running(&named.name))?;
         // The number belongs to the container as long as its state says so.
         let again = self.seen(&named).await?;
         if again.is_none_or(|seen| seen.status.pid != pid) {
-            return Err(not_running(container));
+            return Err(not_running(&named.name));
         }
         Ok(Target { process, pid, config: record.config })
     }
