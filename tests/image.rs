@@ -227,8 +227,8 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Debian's `docker-registry` on a free port, which lets in only alice.
-struct Registry {
-    address: String,
+pub(crate) struct Registry {
+    pub(crate) address: String,
     child: Child,
     dir: TempDir,
 }
@@ -236,9 +236,9 @@ struct Registry {
 impl Registry {
     /// The password below, as `htpasswd -B` hashes it with few rounds.
     const USERS: &str = "alice:$2b$04$EJQ97n5HLLNBLdFq0mzX0eDrG3u9JZbo8faOjI4V9eNZzejL1XyDa";
-    const PASSWORD: &str = "~~~???>>>";
+    pub(crate) const PASSWORD: &str = "~~~???>>>";
 
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::serve(TempDir::new().unwrap(), &json!({ "addr": "127.0.0.1:0" }))
     }
 
@@ -287,7 +287,7 @@ impl Registry {
         Some(Self { address: address.unwrap(), child, dir })
     }
 
-    fn log_in(&self, home: &Path, password: &str) {
+    pub(crate) fn log_in(&self, home: &Path, password: &str) {
         let auth = STANDARD.encode(format!("alice:{password}"));
         let config = json!({ "auths": { &self.address: { "auth": auth } } });
         std::fs::write(home.join("config.json"), config.to_string()).unwrap();

@@ -89,6 +89,7 @@ fn options(args: &BuildArgs) -> Result<BuildOptions, UsageError> {
         provenance: args.provenance.clone(),
         sbom: args.sbom.clone(),
         check: args.check,
+        given: args.build_arg.iter().map(|word| name_of(word).to_owned()).collect(),
     })
 }
 
@@ -100,6 +101,11 @@ fn ssh_key(text: &str) -> Result<SshKey, UsageError> {
         None => return Err(UsageError::Other(format!("invalid ssh key {text:?}"))),
     };
     Ok(SshKey { id: id.to_owned(), path: path.to_owned() })
+}
+
+/// The name in `NAME[=VALUE]`.
+fn name_of(word: &str) -> &str {
+    word.split_once('=').map_or(word, |(name, _)| name)
 }
 
 /// Reads `--build-arg`; one without a value has that of the variable, which the project may set.

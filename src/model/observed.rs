@@ -19,6 +19,47 @@ pub struct Observed {
     pub volumes: Vec<ObservedVolume>,
     /// Images that were asked for and are there, by the reference that was asked for.
     pub images: BTreeMap<String, ObservedImage>,
+    /// Images whose build would come out otherwise now, by their names, and what changed first.
+    pub changed_inputs: BTreeMap<String, ChangedInput>,
+}
+
+/// Something that an image was built of and that is not the same any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedInput {
+    /// The attribute that brings it in: `build.context`.
+    pub attribute: String,
+    /// What it is, such as a file of the context; empty: the value of the attribute.
+    pub subject: String,
+    /// What became of it.
+    pub change: InputChange,
+}
+
+/// What became of an input of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputChange {
+    /// It has another content or other rights.
+    Changed,
+    /// It was not there.
+    New,
+    /// It is not there any more.
+    Gone,
+    /// Its name means another one.
+    Replaced,
+}
+
+impl fmt::Display for ChangedInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.attribute)?;
+        if !self.subject.is_empty() {
+            write!(f, ": {}", self.subject)?;
+        }
+        f.write_str(match self.change {
+            InputChange::Changed => " changed",
+            InputChange::New => " is new",
+            InputChange::Gone => " is gone",
+            InputChange::Replaced => " is another one now",
+        })
+    }
 }
 
 /// A container.

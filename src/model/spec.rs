@@ -125,6 +125,8 @@ pub struct BuildSpec {
     pub bases: Dict,
     /// Flags of `build` that are no attributes.
     pub options: BuildOptions,
+    /// The directory of the project, where paths begin that are no attributes of their own.
+    pub directory: PathBuf,
 }
 
 /// A secret that build steps may read.
@@ -164,6 +166,8 @@ pub struct BuildOptions {
     pub sbom: Option<String>,
     /// `--check`: only look for mistakes.
     pub check: bool,
+    /// The arguments that `--build-arg` gives: their values are not those of the file.
+    pub given: Vec<String>,
 }
 
 /// A call of an external program: of the one that runs a service, or of the one that runs AI

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use super::desired::Up;
 use super::step::{Cause, Op, Plan, Step, StepId, Subject};
 use crate::model::observed::{Observed, ObservedImage};
-use crate::model::spec::PullSpec;
+use crate::model::spec::{BuildSpec, PullSpec};
 use crate::model::{Service, duration::Duration};
 use build::{Builds, bases};
 
@@ -176,19 +176,67 @@ fn is_for(image: &str, asked: &str) -> bool {
         || image.strip_prefix(asked).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The plan that builds what is missing after the pulls, or shall be built.
+/// The plan that builds what is missing after the pulls, what shall be built, and what would come
+/// out otherwise than the image that is here.
 pub fn builds(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Plan {
     if flags.build == BuildMode::Never {
         return Plan::default();
     }
-    let needs = |name: &str, settings: &Service| {
-        let image = up.names().image(name, settings);
-        if policy(settings, flags) == "build" {
+    let needs = Needs { up, observed, flags };
+    Builds::to_run(up.project, up.names()).plan(|name, settings| needs.cause(&[name], settings))
+}
+
+/// The builds whose image is here, and of which nobody knows whether they would come out the same:
+/// the runtime can tell.
+pub fn unsure(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Vec<BuildSpec> {
+    if flags.build == BuildMode::Never {
+        return Vec::new();
+    }
+    let is_here = |name: &str, settings: &Service| {
+        observed.images.contains_key(&up.names().image(name, settings))
+    };
+    let builds = Builds::to_run(up.project, up.names()).specs(|name, settings| {
+        let is_unsure = is_here(name, settings) && policy(settings, flags) != "build";
+        // Each is looked at, and what it starts from: only then is known which of them are built.
+        Some(if is_unsure { Cause::Requested } else { Cause::Missing })
+    });
+    let unsure = builds.into_iter().filter(|(_, cause)| *cause == Cause::Requested);
+    unsure.map(|(spec, _)| spec).collect()
+}
+
+/// Why images are built.
+struct Needs<'a> {
+    up: &'a Up<'a>,
+    observed: &'a Observed,
+    flags: &'a ImageFlags,
+}
+
+impl Needs<'_> {
+    /// Why the image of the last of these services is built; the others start from it.
+    fn cause(&self, services: &[&str], settings: &Service) -> Option<Cause> {
+        let name = services.last().copied().unwrap_or_default();
+        if policy(settings, self.flags) == "build" {
             return Some(Cause::Policy { policy: "build".to_owned() });
         }
-        (!observed.images.contains_key(&image)).then_some(Cause::Missing)
-    };
-    Builds::to_run(up.project, up.names()).plan(needs)
+        let image = self.up.names().image(name, settings);
+        if !self.observed.images.contains_key(&image) {
+            return Some(Cause::Missing);
+        }
+        if let Some(input) = self.observed.changed_inputs.get(&image) {
+            return Some(Cause::InputChanged(input.clone()));
+        }
+        bases(settings).find_map(|base| self.of_base(services, base))
+    }
+
+    /// That a service which others start from is built.
+    fn of_base(&self, services: &[&str], base: &str) -> Option<Cause> {
+        let project = self.up.project;
+        let found = project.services.get(base).or_else(|| project.disabled_services.get(base));
+        let settings = found.filter(|it| it.build.is_some() && !services.contains(&base))?;
+        let path: Vec<&str> = services.iter().copied().chain([base]).collect();
+        self.cause(&path, settings)?;
+        Some(Cause::Uses { resource: self.up.names().image(base, settings) })
+    }
 }
 
 /// What pulls and builds will probably be, told before any has run.
@@ -214,9 +262,9 @@ pub fn forecast(up: &Up<'_>, observed: &Observed, flags: &ImageFlags) -> Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::{BuildMode, ImageFlags, builds, forecast, is_for, pulls, references};
+    use super::{BuildMode, ImageFlags, builds, forecast, is_for, pulls, references, unsure};
     use crate::model::Project;
-    use crate::model::observed::{Observed, ObservedImage};
+    use crate::model::observed::{ChangedInput, InputChange, Observed, ObservedImage};
     use crate::plan::Up;
 
     fn project(services: &str) -> Project {
@@ -283,6 +331,46 @@ mod tests {
         assert!(plan.is_empty());
         let flags = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };
         assert!(builds(&up, &with(&[]), &flags).is_empty());
+    }
+
+    #[test]
+    fn what_would_come_out_otherwise_is_built_anew_and_all_that_starts_from_it() {
+        let project = project(
+            "{a: {build: {context: /a, additional_contexts: {base: 'service:z'}}},
+              b: {build: {context: /b}, pull_policy: build}, c: {image: x, build: {context: /c}},
+              z: {build: {context: /z}}}",
+        );
+        let up = Up::all(&project);
+        let mut observed = with(&["shop-a", "shop-b", "x", "shop-z"]);
+        let unsure: Vec<String> = unsure(&up, &observed, &ImageFlags::default())
+            .into_iter()
+            .map(|build| build.tags[0].clone())
+            .collect();
+        assert_eq!(unsure, ["shop-a", "x", "shop-z"], "the others are built anyway");
+        let input = ChangedInput {
+            attribute: "build.context".to_owned(),
+            subject: "src/app.py".to_owned(),
+            change: InputChange::Changed,
+        };
+        observed.changed_inputs = [("shop-z".to_owned(), input)].into();
+        insta::assert_snapshot!(builds(&up, &observed, &ImageFlags::default()).to_string(), @"
+        1 build image shop-b (pull policy build)
+        2 build image shop-z (build.context: src/app.py changed)
+        3 build image shop-a after 2 (uses shop-z, which is made anew)
+        ");
+        let never = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };
+        assert!(builds(&up, &observed, &never).is_empty());
+        assert!(super::unsure(&up, &observed, &never).is_empty());
+    }
+
+    #[test]
+    fn services_that_start_from_each_other_in_a_circle_have_no_cause_in_each_other() {
+        let project = project(
+            "{a: {build: {context: /a, additional_contexts: {base: 'service:b'}}},
+              b: {build: {context: /b, additional_contexts: {base: 'service:a'}}}}",
+        );
+        let plan = builds(&Up::all(&project), &with(&["shop-a", "shop-b"]), &ImageFlags::default());
+        assert!(plan.is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::model::Hook;
 use crate::model::ServiceNetwork;
-use crate::model::observed::Milestone;
+use crate::model::observed::{ChangedInput, Milestone};
 use crate::model::spec::{
     BuildSpec, ContainerSpec, InjectedFile, NetworkSpec, Provided, ProviderAction, ProviderCall,
     PullSpec, VolumeSpec,
@@ -209,6 +209,8 @@ pub enum Cause {
     Changed(Vec<Change>),
     /// The service changed; which attributes cannot be told.
     ConfigChanged,
+    /// What the image was built of changed.
+    InputChanged(ChangedInput),
     /// The image is another one now.
     ImageChanged {
         /// The reference.
@@ -539,6 +541,7 @@ impl fmt::Display for Cause {
                 Ok(())
             }
             Self::ConfigChanged => f.write_str("settings changed"),
+            Self::InputChanged(input) => input.fmt(f),
             Self::ImageChanged { image } => write!(f, "image {image} is another one now"),
             Self::NotAttached { network } => write!(f, "not attached to network {network}"),
             Self::NotMounted { volume } => write!(f, "volume {volume} is not mounted"),

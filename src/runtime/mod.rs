@@ -28,7 +28,8 @@ use futures_util::stream::BoxStream;
 pub use crate::model::Output;
 pub use crate::model::observed::Sample;
 use crate::model::observed::{
-    Milestone, Observed, ObservedContainer, ObservedImage, ObservedNetwork, ObservedVolume, State,
+    ChangedInput, Milestone, Observed, ObservedContainer, ObservedImage, ObservedNetwork,
+    ObservedVolume, State,
 };
 use crate::model::spec::{
     BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
@@ -207,6 +208,12 @@ pub trait Runtime: Send + Sync {
 
     /// Builds an image.
     async fn build(&self, build: &BuildSpec, progress: OnProgress<'_>) -> Result<()>;
+
+    /// What the image of a build was made of and is not the same any more, the first of it that
+    /// is found; `None`: all is the same, or nobody can tell.
+    async fn changed_input(&self, _build: &BuildSpec) -> Result<Option<ChangedInput>> {
+        Ok(None)
+    }
 
     /// A program that extends this runtime, by name, such as `docker-model`; `None`: there is none.
     fn plugin(&self, name: &str) -> Option<PathBuf>;

@@ -9,6 +9,7 @@
 //!   people, and all of them are in the JSON.
 //! - Words of steps and causes are those of `plan`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -172,6 +173,7 @@ fn reason(cause: &Cause) -> &'static str {
         Cause::Requested => "requested",
         Cause::Changed(_) => "changed",
         Cause::ConfigChanged => "config-changed",
+        Cause::InputChanged(_) => "input-changed",
         Cause::ImageChanged { .. } => "image-changed",
         Cause::NotAttached { .. } => "not-attached",
         Cause::NotMounted { .. } => "not-mounted",
@@ -196,10 +198,14 @@ fn role(role: Role) -> RoleReport {
     }
 }
 
-fn changes(cause: &Cause) -> &[Change] {
+fn changes(cause: &Cause) -> Cow<'_, [Change]> {
     match cause {
-        Cause::Changed(changes) => changes,
-        _ => &[],
+        Cause::Changed(changes) => Cow::Borrowed(changes),
+        Cause::InputChanged(input) => {
+            let attribute = input.attribute.clone();
+            Cow::Owned(vec![Change { attribute, from: None, to: None }])
+        }
+        _ => Cow::Borrowed(&[]),
     }
 }
 
@@ -269,8 +275,13 @@ fn write_step(text: &mut String, step: &Step, line: &StepLine, place: PlaceOf<'_
         _ => step.op.to_string(),
     };
     let _ = write!(text, "{style}{sign}{style:#} {}", printable(&operation));
-    let told: Vec<String> =
-        changes(&step.cause).iter().map(|change| told(change, &step.op, place)).collect();
+    let words = |change: &Change| match &step.cause {
+        Cause::InputChanged(input) => input.to_string(),
+        _ => change.to_string(),
+    };
+    let changes = changes(&step.cause);
+    let told = changes.iter().map(|it| told((&words(it), &it.attribute), &step.op, place));
+    let told: Vec<String> = told.collect();
     match told.as_slice() {
         [] => {
             let cause = step.cause.to_string();
@@ -289,10 +300,9 @@ fn write_step(text: &mut String, step: &Step, line: &StepLine, place: PlaceOf<'_
 }
 
 /// A change and where it stands.
-fn told(change: &Change, op: &Op, place: PlaceOf<'_>) -> String {
-    let text = change.to_string();
-    let text = printable(&cut(&text, LONGEST)).into_owned();
-    match place(service(op), &change.attribute) {
+fn told((text, attribute): (&str, &str), op: &Op, place: PlaceOf<'_>) -> String {
+    let text = printable(&cut(text, LONGEST)).into_owned();
+    match place(service(op), attribute) {
         Some(place) => format!("{text}, {PLACE}{}{PLACE:#}", printable(&place)),
         None => text,
     }

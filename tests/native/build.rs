@@ -1,6 +1,7 @@
 //! `ketch build` and what builds, on the native runtime.
 
 mod conform;
+mod fresh;
 mod reach;
 
 use std::path::Path;

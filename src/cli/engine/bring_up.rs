@@ -34,10 +34,11 @@ impl Engine<'_, '_> {
         let flags = self.complete(flags);
         let references = images::references(up);
         let project = Some(up.project.name.as_str());
-        let observed = Observed {
+        let mut observed = Observed {
             containers: self.asking(self.runtime.containers(project)).await?,
             ..self.observe_images(&references).await?
         };
+        self.observe_inputs(up, &mut observed, &flags).await?;
         Ok(images::forecast(up, &observed, &flags))
     }
 
@@ -65,10 +66,28 @@ impl Engine<'_, '_> {
             self.run(&pulls).await?;
             observed = self.observe_images(&references).await?;
         }
+        self.observe_inputs(up, &mut observed, &flags).await?;
         let builds = images::builds(up, &observed, &flags);
         if !builds.is_empty() {
             self.run(&builds).await?;
         }
+        Ok(())
+    }
+
+    /// Adds which of the images that are here would be built otherwise now.
+    async fn observe_inputs(
+        &self,
+        up: &Up<'_>,
+        observed: &mut Observed,
+        flags: &ImageFlags,
+    ) -> Result<(), Failure> {
+        let unsure = images::unsure(up, observed, flags);
+        let ask = unsure.iter().map(async |build| {
+            let changed = self.runtime.changed_input(build).await?;
+            Ok::<_, RuntimeError>(build.tags.first().cloned().zip(changed))
+        });
+        let changed = self.asking(futures_util::future::try_join_all(ask)).await?;
+        observed.changed_inputs = changed.into_iter().flatten().collect();
         Ok(())
     }
 

@@ -143,6 +143,7 @@ impl<'a> Builds<'a> {
             bases,
             build,
             options: BuildOptions { push, ..self.options.clone() },
+            directory: self.project.working_dir.clone(),
         })
     }
 }

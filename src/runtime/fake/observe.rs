@@ -35,7 +35,7 @@ impl World {
             containers: containers.into_iter().map(|it| self.observed(it)).collect(),
             networks: networks.map(|(name, network)| observed_network(name, network)).collect(),
             volumes: volumes.map(|(name, volume)| observed_volume(name, volume)).collect(),
-            images: std::collections::BTreeMap::new(),
+            ..Observed::default()
         }
     }
 

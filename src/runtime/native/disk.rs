@@ -137,6 +137,7 @@ impl Native {
         // No build begins until all of it is gone.
         let Some(_idle) = store.idle()? else { return Ok(()) };
         store.forget_steps()?;
+        super::build::forget(&self.root.built(), &store)?;
         let path = self.root.builds();
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -11,7 +11,7 @@ use super::recover::look;
 use super::thread::in_thread;
 use super::{Native, container, create, events, names, volume};
 use crate::model::observed::{
-    Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
+    ChangedInput, Milestone, Observed, ObservedImage, ObservedNetwork, ObservedVolume, State,
 };
 use crate::model::spec::{
     BuildSpec, ContainerSpec, Handed, InjectedFile, NetworkSpec, ProviderCall, PullSpec, VolumeSpec,
@@ -213,6 +213,10 @@ impl Runtime for Native {
 
     async fn build(&self, build: &BuildSpec, progress: OnProgress<'_>) -> Result<()> {
         self.build_image(build, progress).await
+    }
+
+    async fn changed_input(&self, build: &BuildSpec) -> Result<Option<ChangedInput>> {
+        self.input_changed_since(build).await
     }
 
     fn plugin(&self, _: &str) -> Option<PathBuf> {

@@ -95,6 +95,11 @@ impl Root {
         self.durable.join("build")
     }
 
+    /// What the images were built of that builds have made.
+    pub fn built(&self) -> PathBuf {
+        self.durable.join("built")
+    }
+
     /// A directory for each volume, by name.
     pub fn volumes(&self) -> PathBuf {
         self.durable.join("volumes")

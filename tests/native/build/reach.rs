@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use super::{put, site, site_of, steps};
-use crate::native::stage::{Stage, until};
+use crate::image::Registry;
+use crate::native::stage::{Stage, traces, until};
 
 /// Serves one text to all who ask, for as long as the test runs; gives the port.
 fn serve(text: &'static str) -> u16 {
@@ -124,13 +125,18 @@ fn services_and_contexts_are_named() {
     let Some(stage) = site_of("named", compose, &[("Dockerfile", dockerfile)]) else { return };
     let place = stage.home.directory.path();
     put(&place.join("more"), &[("x", "1"), ("y", "2"), (".dockerignore", "y\n")]);
-    let run = crate::binary::ketch(place, "build").env("V", "from outside");
-    let home = stage.home.environment();
-    let output = home.iter().fold(run, |run, (name, value)| run.env(name, value)).output();
-    assert_eq!(output.code, 0, "{}", output.stderr);
-    assert_eq!(stage.ok("run --rm app cat /trigger /y /taken"), "base triggered\n11");
-    assert_eq!(stage.ok("run --rm app ls /more"), "x\n");
-    assert!(stage.ok("run --rm app env").contains("V=from outside\n"));
+    let ok = |words: &str| {
+        let run = crate::binary::ketch(place, words).env("V", "from outside");
+        let home = stage.home.environment();
+        let output = home.iter().fold(run, |run, (name, value)| run.env(name, value)).output();
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        output.stdout
+    };
+    ok("build");
+    assert_eq!(ok("run --rm app cat /trigger /y /taken"), "base triggered\n11");
+    assert_eq!(ok("run --rm app ls /more"), "x\n");
+    assert!(ok("run --rm app env").contains("V=from outside\n"));
+    assert!(stage.ok("plan").contains("build.args.V is gone"), "the variable is not set any more");
 }
 
 #[test]
@@ -153,13 +159,15 @@ fn a_cache_moves_to_another_store() {
     let shared = tempfile::tempdir().unwrap();
     let cache = shared.path().join("cache");
     let compose = format!(
-        "services: {{app: {{build: {{context: ctx, cache_to: ['type=local,dest={0}'], \
-         cache_from: ['type=local,src={0}']}}}}}}\n",
+        "services: {{app: {{build: {{context: ctx, cache_to: ['type=local,dest={0}', \
+         'type=local,dest=own'], cache_from: ['type=local,src={0}']}}}}}}\n",
         cache.display()
     );
     let files = [("Dockerfile", "FROM corpus/busybox:1\nRUN date > /x\nCOPY a /a"), ("a", "1")];
     let Some(one) = site_of("cacheto", &compose, &files) else { return };
     assert_eq!(one.built(""), ["RUN DONE", "COPY DONE"]);
+    let own = one.home.directory.path().join("own/oci-layout");
+    assert!(own.is_file(), "a path begins at the directory of the project");
     let Some(two) = site_of("cachefrom", &compose, &files) else { return };
     assert_eq!(two.built(""), ["RUN CACHED", "COPY CACHED"]);
     assert_eq!(two.ok("image ls -q").lines().count(), 2, "what was built, and its base");
@@ -171,6 +179,117 @@ fn a_cache_moves_to_another_store() {
     std::fs::remove_file(cache.join("oci-layout")).unwrap();
     let said = one.ketch("build").stderr;
     assert!(said.contains("cannot write the cache"), "a directory that is no cache stays: {said}");
+}
+
+#[test]
+fn images_and_caches_go_to_a_registry_and_come_back() {
+    let Some(registry) = Registry::start() else { return };
+    let name = format!("{}/team/app", registry.address);
+    let compose = format!(
+        "services: {{app: {{image: '{name}:1', build: {{context: ctx, cache_from: ['{name}:1', \
+         'type=registry,ref={name}:cache'], cache_to: ['type=registry,ref={name}:cache']}}}}}}\n"
+    );
+    let dockerfile = "FROM corpus/busybox:1 AS one\nRUN date > /x\n\
+        FROM corpus/busybox:1\nCOPY --from=one /x /x\nCOPY a /a\n";
+    let files = [("Dockerfile", dockerfile), ("a", "1")];
+    let mut dates = Vec::new();
+    for came in ["DONE", "CACHED"] {
+        // The second time in another store.
+        let Some(stage) = site_of("remote", &compose, &files) else { return };
+        let place = stage.home.directory.path();
+        registry.log_in(place, Registry::PASSWORD);
+        let ketch = |words: &str| {
+            let run = crate::binary::ketch(place, words);
+            let run = run.env("DOCKER_CONFIG", place.to_str().unwrap());
+            let home = stage.home.environment();
+            let output = home.iter().fold(run, |run, (name, value)| run.env(name, value)).output();
+            assert_eq!(output.code, 0, "{words}: {}", output.stderr);
+            output
+        };
+        let output = ketch("build --push");
+        let expected = [format!("RUN {came}"), format!("COPY {came}"), format!("COPY {came}")];
+        assert_eq!(steps(&output), expected, "{}", output.stderr);
+        if came == "CACHED" {
+            let said = format!("the cache `{name}:1` is not used: it holds no steps");
+            assert!(output.stderr.contains(&said), "{}", output.stderr);
+        }
+        stage.ok(&format!("image rm {name}:1"));
+        ketch(&format!("image pull {name}:1"));
+        dates.push(stage.ok("run --rm app cat /x"));
+    }
+    assert_eq!(dates[0], dates[1]);
+}
+
+#[test]
+fn archives_are_unpacked_however_they_are_packed() {
+    let Some(stage) = site(
+        "archives",
+        &[("Dockerfile", "FROM corpus/busybox:1\nADD one.txz two.tbz odd.xz /in/\n")],
+    ) else {
+        return;
+    };
+    let tar = |name: &str| {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        header.set_mode(0o640);
+        tar.append_data(&mut header, name, &b"x"[..]).unwrap();
+        tar.into_inner().unwrap()
+    };
+    let place = stage.home.directory.path().join("ctx");
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    xz.write_all(&tar("sub/one")).unwrap();
+    std::fs::write(place.join("one.txz"), xz.finish().unwrap()).unwrap();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&tar("two")).unwrap();
+    std::fs::write(place.join("two.tbz"), bzip2.finish().unwrap()).unwrap();
+    std::fs::write(place.join("odd.xz"), b"\xfd7zXZ\0 is no archive").unwrap();
+    stage.built("");
+    let found = stage.ok("run --rm app find /in -type f -exec stat -c %a:%n {} ;");
+    let mut found: Vec<&str> = found.lines().collect();
+    found.sort_unstable();
+    assert_eq!(found, ["640:/in/sub/one", "640:/in/two", "644:/in/odd.xz"]);
+}
+
+#[test]
+fn commands_reach_an_agent_that_has_keys() {
+    let dockerfile =
+        "FROM rootfs:/\nRUN --mount=type=ssh,id=k ssh-add -l | grep -c ED25519 > /count\n";
+    let compose = "services: {app: {build: {context: ctx, ssh: ['k=./one,./two']}}}\n";
+    let Some(stage) = site_of("keys", compose, &[("Dockerfile", dockerfile)]) else { return };
+    let place = stage.home.directory.path();
+    let make = |name: &str, passphrase: &str| {
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", passphrase, "-f", name]).current_dir(place);
+        keygen.status().is_ok_and(|status| status.success())
+    };
+    if !make("one", "") || !make("two", "") || !make("locked", "secret") {
+        return println!("skipped: there is no OpenSSH");
+    }
+    assert_eq!(stage.built(""), ["RUN DONE"]);
+    assert_eq!(stage.ok("run --rm app cat /count"), "2\n");
+    stage.ok("down");
+    assert_eq!(traces(&stage), Vec::<String>::new());
+    for (key, expected) in [
+        ("./locked", "Dockerfile:2: `build.ssh: k="),
+        ("./locked", "the key has a passphrase: give it to your agent"),
+        ("./ctx/Dockerfile", "`ssh-add` takes it for no key"),
+        ("./none", "cannot read the key: No such file"),
+    ] {
+        let text = format!("name: {}\n{}", stage.name, compose.replace("./one,./two", key));
+        std::fs::write(place.join("compose.yaml"), text).unwrap();
+        let said = stage.ketch("build --no-cache").stderr;
+        assert!(said.contains(expected), "{key}: {said}");
+    }
+}
+
+#[test]
+fn a_file_that_no_layer_can_have_is_refused() {
+    let files = [("Dockerfile", "FROM corpus/busybox:1\nRUN mkdir /d && touch /d/.wh.passwd\n")];
+    let Some(stage) = site("marks", &files) else { return };
+    let said = stage.ketch("build").stderr;
+    assert!(said.contains("Dockerfile:2: "), "{said}");
+    assert!(said.contains("`/d`: `.wh.passwd`: in layers `.wh.` begins the marks"), "{said}");
 }
 
 #[test]

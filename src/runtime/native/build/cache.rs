@@ -54,8 +54,9 @@ struct Entry {
 }
 
 impl Place {
-    /// Reads an item of `cache_from` or `cache_to`: a name, or `type=…,KEY=VALUE`.
-    pub(super) fn parse(text: &str, context: &Path) -> std::result::Result<Self, String> {
+    /// Reads an item of `cache_from` or `cache_to`: a name, or `type=…,KEY=VALUE`. A relative path
+    /// begins at the directory of the project.
+    pub(super) fn parse(text: &str, directory: &Path) -> std::result::Result<Self, String> {
         if !text.contains('=') {
             return Ok(Self::Registry(text.to_owned()));
         }
@@ -67,12 +68,20 @@ impl Place {
         };
         match fields.get("type").copied().unwrap_or("registry") {
             "registry" => Ok(Self::Registry(needed(&["ref"])?.to_owned())),
-            "local" => Ok(Self::Directory(context.join(needed(&["src", "dest"])?))),
+            "local" => Ok(Self::Directory(directory.join(needed(&["src", "dest"])?))),
             other => Err(format!(
                 "`{text}`: the native runtime has caches of type registry and local, not `{other}`"
             )),
         }
     }
+}
+
+/// Refuses an image that is no cache.
+fn has_steps(config: &ImageConfig) -> Result<()> {
+    if config.other.contains_key(STEPS) {
+        return Ok(());
+    }
+    Err(refused("it holds no steps: name what `ketch build` has written to `build.cache_to`"))
 }
 
 impl Job {
@@ -93,7 +102,7 @@ impl Job {
         };
         let credentials = self.native.credentials().await?;
         let pull = PullSpec { image: reference.clone(), platform: String::new() };
-        let image = self.store.pull_nameless(&pull, &credentials).await?;
+        let image = self.store.pull_nameless(&pull, &credentials, has_steps).await?;
         let job = Arc::clone(self);
         in_thread(move || {
             let held = job.hold(&image)?;

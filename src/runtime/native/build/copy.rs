@@ -16,10 +16,11 @@ use sha2::Digest as _;
 use super::context::{Files, read_bytes};
 use super::dockerfile::{Transfer, TransferKind};
 use super::fetch::Fetched;
+use super::inputs::{Seen, Wants};
 use super::job::{Came, Job, Key, failed};
 use super::mode::Change;
 use super::sandbox::view;
-use super::select::{Selected, Wanted, select};
+use super::select::{Owners, Selected, Wanted, select};
 use super::transfer::{Dress, Put, Source, is_archive, write};
 use super::tree::{Tree, kind};
 use crate::model::ignore::Patterns;
@@ -33,8 +34,8 @@ const DIGITS: u64 = 64;
 /// Where files are taken from.
 #[derive(Clone, Debug)]
 pub(super) enum From {
-    /// A context.
-    Files(Arc<Files>),
+    /// A context, and its name; empty: that of the build.
+    Files(Arc<Files>, String),
     /// A stage or image, and what it is called.
     Origin(Origin, String),
 }
@@ -99,7 +100,7 @@ impl Copying {
     /// The digest of all files, and the files themselves if they had to be looked at.
     fn content(&self, job: &Job, exclude: &Patterns) -> Result<(String, Option<Vec<Selected>>)> {
         let memo = match &self.from {
-            From::Files(_) => None,
+            From::Files(..) => None,
             From::Origin(origin, _) => {
                 let mut key = Key::default();
                 key.add(&origin.identity()).all(&self.transfer.sources).all(&self.transfer.exclude);
@@ -112,15 +113,21 @@ impl Copying {
             return Ok((known, None));
         }
         let selected = self.select(job, exclude)?;
+        let seen = Seen::of(&selected, Owners::OfImages)?;
         let mut key = Key::default();
-        for selected in &selected {
-            let digested = selected.digest(key.hash());
-            digested.map_err(failed("read", &selected.written))?;
-            if self.transfer.parents {
+        key.add(&seen.digest);
+        if self.transfer.parents {
+            for selected in &selected {
                 key.hash().update(selected.written.as_os_str().as_encoded_bytes());
             }
         }
         let digest = key.finish();
+        if let From::Files(_, context) = &self.from {
+            let (sources, exclude) =
+                (self.transfer.sources.clone(), self.transfer.exclude.join("\n"));
+            let what = Wants { context: context.clone(), sources, exclude };
+            job.saw(what, seen, Owners::OfImages)?;
+        }
         if let Some(memo) = memo {
             remember(&memo, &digest);
         }
@@ -129,7 +136,7 @@ impl Copying {
 
     fn select(&self, job: &Job, exclude: &Patterns) -> Result<Vec<Selected>> {
         let files = match &self.from {
-            From::Files(files) => Arc::clone(files),
+            From::Files(files, _) => Arc::clone(files),
             From::Origin(origin, name) => job.files_of(origin, name)?,
         };
         let mut all = Vec::new();

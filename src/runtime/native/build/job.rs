@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::context::Files;
 use super::dockerfile::Instruction;
+use super::inputs::Inputs;
 use super::sandbox::view;
 use super::stage::Stages;
 use crate::model::hash;
@@ -52,6 +53,8 @@ pub(super) struct Job {
     pub(super) files: Mutex<HashMap<String, Arc<Files>>>,
     /// Keys of the steps that this build consists of.
     pub(super) used: Mutex<Vec<String>>,
+    /// What it has looked at.
+    pub(super) inputs: Mutex<Inputs>,
 }
 
 /// Collects the inputs of a step.
@@ -151,6 +154,14 @@ impl Job {
 
     /// An image, which is pulled if it is not here.
     pub(super) async fn image(&self, reference: &str, platform: &str) -> Result<Image> {
+        let image = self.find_or_pull(reference, platform).await?;
+        if let Ok(mut inputs) = self.inputs.lock() {
+            inputs.bases.insert(reference.to_owned(), image.id.to_string());
+        }
+        Ok(image)
+    }
+
+    async fn find_or_pull(&self, reference: &str, platform: &str) -> Result<Image> {
         let wanted = match platform {
             "" => self.platform.clone(),
             text => {

@@ -17,11 +17,13 @@
 //! - No attribute is dropped: it is carried out, or the build is refused with its place.
 //! - What a build that is killed leaves is either cache, or swept up by the next command.
 
+mod agent;
 mod cache;
 mod context;
 mod copy;
 pub mod dockerfile;
 mod fetch;
+mod inputs;
 mod job;
 mod lint;
 mod mode;
@@ -44,6 +46,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use indexmap::IndexMap;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use self::cache::Place;
@@ -51,6 +54,7 @@ use self::context::Files;
 use self::copy::refused;
 use self::dockerfile::{Dockerfile, Fault, Remark, parse};
 use self::fetch::{GitFiles, Repository};
+pub(super) use self::inputs::forget;
 use self::job::{Job, failed};
 use self::stage::{Stages, is_automatic};
 use self::step::pending;
@@ -58,6 +62,7 @@ use self::tree::Tree;
 use super::Native;
 use super::image::{Image, Platform, Store};
 use super::thread::in_thread;
+use crate::model::hash;
 use crate::model::spec::BuildSpec;
 use crate::runtime::{OnProgress, Progress, Result, RuntimeError};
 
@@ -71,6 +76,8 @@ struct Script {
     name: String,
     /// Its own ignore file.
     ignore: Option<PathBuf>,
+    /// The digest of its text.
+    digest: String,
 }
 
 impl Script {
@@ -167,15 +174,14 @@ impl Native {
         let script = script(spec, (context, own))?;
         let remarks = script.remarks();
         let syntax = script.file.directives.syntax.clone();
+        let text = script.digest.clone();
         let job = self.job(spec, script, (store, platform, tell), context)?;
         let job = Arc::new(job);
         if spec.options.check || remarks.failures > 0 {
             return job.report(&remarks).await;
         }
-        // A repository is fetched to where nothing stays.
-        let base = if fetched.is_some() { Path::new(".") } else { own };
         let caches = |texts: &[String]| {
-            let places = texts.iter().map(|text| Place::parse(text, base));
+            let places = texts.iter().map(|text| Place::parse(text, &spec.directory));
             places.collect::<std::result::Result<Vec<_>, _>>().map_err(refused)
         };
         job.tell_of_syntax(syntax.as_deref()).await;
@@ -199,7 +205,11 @@ impl Native {
         let state = state.ok_or_else(|| refused("the target has not been built"))?;
         let image = in_thread({
             let job = Arc::clone(&job);
-            move || finish(&job, &state)
+            move || {
+                let image = finish(&job, &state)?;
+                job.record(&image, &text)?;
+                Ok(image)
+            }
         })
         .await?;
         job.say("", &format!("{} is {}", spec.tags.join(", "), image.id)).await;
@@ -246,6 +256,7 @@ impl Native {
             has_failed: AtomicBool::new(false),
             files: Mutex::new(HashMap::new()),
             used: Mutex::default(),
+            inputs: Mutex::default(),
         })
     }
 }
@@ -358,9 +369,10 @@ fn script(spec: &BuildSpec, (context, own): (&Path, &Path)) -> Result<Script> {
     } else {
         (build.dockerfile_inline.clone(), "dockerfile_inline".to_owned(), None)
     };
+    let digest = hash::hex(&Sha256::digest(&text));
     let file =
         parse(&text).map_err(|fault| refused(format!("{name}:{}: {}", fault.line, fault.text)))?;
-    Ok(Script { file, name, ignore })
+    Ok(Script { file, name, ignore, digest })
 }
 
 #[cfg(test)]
@@ -370,7 +382,8 @@ mod tests {
     /// The remarks about a file that begins so, and how many of them are failures.
     fn remarks(check: &str) -> (Vec<String>, usize) {
         let text = format!("{check}FROM a\nMAINTAINER me\nCOPY x $Y\nWORKDIR w");
-        let script = Script { file: parse(&text).unwrap(), name: "D".to_owned(), ignore: None };
+        let (file, name) = (parse(&text).unwrap(), "D".to_owned());
+        let script = Script { file, name, ignore: None, digest: String::new() };
         let found = script.remarks();
         (found.all, found.failures)
     }

@@ -11,18 +11,20 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, mknodat};
 
+use super::agent::{self, Agent};
 use super::context::Files;
 use super::copy::{From, refused};
 use super::dockerfile::{Mount, MountKind, Sharing};
+use super::inputs::{Seen, Wants};
 use super::job::{Job, Key, failed};
 use super::sandbox::Sandbox;
-use super::select::{Wanted, select};
+use super::select::{Owners, Wanted, select};
 use super::tree::kind;
 use crate::model::ignore::Patterns;
 use crate::model::spec::BuildSecret;
@@ -41,6 +43,8 @@ pub(super) struct Mounted {
     pub(super) is_file: bool,
     /// Variables of the command.
     pub(super) environment: Vec<String>,
+    /// What works for the command until it has ended.
+    pub(super) agent: Option<Agent>,
 }
 
 /// Where things are made ready.
@@ -78,22 +82,20 @@ pub(super) fn inputs(mount: &Mount) -> String {
 
 /// The digest of the files that are mounted.
 pub(super) fn digest(job: &Job, mount: &Mount, from: &From) -> Result<String> {
-    let files = match from {
+    let (files, context) = match from {
         // A stage is known by its layers, without looking at its files.
         From::Origin(origin, _) => return Ok(origin.identity()),
-        From::Files(files) => Arc::clone(files),
+        From::Files(files, context) => (files, context),
     };
     let exclude = Patterns::default();
     let source = if mount.source.is_empty() { "/" } else { &mount.source };
+    let selected = select(files, &Wanted { source, exclude: &exclude }).map_err(refused)?;
+    let seen = Seen::of(&selected, Owners::All)?;
     let mut key = Key::new(job, "files");
-    for selected in select(&files, &Wanted { source, exclude: &exclude }).map_err(refused)? {
-        let digested = selected.digest(key.hash());
-        digested.map_err(failed("read", &selected.written))?;
-        // A command sees the owners of this machine, which a copy has not.
-        for stat in selected.items.iter().map(|item| &item.stat) {
-            key.add(&format!("{}:{}", stat.st_uid, stat.st_gid));
-        }
-    }
+    key.add(&seen.digest);
+    let sources = vec![source.to_owned()];
+    let what = Wants { context: context.clone(), sources, exclude: String::new() };
+    job.saw(what, seen, Owners::All)?;
     Ok(key.finish())
 }
 
@@ -109,7 +111,7 @@ pub(super) fn prepare(
         MountKind::Cache => cache(job, place.caches, (mount, from)).map(Some),
         MountKind::Tmpfs => Ok(Some(memory(mount))),
         MountKind::Secret => secret(job, (sandbox, at), mount),
-        MountKind::Ssh => agent(job, at, mount),
+        MountKind::Ssh => ssh(job, (sandbox, at), mount),
     }
 }
 
@@ -128,7 +130,7 @@ fn bind(
         From::Origin(origin, name) => {
             (job.store.directories(origin)?, job.files_of(origin, name)?, name.clone())
         }
-        From::Files(files) => {
+        From::Files(files, _) => {
             let directory = files.directory.clone().unwrap_or_default();
             (vec![directory], Arc::clone(files), "the context".to_owned())
         }
@@ -253,7 +255,7 @@ fn fill(job: &Job, mount: &Mount, (from, path): (&From, &Path)) -> Result<()> {
     let staging = tempfile::tempdir_in(parent).map_err(failed("make", path))?;
     if !mount.from.is_empty() {
         let files = match from {
-            From::Files(files) => Arc::clone(files),
+            From::Files(files, _) => Arc::clone(files),
             From::Origin(origin, name) => job.files_of(origin, name)?,
         };
         let place = files.tree.resolve(Path::new(&mount.source));
@@ -369,30 +371,8 @@ fn content(secret: &BuildSecret) -> Result<Vec<u8>> {
 }
 
 /// The socket of an SSH agent.
-fn agent(job: &Job, at: usize, mount: &Mount) -> Result<Option<Mounted>> {
-    let id = if mount.id.is_empty() { "default" } else { &mount.id };
-    let key = job.spec.build.ssh.iter().find(|key| key.id == id);
-    let path = match key {
-        None if mount.required => {
-            return Err(refused(format!("the agent `{id}` is required: name it in `build.ssh`")));
-        }
-        None => return Ok(None),
-        Some(key) if key.path.is_empty() => job.native.environment.get("SSH_AUTH_SOCK").cloned(),
-        Some(key) => Some(key.path.clone()),
-    };
-    let path = path.filter(|path| !path.is_empty()).ok_or_else(|| {
-        refused(format!("`build.ssh: {id}`: no SSH agent runs here: SSH_AUTH_SOCK is not set"))
-    })?;
-    let path = PathBuf::from(path);
-    let found = fs::metadata(&path).map_err(failed("find the SSH agent", &path))?;
-    if !std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) {
-        return Err(RuntimeError::Unsupported(format!(
-            "`build.ssh: {id}={}` is a key: the native runtime hands on agents only. Give the key \
-             to an agent with `ssh-add`, and name its socket",
-            path.display()
-        )));
-    }
-    check_owner(&path, &found, mount)?;
+fn ssh(job: &Job, (sandbox, at): (&Sandbox, usize), mount: &Mount) -> Result<Option<Mounted>> {
+    let Some((path, agent)) = agent::socket(job, (sandbox, at), mount)? else { return Ok(None) };
     let mut mount = mount.clone();
     if mount.target.is_empty() {
         mount.target = format!("/run/buildkit/ssh_agent.{at}");
@@ -400,25 +380,7 @@ fn agent(job: &Job, at: usize, mount: &Mount) -> Result<Option<Mounted>> {
     let environment = vec![format!("SSH_AUTH_SOCK={}", mount.target)];
     let source = Source::Bind { path, create: false, recursive: false };
     let mount = Some(attached(source, &mount, Access::Write));
-    Ok(Some(Mounted { mount, is_file: true, environment }))
-}
-
-/// The socket of the host itself is mounted: another owner or other rights cannot be given to it.
-fn check_owner(path: &Path, found: &fs::Metadata, mount: &Mount) -> Result<()> {
-    let own = found.mode() & 0o7777;
-    let fits = |wanted: u32, own: u32| wanted == 0 || wanted == own;
-    let has_mode = mount.mode.is_none_or(|wanted| wanted == own);
-    if has_mode && fits(mount.uid, found.uid()) && fits(mount.gid, found.gid()) {
-        return Ok(());
-    }
-    Err(RuntimeError::Unsupported(format!(
-        "`--mount=type=ssh` wants another `uid`, `gid` or `mode` than the agent's socket `{}` has: \
-         {}, {} and {own:04o}. The native runtime mounts that socket itself: leave them out, or run \
-         the command as root",
-        path.display(),
-        found.uid(),
-        found.gid()
-    )))
+    Ok(Some(Mounted { mount, is_file: true, environment, agent }))
 }
 
 #[cfg(test)]

@@ -216,10 +216,12 @@ impl Running {
         command.environment.extend(job.proxies());
         // They are locked until the command has ended.
         let caches = Caches::lock(job, self.mounts.iter().map(|(mount, _)| mount))?;
+        let mut agents = Vec::new();
         for (at, (mount, from)) in self.mounts.iter().enumerate() {
             let place = Place { sandbox: &sandbox, caches: &caches, at };
             let mounted = mount::prepare(job, &place, (mount, from))?;
-            let Some(Mounted { mount, is_file, environment }) = mounted else { continue };
+            let Some(Mounted { mount, is_file, environment, agent }) = mounted else { continue };
+            agents.extend(agent);
             if let Some(mount) = mount {
                 if is_file {
                     command.file_mounts.push(mount.target.clone());
@@ -229,7 +231,9 @@ impl Running {
             command.environment.extend(environment);
         }
         let lower = job.store.directories(&self.origin)?;
-        match sandbox.run(lower, command, &self.out)? {
+        let ended = sandbox.run(lower, command, &self.out);
+        drop(agents);
+        match ended? {
             0 => {}
             code => {
                 return Err(refused(format!("`{}` failed with exit code {code}", self.text)));

@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::context::Files;
 use super::tree::kind;
+use crate::model::hash;
 use crate::model::ignore::{Glob, Patterns};
 
 /// The most bytes of a source, as of any path.
@@ -210,33 +212,50 @@ fn walk(
     Ok(())
 }
 
+/// Whose owners matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Owners {
+    /// Those of images alone: what is copied from a context belongs to root.
+    OfImages,
+    /// All: a command sees them.
+    All,
+}
+
 impl Selected {
-    /// Adds all that matters of these files to a digest.
-    pub(super) fn digest(&self, hash: &mut Sha256) -> io::Result<()> {
+    /// Adds all that matters of these files to a digest; gives what each of them is, in order.
+    pub(super) fn digest(&self, hash: &mut Sha256, owners: Owners) -> io::Result<Vec<String>> {
         hash.update(self.name.as_encoded_bytes());
         hash.update([0, u8::from(self.is_directory)]);
+        let mut all = Vec::with_capacity(self.items.len());
         for item in &self.items {
+            let identity = self.identity(item, owners)?;
             hash.update(item.path.as_os_str().as_encoded_bytes());
             hash.update([0]);
-            hash.update(item.stat.st_mode.to_le_bytes());
-            if !self.files.is_context() {
-                hash.update(item.stat.st_uid.to_le_bytes());
-                hash.update(item.stat.st_gid.to_le_bytes());
-            }
-            match kind(&item.stat) {
-                FileType::RegularFile => {
-                    hash.update(self.files.digest(&self.path(item), &item.stat)?);
-                }
-                FileType::Symlink => {
-                    let target = self.files.tree.link(&self.path(item))?;
-                    hash.update(target.as_os_str().as_encoded_bytes());
-                    hash.update([0]);
-                }
-                FileType::Directory => {}
-                _ => hash.update(item.stat.st_rdev.to_le_bytes()),
-            }
+            hash.update(&identity);
+            hash.update([0]);
+            all.push(identity);
         }
-        Ok(())
+        Ok(all)
+    }
+
+    /// All that matters of a file: rights, owner, content.
+    fn identity(&self, item: &Item, owners: Owners) -> io::Result<String> {
+        let stat = &item.stat;
+        let owner = match owners {
+            Owners::OfImages if self.files.is_context() => String::new(),
+            Owners::OfImages | Owners::All => format!(" {}:{}", stat.st_uid, stat.st_gid),
+        };
+        let mut text = format!("{:o}{owner} ", stat.st_mode);
+        match kind(stat) {
+            FileType::RegularFile => text += &self.files.digest(&self.path(item), stat)?,
+            FileType::Symlink => {
+                let target = self.files.tree.link(&self.path(item))?;
+                text += &hash::hex(target.as_os_str().as_encoded_bytes());
+            }
+            FileType::Directory => {}
+            _ => text += &stat.st_rdev.to_string(),
+        }
+        Ok(text)
     }
 
     /// The path of an item in its tree.

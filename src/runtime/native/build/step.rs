@@ -167,7 +167,7 @@ impl Builder {
     /// Where `--from` takes files.
     pub(super) async fn from(&self, name: &str) -> std::result::Result<From, Halt> {
         if name.is_empty() {
-            return Ok(From::Files(Arc::clone(&self.job.context)));
+            return Ok(From::Files(Arc::clone(&self.job.context), String::new()));
         }
         if let Base::Stage(other) = self.job.stages.source(self.at, name) {
             let state = self.other(other).await?;
@@ -176,7 +176,8 @@ impl Builder {
         let contexts = &self.job.spec.build.additional_contexts;
         let directory = contexts.get(name).filter(|it| !it.starts_with("docker-image://"));
         if let Some(directory) = directory {
-            return Ok(From::Files(self.job.named_context(name, directory)?));
+            let files = self.job.named_context(name, directory)?;
+            return Ok(From::Files(files, name.to_owned()));
         }
         let state = self.image(name, "").await?;
         Ok(From::Origin(state.origin, name.to_owned()))

@@ -21,7 +21,7 @@ use tar::{Archive, Builder, EntryType, Header};
 use super::context::Files;
 use super::select::{Item, Selected};
 use super::tree::{Tree, capabilities, kind};
-use crate::runtime::native::image::plain;
+use crate::runtime::native::image::{is_too_large, plain};
 use crate::runtime::pieces::Exactly;
 
 /// The rights of directories that are made on the way.
@@ -475,14 +475,12 @@ pub(super) fn is_archive(file: &File) -> io::Result<bool> {
     file.rewind()?;
     let mut block = Vec::new();
     match plain(file) {
-        // A kind of compression that is known but not had here.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Err(error),
         Err(_) => return Ok(false),
-        Ok(bytes) => {
-            if bytes.take(512).read_to_end(&mut block).is_err() {
-                return Ok(false);
-            }
-        }
+        Ok(bytes) => match bytes.take(512).read_to_end(&mut block) {
+            Err(error) if is_too_large(&error) => return Err(error),
+            Err(_) => return Ok(false),
+            Ok(_) => {}
+        },
     }
     let Ok(block) = <[u8; 512]>::try_from(block) else { return Ok(false) };
     let header = Header::from_byte_slice(&block);

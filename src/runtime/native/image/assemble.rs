@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Image;
 use super::digest::Digest;
-use super::layer::{Job, Limits, NeedsLower, Newest, decompressed, pack, unpack};
+use super::layer::{Job, Limits, NeedsLower, Newest, decompressed, pack, unpack, wants_too_much};
 use super::place::{Staging, failed};
 use super::record::{LayerRecord, Record};
 use super::reference::Reference;
@@ -249,11 +249,16 @@ impl Store {
     }
 }
 
-/// Bytes without their compression, whatever it is.
+/// Bytes without their compression, whatever it is: gzip, zstd, bzip2, xz.
 ///
 /// # Errors
 ///
-/// The kind of compression is not had here: xz, bzip2.
+/// They cannot be read, or there is not enough memory.
 pub fn plain<'a>(bytes: impl io::Read + 'a) -> io::Result<Box<dyn io::Read + 'a>> {
     decompressed(bytes)
+}
+
+/// Whether bytes are refused for the memory that their compression wants, not for what they are.
+pub fn is_too_large(error: &io::Error) -> bool {
+    wants_too_much(error)
 }

@@ -61,7 +61,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use ask::{Force, Input, Pruned, Removed, Snapshot, Unneeded};
-pub use assemble::{Layer, Origin, Scratch, plain};
+pub use assemble::{Layer, Origin, Scratch, is_too_large, plain};
 pub use digest::{Digest, NotADigest};
 pub use load::Loaded;
 pub use platform::{NotAPlatform, Platform};

@@ -49,6 +49,15 @@ pub(super) enum Naming {
     None,
 }
 
+/// How an image is pulled.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    naming: Naming,
+    progress: OnProgress<'a>,
+    /// Sees the config of the image before any layer is asked for.
+    check: &'a (dyn Fn(&ImageConfig) -> Result<()> + Send + Sync),
+}
+
 /// Everything about an image but its layers.
 #[derive(Debug)]
 struct Plan {
@@ -71,27 +80,31 @@ impl Store {
         credentials: &Credentials,
         progress: OnProgress<'_>,
     ) -> Result<Image> {
-        self.pull_as(image, credentials, (Naming::Given, progress)).await
+        let how = How { naming: Naming::Given, progress, check: &|_: &ImageConfig| Ok(()) };
+        self.pull_as(image, credentials, how).await
     }
 
-    /// Gets an image without giving it a name: names are left to what has them.
+    /// Gets an image without giving it a name: names are left to what has them. `check` sees its
+    /// config before any layer is asked for.
     ///
     /// # Errors
     ///
-    /// As for [`pull`](Self::pull).
+    /// As for [`pull`](Self::pull), and what `check` says.
     pub async fn pull_nameless(
         &self,
         image: &PullSpec,
         credentials: &Credentials,
+        check: impl Fn(&ImageConfig) -> Result<()> + Send + Sync,
     ) -> Result<Image> {
-        self.pull_as(image, credentials, (Naming::None, &|_: Progress| {})).await
+        let how = How { naming: Naming::None, progress: &|_: Progress| {}, check: &check };
+        self.pull_as(image, credentials, how).await
     }
 
     async fn pull_as(
         &self,
         image: &PullSpec,
         credentials: &Credentials,
-        (naming, progress): (Naming, OnProgress<'_>),
+        How { naming, progress, check }: How<'_>,
     ) -> Result<Image> {
         let refused = |error: &dyn std::error::Error| RuntimeError::Refused(error.to_string());
         let reference: Reference = image.image.parse().map_err(|error| refused(&error))?;
@@ -108,6 +121,7 @@ impl Store {
                 self.sweep()?;
                 let _busy = self.place.busy()?;
                 let mut plan = plan(&repository, &name, &platform).await?;
+                check(&parse("the config", &plan.config)?)?;
                 plan.names.retain(|_| naming == Naming::Given);
                 self.pull_from(&repository, &Arc::new(plan), progress).await
             }
@@ -116,7 +130,9 @@ impl Store {
                 let work = move |tell: &Teller, cancel: &Cancel| {
                     store.load_source(&source, &platform, (naming, &|it| tell.tell(it), cancel))
                 };
-                told(progress, CancelOnDrop::default(), work, std::future::pending()).await
+                let image = told(progress, CancelOnDrop::default(), work, std::future::pending());
+                let image = image.await?;
+                check(&image.config).map(|()| image)
             }
         }
     }

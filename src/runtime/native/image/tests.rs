@@ -598,7 +598,11 @@ async fn an_image_that_is_pulled_without_a_name_takes_none_away() {
     let first = site.pull(&name).await.unwrap();
     trial.image("1", &[(&new, &gzip(&new))]);
     let spec = PullSpec { image: name.clone(), platform: String::new() };
-    let second = site.store.pull_nameless(&spec, &site.credentials().await).await.unwrap();
+    let credentials = site.credentials().await;
+    let refuse = |_: &super::ImageConfig| Err(RuntimeError::Refused("not this one".to_owned()));
+    site.store.pull_nameless(&spec, &credentials, refuse).await.unwrap_err();
+    assert_eq!(site.count("layers"), 1, "none of its layers was asked for");
+    let second = site.store.pull_nameless(&spec, &credentials, |_| Ok(())).await.unwrap();
     assert_eq!((second.names.len(), second.digests.len()), (0, 0));
     assert_ne!(second.id, first.id);
     site.store.forget(&second.id).unwrap();

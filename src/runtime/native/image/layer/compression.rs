@@ -4,11 +4,15 @@
 //!
 //! # Invariants
 //!
-//! - Memory is bounded: a frame of zstd that wants a window above 128 MiB is refused.
+//! - Memory is bounded: a frame of zstd that wants a window above 128 MiB is refused, and xz that
+//!   wants more than that. bzip2 has less than 4 MiB.
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 /// How much is read at once.
 const BUFFER: usize = 256 << 10;
@@ -36,13 +40,30 @@ pub(in super::super) fn decompressed<'a>(bytes: impl Read + 'a) -> io::Result<Bo
     if is_zstd {
         return Ok(Box::new(zstd(whole)?));
     }
-    for (magic, name) in [(BZIP2, "bzip2"), (XZ, "xz")] {
-        if kind.starts_with(magic) {
-            let said = format!("{name} is not supported; gzip, zstd and plain archives are");
-            return Err(io::Error::new(io::ErrorKind::Unsupported, said));
-        }
+    if kind.starts_with(BZIP2) {
+        return Ok(Box::new(MultiBzDecoder::new(whole)));
+    }
+    if kind.starts_with(XZ) {
+        return Ok(Box::new(xz(whole)?));
     }
     Ok(Box::new(whole))
+}
+
+/// The strongest preset of `xz` wants 65 MiB.
+fn xz<R: BufRead>(bytes: R) -> io::Result<impl Read + use<R>> {
+    const MAX_MEMORY: u64 = 128 << 20;
+    let stream = Stream::new_stream_decoder(MAX_MEMORY, CONCATENATED)?;
+    Ok(XzDecoder::new_stream(bytes, stream))
+}
+
+/// Whether bytes are refused for the memory that they want, and not because they are none of this
+/// kind.
+pub(in super::super) fn wants_too_much(error: &io::Error) -> bool {
+    let cause = error.get_ref();
+    let xz = cause.and_then(|cause| cause.downcast_ref::<liblzma::stream::Error>());
+    // zstd gives its errors as text.
+    xz == Some(&liblzma::stream::Error::MemLimit)
+        || cause.is_some_and(|cause| cause.to_string().contains("too much memory"))
 }
 
 fn zstd<R: BufRead>(bytes: R) -> io::Result<impl Read + use<R>> {
@@ -56,7 +77,7 @@ fn zstd<R: BufRead>(bytes: R) -> io::Result<impl Read + use<R>> {
 mod tests {
     use std::io::{Read as _, Write as _};
 
-    use super::decompressed;
+    use super::{decompressed, wants_too_much};
 
     fn plain(bytes: &[u8]) -> std::io::Result<String> {
         let mut text = String::new();
@@ -75,8 +96,33 @@ mod tests {
         assert_eq!(plain(&skipped).unwrap(), "two");
         assert_eq!(plain(b"three").unwrap(), "three");
         assert_eq!(plain(b"").unwrap(), "");
-        let error = plain(b"\xfd7zXZ\0").unwrap_err().to_string();
-        assert!(error.starts_with("xz is not supported"), "{error}");
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(b"four").unwrap();
+        let bzip2 = bzip2.finish().unwrap();
+        assert_eq!(plain(&[bzip2.clone(), bzip2].concat()).unwrap(), "fourfour");
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 9);
+        xz.write_all(b"five").unwrap();
+        let xz = xz.finish().unwrap();
+        assert_eq!(plain(&[xz.clone(), xz].concat()).unwrap(), "fivefive");
+    }
+
+    #[test]
+    fn xz_that_wants_much_memory_is_refused_before_it_has_it() {
+        use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
+        let mut options = LzmaOptions::new_preset(0).unwrap();
+        options.dict_size(1 << 29);
+        let mut filters = Filters::new();
+        filters.lzma2(&options);
+        let stream = Stream::new_stream_encoder(&filters, Check::None).unwrap();
+        let mut xz = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+        xz.write_all(b"x").unwrap();
+        let error = plain(&xz.finish().unwrap()).unwrap_err();
+        assert!(wants_too_much(&error), "{error}");
+        let error = plain(b"\xfd7zXZ\0 and so on, but not as it should").unwrap_err();
+        assert!(!wants_too_much(&error), "{error}");
+        // A frame whose window has 2 GiB.
+        let error = plain(b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00").unwrap_err();
+        assert!(wants_too_much(&error), "{error}");
     }
 
     #[test]

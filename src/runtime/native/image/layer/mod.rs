@@ -30,7 +30,7 @@ mod sparse;
 mod unpack;
 
 pub(super) use archive::Archive;
-pub(super) use compression::decompressed;
+pub(super) use compression::{decompressed, wants_too_much};
 pub(super) use entry::records;
 pub(super) use limits::Limits;
 pub(super) use lower::NeedsLower;

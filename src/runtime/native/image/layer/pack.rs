@@ -61,7 +61,7 @@ pub(in super::super) fn pack(upper: &Path, out: impl Write, newest: Newest) -> i
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
         let below = packer.directory(&path).map_err(|error| {
-            io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
+            io::Error::new(error.kind(), format!("`/{}`: {error}", path.display()))
         })?;
         // The last one is taken first.
         pending.extend(below.into_iter().rev());
@@ -100,6 +100,13 @@ impl<W: Write> Packer<W> {
                 mark.push(&name);
                 self.empty(&path.with_file_name(mark))?;
                 continue;
+            }
+            if name.as_bytes().starts_with(b".wh.") {
+                let name = name.display();
+                return Err(refused(&format!(
+                    "`{name}`: in layers `.wh.` begins the marks of removed files: no layer has \
+                     a file of this name"
+                )));
             }
             self.entry(&directory, &name, &path, &found)?;
             if FileType::from_raw_mode(found.st_mode) == FileType::Directory {

@@ -450,4 +450,7 @@ fn what_a_container_wrote_becomes_a_layer() {
     let mut again = Vec::new();
     pack(upper.path(), &mut again, Newest::Any).unwrap();
     assert!(bytes == again, "the order differs");
+    fs::write(path("d/.wh.f"), "").unwrap();
+    let error = pack(upper.path(), &mut again, Newest::Any).unwrap_err().to_string();
+    assert!(error.contains("`/d`: `.wh.f`: in layers `.wh.` begins the marks"), "{error}");
 }
