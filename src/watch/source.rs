@@ -3,14 +3,15 @@
 //! In: [`Rules`](super::Rules). Out: what is there now, and then one batch after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::directories::{Directories, Mailbox, Told};
+use super::directories::{Directories, Told};
 use super::rule::Rule;
 use super::tree::{Changes, Tree};
 use super::window::Window;
@@ -19,6 +20,9 @@ use crate::model::transfer::Transfer;
 
 /// After how long what could not be looked at is looked at again.
 const LATER: Duration = Duration::from_secs(2);
+
+/// How long events pile up while a batch is being collected.
+const PACE: Duration = Duration::from_millis(1);
 
 /// Why files cannot be watched.
 #[derive(Debug, Error)]
@@ -35,18 +39,17 @@ pub enum WatchError {
         /// The directory.
         path: PathBuf,
         /// Why.
-        source: notify::Error,
+        source: io::Error,
     },
 }
 
 impl WatchError {
-    pub(super) fn of(error: notify::Error, path: &Path) -> Self {
-        let is_limit = match &error.kind {
-            notify::ErrorKind::MaxFilesWatch => true,
-            // The number of instances, and of open files.
-            notify::ErrorKind::Io(error) => matches!(error.raw_os_error(), Some(23 | 24 | 28)),
-            _ => false,
-        };
+    pub(super) fn of(error: io::Error, path: &Path) -> Self {
+        // The number of watches, of instances, and of open files.
+        let is_limit = matches!(
+            error.raw_os_error().map(Errno::from_raw_os_error),
+            Some(Errno::NOSPC | Errno::MFILE | Errno::NFILE)
+        );
         let path = path.to_owned();
         if is_limit { Self::Limit { path } } else { Self::Refused { path, source: error } }
     }
@@ -69,10 +72,10 @@ pub struct Watcher {
     rules: Vec<Rule>,
     trees: Vec<Tree>,
     directories: Directories,
-    mailbox: Arc<Mailbox>,
-    /// The batch that is being collected: when it began, and its window.
-    collecting: Option<(Instant, Window)>,
-    is_bursting: bool,
+    /// How long is waited for more.
+    window: Window,
+    /// When the batch that is being collected began.
+    begun: Option<Instant>,
     /// When what could not be looked at is looked at again.
     again: Option<Instant>,
 }
@@ -85,11 +88,10 @@ impl Watcher {
     /// If the kernel refuses.
     pub fn start(rules: Vec<Rule>) -> Result<Self, WatchError> {
         let roots: BTreeSet<PathBuf> = rules.iter().map(|rule| rule.path.clone()).collect();
-        let (directories, mailbox) = Directories::listen(roots.into_iter().collect())?;
+        let directories = Directories::listen(roots.into_iter().collect())?;
         let trees = rules.iter().map(|_| Tree::default()).collect();
-        let (collecting, is_bursting, again) = (None, false, None);
-        let mut watcher =
-            Self { rules, trees, directories, mailbox, collecting, is_bursting, again };
+        let (window, begun, again) = (Window::default(), None, None);
+        let mut watcher = Self { rules, trees, directories, window, begun, again };
         for (rule, tree) in watcher.rules.iter().zip(&mut watcher.trees) {
             tree.look_again(rule, &mut watcher.directories)?;
         }
@@ -122,7 +124,7 @@ impl Watcher {
 
     /// Whether the last batch went out although more was coming.
     pub fn is_bursting(&self) -> bool {
-        self.is_bursting
+        self.window.is_full()
     }
 
     /// All that the containers of a service shall have, each with the number of its rule.
@@ -164,31 +166,30 @@ impl Watcher {
     }
 
     /// Waits until something was told; `false`: until it is time to look again.
-    async fn has_mail(&self) -> bool {
-        while self.mailbox.is_empty() {
-            let Some(again) = self.again else {
-                self.mailbox.rings().await;
-                continue;
-            };
-            if tokio::time::timeout_at(again, self.mailbox.rings()).await.is_err() {
-                return false;
-            }
+    async fn has_mail(&mut self) -> bool {
+        if !self.directories.is_quiet() {
+            return true;
+        }
+        match self.again {
+            None => self.directories.tells().await,
+            Some(again) => return timeout_at(again, self.directories.tells()).await.is_ok(),
         }
         true
     }
 
-    /// What was told, once no more is coming.
+    /// What was told, once no more is coming or the first of it has waited long enough.
     async fn collected(&mut self) -> Told {
-        let (begun, window) =
-            self.collecting.get_or_insert_with(|| (Instant::now(), Window::open()));
-        while let Ok(()) =
-            tokio::time::timeout_at(*begun + window.due(), self.mailbox.rings()).await
-        {
-            window.extend(begun.elapsed());
+        let begun = *self.begun.get_or_insert_with(|| {
+            self.window = self.window.following();
+            Instant::now()
+        });
+        while timeout_at(begun + self.window.due(), self.directories.tells()).await.is_ok() {
+            self.window.extend(begun.elapsed());
+            // Who is told of every single one does nothing else.
+            tokio::time::sleep(PACE).await;
         }
-        self.is_bursting = window.is_full();
-        self.collecting = None;
-        self.mailbox.take()
+        self.begun = None;
+        self.directories.take()
     }
 
     /// Looks later at what cannot be looked at now.
@@ -214,9 +215,7 @@ impl Watcher {
             if told.lost {
                 changes = tree.look_again(rule, &mut self.directories)?;
             } else {
-                for path in &told.paths {
-                    tree.look_at(path, (rule, &mut self.directories), &mut changes)?;
-                }
+                tree.look_at(&told.paths, (rule, &mut self.directories), &mut changes)?;
             }
             if changes.is_empty() {
                 continue;

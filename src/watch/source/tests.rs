@@ -72,7 +72,9 @@ impl Trial {
                 fs::create_dir_all(&to).unwrap();
                 continue;
             }
+            // It may have been a directory for a moment: the runtime finds that out and compares.
             let _ = fs::remove_file(&to);
+            let _ = fs::remove_dir_all(&to);
             if found.is_symlink() {
                 symlink(fs::read_link(source).unwrap(), &to).unwrap();
             } else {
@@ -101,8 +103,8 @@ impl Trial {
     }
 }
 
-/// What lies below a directory: mode and content by path.
-fn contents(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+/// What lies below a directory: whether it is a directory, mode and content by path.
+fn contents(root: &Path) -> BTreeMap<PathBuf, (bool, u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     for entry in walkdir::WalkDir::new(root).min_depth(1) {
         let Ok(entry) = entry else { continue };
@@ -116,7 +118,7 @@ fn contents(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         };
         let executable = if metadata.is_file() { metadata.permissions().mode() & 0o100 } else { 0 };
         let path = entry.path().strip_prefix(root).unwrap().to_owned();
-        found.insert(path, (executable, content));
+        found.insert(path, (metadata.is_dir(), executable, content));
     }
     found
 }
@@ -221,8 +223,7 @@ async fn lost_events_are_answered_with_a_look_at_everything() {
     let mut it = Trial::of("", folder_src);
     fs::create_dir(it.src("d")).unwrap();
     fs::write(it.src("d/f"), "f").unwrap();
-    it.watcher.mailbox.take();
-    it.watcher.mailbox.lose();
+    it.watcher.directories.lose();
     let batch = tokio::time::timeout(LIMIT, it.watcher.batch()).await.unwrap().unwrap();
     let places: Vec<PathBuf> = batch["a"].transfers().into_iter().map(|it| it.path).collect();
     for place in ["/d", "/d/f"] {
@@ -230,8 +231,8 @@ async fn lost_events_are_answered_with_a_look_at_everything() {
     }
 }
 
-#[test]
-fn what_lies_behind_a_link_in_the_place_of_a_folder_is_not_below_it() {
+#[tokio::test]
+async fn what_lies_behind_a_link_in_the_place_of_a_folder_is_not_below_it() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for name in ["d", "other"] {
@@ -244,7 +245,7 @@ fn what_lies_behind_a_link_in_the_place_of_a_folder_is_not_below_it() {
     );
     let services = serde_yaml::from_str(&text).unwrap();
     let rules = Rules::of(&Project { services, ..Project::default() }).unwrap().all;
-    let (mut directories, _mailbox) = Directories::listen(vec![at("")]).unwrap();
+    let mut directories = Directories::listen(vec![at("")]).unwrap();
     let mut tree = Tree::default();
     tree.look_again(&rules[0], &mut directories).unwrap();
     fs::rename(at("d"), at("e")).unwrap();
@@ -252,7 +253,7 @@ fn what_lies_behind_a_link_in_the_place_of_a_folder_is_not_below_it() {
         symlink(leads, at("d")).unwrap();
         let mut changes = Changes::new();
         for path in [at("d"), at("d/f")] {
-            tree.look_at(&path, (&rules[0], &mut directories), &mut changes).unwrap();
+            tree.look_at(&[path].into(), (&rules[0], &mut directories), &mut changes).unwrap();
         }
         assert!(!tree.has(&at("d/f")) && tree.blind().is_empty(), "{changes:?}");
         fs::remove_file(at("d")).unwrap();
@@ -318,8 +319,8 @@ async fn a_switch_of_branches_is_few_batches() {
     }
     let took = begun.elapsed();
     let batches = it.follows().await;
-    // One for each longest wait while files were written, and what came in at the end.
-    let most = 2 + usize::try_from(took.as_millis() / 150).unwrap();
+    // Few at the beginning, one for each longest wait, and what came in at the end.
+    let most = 5 + usize::try_from(took.as_millis() / 150).unwrap();
     assert!(batches <= most, "{batches} batches in {took:?}");
 }
 
