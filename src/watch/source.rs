@@ -78,6 +78,8 @@ pub struct Watcher {
     begun: Option<Instant>,
     /// When what could not be looked at is looked at again.
     again: Option<Instant>,
+    /// Files of patterns that could not be read, and why: the patterns before hold.
+    unread: BTreeMap<PathBuf, String>,
 }
 
 impl Watcher {
@@ -87,11 +89,16 @@ impl Watcher {
     ///
     /// If the kernel refuses.
     pub fn start(rules: Vec<Rule>) -> Result<Self, WatchError> {
-        let roots: BTreeSet<PathBuf> = rules.iter().map(|rule| rule.path.clone()).collect();
+        let paths = |rule: &Rule| [std::slice::from_ref(&rule.path), rule.ignore_files()].concat();
+        let roots: BTreeSet<PathBuf> = rules.iter().flat_map(paths).collect();
         let directories = Directories::listen(roots.into_iter().collect())?;
         let trees = rules.iter().map(|_| Tree::default()).collect();
         let (window, begun, again) = (Window::default(), None, None);
-        let mut watcher = Self { rules, trees, directories, window, begun, again };
+        let unread = BTreeMap::new();
+        let mut watcher = Self { rules, trees, directories, window, begun, again, unread };
+        watcher.watch_patterns()?;
+        // They may have changed since they were read.
+        watcher.read_patterns(|_| true);
         for (rule, tree) in watcher.rules.iter().zip(&mut watcher.trees) {
             tree.look_again(rule, &mut watcher.directories)?;
         }
@@ -122,6 +129,11 @@ impl Watcher {
         self.trees.iter().flat_map(|tree| tree.blind().clone()).collect()
     }
 
+    /// Files of patterns that cannot be read, and why: the patterns before hold.
+    pub fn unread(&self) -> &BTreeMap<PathBuf, String> {
+        &self.unread
+    }
+
     /// Whether the last batch went out although more was coming.
     pub fn is_bursting(&self) -> bool {
         self.window.is_full()
@@ -136,7 +148,8 @@ impl Watcher {
             for path in tree.paths() {
                 let Some(place) = rule.place_of(path) else { continue };
                 let source = Some(path.to_owned());
-                let transfer = Transfer { path: place.clone(), base: base.clone(), source };
+                let (path, base) = (place.clone(), base.clone());
+                let transfer = Transfer { path, base, source, only: None };
                 expected.insert(place, (number, transfer));
             }
         }
@@ -153,13 +166,13 @@ impl Watcher {
         loop {
             let is_told = self.has_mail().await;
             let mut told = if is_told { self.collected().await } else { Told::default() };
-            let blind = self.blind();
+            let (blind, unread) = (self.blind(), self.unread.clone());
             if self.again.is_some_and(|again| again <= Instant::now()) {
-                told.paths.extend(blind.keys().cloned());
+                told.paths.extend(blind.keys().chain(unread.keys()).cloned());
             }
-            let batch = self.changed(&told)?;
+            let batch = self.changed(told)?;
             self.look_later();
-            if !batch.is_empty() || self.blind() != blind {
+            if !batch.is_empty() || self.blind() != blind || self.unread != unread {
                 return Ok(batch);
             }
         }
@@ -194,16 +207,53 @@ impl Watcher {
 
     /// Looks later at what cannot be looked at now.
     fn look_later(&mut self) {
-        let is_blind = self.trees.iter().any(|tree| !tree.blind().is_empty());
+        let mut trees = self.trees.iter();
+        let is_blind = !self.unread.is_empty() || trees.any(|tree| !tree.blind().is_empty());
         let now = Instant::now();
         let due = self.again.filter(|again| *again > now);
         self.again = is_blind.then(|| due.unwrap_or(now + LATER));
     }
 
+    /// Watches the directories of files that hold patterns.
+    fn watch_patterns(&mut self) -> Result<(), WatchError> {
+        let files = self.rules.iter().flat_map(Rule::ignore_files);
+        let parents: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
+        for parent in parents {
+            self.directories.enter(parent)?;
+        }
+        Ok(())
+    }
+
+    /// Reads patterns again that are in such files; whether something else is left out now. What is
+    /// left out from now on stays in containers as it is.
+    fn read_patterns(&mut self, has_changed: impl Fn(&PathBuf) -> bool) -> bool {
+        let mut is_other = false;
+        for (rule, tree) in self.rules.iter_mut().zip(&mut self.trees) {
+            let Some(file) = rule.ignore_files().iter().find(|it| has_changed(it)).cloned() else {
+                continue;
+            };
+            self.unread.retain(|it, _| !rule.ignore_files().contains(it));
+            match rule.read_again() {
+                Ok(false) => {}
+                Ok(true) => {
+                    tree.forget(rule);
+                    is_other = true;
+                }
+                Err(error) => {
+                    self.unread.insert(file, words(&error));
+                }
+            }
+        }
+        is_other
+    }
+
     /// What has changed among what was told.
-    fn changed(&mut self, told: &Told) -> Result<Batch, WatchError> {
+    fn changed(&mut self, mut told: Told) -> Result<Batch, WatchError> {
+        if self.read_patterns(|file| told.lost || told.paths.contains(file)) {
+            told.lost = true;
+        }
         if told.lost {
-            tracing::debug!("events were lost: everything is looked at");
+            tracing::debug!("everything is looked at");
             self.directories.leave_all(Path::new("/"));
         }
         for path in &told.paths {
@@ -225,6 +275,7 @@ impl Watcher {
                 work.take(rule, &path, change);
             }
         }
+        self.watch_patterns()?;
         for (service, work) in &mut batch {
             self.supply(service, work);
         }
@@ -244,6 +295,11 @@ impl Watcher {
             own().any(|(rule, tree)| !tree.is_empty() && is_below(rule))
         });
     }
+}
+
+/// An error and what caused it.
+fn words(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 #[cfg(test)]

@@ -58,6 +58,12 @@ impl Tree {
         self.entries.contains_key(path)
     }
 
+    /// Forgets what the rule does not heed any more: nobody takes it away for that.
+    pub(super) fn forget(&mut self, rule: &Rule) {
+        self.entries.retain(|path, _| rule.heeds(path));
+        self.blind.retain(|path, _| rule.heeds(path) || rule.enters(path));
+    }
+
     /// Looks at everything anew.
     pub(super) fn look_again(
         &mut self,

@@ -66,10 +66,8 @@ impl Trial {
         for (source, path) in there {
             let to = self.copy(path);
             let Ok(found) = fs::symlink_metadata(source) else { continue };
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            self.make_directory(if found.is_dir() { &to } else { to.parent().unwrap() });
             if found.is_dir() {
-                let _ = fs::remove_file(&to);
-                fs::create_dir_all(&to).unwrap();
                 continue;
             }
             // It may have been a directory for a moment: the runtime finds that out and compares.
@@ -80,6 +78,18 @@ impl Trial {
             } else {
                 let _ = fs::copy(source, &to);
             }
+        }
+    }
+
+    /// Makes a directory of the copy; what is in the way was a file or a link for a moment.
+    fn make_directory(&self, path: &Path) {
+        let copy = self.folder.path().join("copy");
+        let mut way: Vec<&Path> = path.ancestors().take_while(|it| *it != copy).collect();
+        while let Some(directory) = way.pop() {
+            if fs::symlink_metadata(directory).is_ok_and(|it| !it.is_dir()) {
+                fs::remove_file(directory).unwrap();
+            }
+            let _ = fs::create_dir(directory);
         }
     }
 
@@ -299,6 +309,52 @@ async fn what_goes_with_one_folder_leaves_the_target_of_another_rule_in_it() {
     let batch = tokio::time::timeout(LIMIT, watcher.batch()).await.unwrap().unwrap();
     let places: Vec<PathBuf> = batch["a"].transfers().into_iter().map(|it| it.path).collect();
     assert_eq!(places, [PathBuf::from("/app/vendor/own")]);
+}
+
+#[tokio::test]
+async fn patterns_that_change_count_at_once_and_take_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("p/log")).unwrap();
+    fs::write(at("p/log/a"), "a").unwrap();
+    fs::write(at("p/b"), "b").unwrap();
+    let text = format!(
+        "{{a: {{build: {{context: {0}}}, develop: {{watch: [{{path: {0}/p, action: sync,
+            target: /app}}]}}}}}}",
+        folder.path().display()
+    );
+    let services = serde_yaml::from_str(&text).unwrap();
+    let project = Project { services, ..Project::default() };
+    let mut watcher = Watcher::start(Rules::of(&project).unwrap().all).unwrap();
+    let before = watcher.directories.count();
+    let places = |transfers: Vec<Transfer>| -> Vec<PathBuf> {
+        transfers.into_iter().map(|it| it.path).collect()
+    };
+    fs::write(at(".dockerignore"), "p/log\n").unwrap();
+    let expected = |watcher: &Watcher| {
+        places(watcher.expected("a").into_iter().map(|(_, transfer)| transfer).collect())
+    };
+    let end = tokio::time::Instant::now() + LIMIT;
+    while expected(&watcher) != ["/app", "/app/b"].map(PathBuf::from) {
+        assert!(tokio::time::Instant::now() < end, "{:?}", expected(&watcher));
+        let waited = Duration::from_millis(20);
+        if let Ok(batch) = tokio::time::timeout(waited, watcher.batch()).await {
+            // What has just been made is brought once more.
+            let transfers = batch.unwrap().remove("a").unwrap_or_default().transfers();
+            assert!(transfers.iter().all(|it| it.source.is_some()), "{transfers:?}");
+        }
+    }
+    assert_eq!(watcher.directories.count(), before - 1);
+    fs::write(at(".dockerignore"), "!\n").unwrap();
+    let batch = tokio::time::timeout(LIMIT, watcher.batch()).await.unwrap().unwrap();
+    assert!(batch.is_empty() && watcher.unread().contains_key(&at(".dockerignore")));
+    fs::remove_file(at(".dockerignore")).unwrap();
+    let batch = tokio::time::timeout(LIMIT, watcher.batch()).await.unwrap().unwrap();
+    let brought = places(batch["a"].transfers());
+    for place in ["/app/log", "/app/log/a"] {
+        assert!(brought.contains(&place.into()), "{brought:?}");
+    }
+    assert!(watcher.unread().is_empty());
 }
 
 #[tokio::test]
