@@ -55,14 +55,29 @@ pub enum Event {
         /// Which.
         step: usize,
     },
-    /// Something needs no step.
+    /// Something needs no step, or goes on beside all steps.
     Noted {
-        /// What kind of thing: `service`, `container`.
+        /// What kind of thing: `service`, `container`, `watch`.
         kind: &'static str,
-        /// Its name.
+        /// Its name; a watch has none.
         name: String,
         /// Why.
         message: String,
+    },
+    /// A watch has done something because files have changed.
+    Watched {
+        /// The service.
+        service: String,
+        /// What was done.
+        deed: Deed,
+        /// The files of the host because of which.
+        files: Vec<String>,
+        /// What was taken away from its containers.
+        removed: Vec<String>,
+        /// How long it took.
+        #[serde(rename = "took_ms", serialize_with = "milliseconds")]
+        #[schemars(with = "f64")]
+        took: Duration,
     },
     /// The user should know.
     Warned {
@@ -109,6 +124,22 @@ pub enum Outcome {
     },
     /// The command was interrupted.
     Interrupted,
+}
+
+/// What a watch has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// Files were brought, or taken away.
+    Synced,
+    /// Containers were restarted.
+    Restarted,
+    /// A command was run in containers.
+    Executed,
+    /// An image was built, and is the same as before.
+    Built,
+    /// An image was built, and containers were replaced.
+    Replaced,
 }
 
 impl Event {

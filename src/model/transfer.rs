@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// One path of a container, and what shall be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Transfer {
@@ -15,6 +17,26 @@ pub struct Transfer {
     /// The file, directory or link of the host that it shall be like; `None`: nothing shall be
     /// there.
     pub source: Option<PathBuf>,
+    /// Where nothing shall be: only what still is like this goes; `None`: whatever is there.
+    pub only: Option<Stamp>,
+}
+
+/// What something was like when it was brought, so that it is told from what a container or its
+/// image has put in its place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stamp {
+    /// A file.
+    File {
+        /// Its size.
+        size: u64,
+        /// When it was changed last: seconds since 1970, and nanoseconds.
+        modified: (i64, i64),
+    },
+    /// A link that leads there.
+    Link(PathBuf),
+    /// A directory with nothing in it.
+    Directory,
 }
 
 /// What became of some transfers.
@@ -22,10 +44,22 @@ pub struct Transfer {
 pub struct Transferred {
     /// How many paths are as they shall be now.
     pub done: usize,
+    /// Directories that were made; those that were there are not among them.
+    pub made: Vec<PathBuf>,
     /// Sources that were gone, or were being written: they will be told of again.
     pub unsettled: Vec<Transfer>,
     /// What could not be brought, and why.
     pub failed: Vec<(Transfer, String)>,
+}
+
+impl Transferred {
+    /// Adds what became of others.
+    pub fn take(&mut self, other: Self) {
+        self.done += other.done;
+        self.made.extend(other.made);
+        self.unsettled.extend(other.unsettled);
+        self.failed.extend(other.failed);
+    }
 }
 
 /// How a path of a container differs from what it shall be like.

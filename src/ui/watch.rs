@@ -1,6 +1,6 @@
 //! What `watch` tells: which file, which service, what was done, and how long it took.
 //!
-//! In: what happened. Out: lines on standard error, none while nothing happens.
+//! In: what happened. Out: lines on standard error, or events as JSON; none while nothing happens.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -12,7 +12,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::Screen;
 use super::diagnostics::Message;
+use super::progress::{Mode, json};
 use super::text::{count, printable};
+use crate::event::{Deed, Event};
 
 const MARK: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::BrightGreen)));
 
@@ -22,6 +24,7 @@ const NAMED: usize = 2;
 /// Tells, line by line.
 pub struct Voice {
     out: Mutex<Box<dyn Write + Send>>,
+    mode: Mode,
     colours: bool,
     /// Paths below it are told without it.
     base: PathBuf,
@@ -33,32 +36,71 @@ impl std::fmt::Debug for Voice {
     }
 }
 
+/// What was done for a service, and because of what.
+#[derive(Debug)]
+pub struct Done<'d> {
+    /// What.
+    pub deed: Deed,
+    /// The files of the host because of which.
+    pub files: &'d BTreeSet<PathBuf>,
+    /// What was taken away from its containers.
+    pub removed: &'d BTreeSet<PathBuf>,
+    /// All of that, in words.
+    pub text: String,
+}
+
 impl Voice {
     /// Speaks on the error stream of a screen; `base` is the directory of the project.
-    pub fn new(screen: &Screen, base: &Path) -> Self {
+    pub fn new(screen: &Screen, mode: Mode, base: &Path) -> Self {
         let out = Mutex::new(screen.err_writer());
-        Self { out, colours: screen.err_has_colours(), base: base.to_owned() }
+        Self { out, mode, colours: screen.err_has_colours(), base: base.to_owned() }
     }
 
     /// One line about a service, with how long it took.
-    pub fn done(&self, service: &str, what: &str, took: Duration) {
-        let text = format!("{}: {} ({})", printable(service), printable(what), time(took));
-        self.write(&line(&text));
+    pub fn done(&self, service: &str, done: &Done<'_>, took: Duration) {
+        let names = |paths: &BTreeSet<PathBuf>| {
+            paths.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+        };
+        self.tell(
+            || format!("{}: {} ({})", printable(service), printable(&done.text), time(took)),
+            || Event::Watched {
+                service: service.to_owned(),
+                deed: done.deed,
+                files: names(done.files),
+                removed: names(done.removed),
+                took,
+            },
+        );
     }
 
     /// One line about a service, or about everything.
     pub fn say(&self, text: &str) {
-        self.write(&line(&printable(text)));
+        self.tell(
+            || printable(text).into_owned(),
+            || Event::Noted { kind: "watch", name: String::new(), message: text.to_owned() },
+        );
     }
 
     /// Something is not as it should be, and watching goes on.
     pub fn warn(&self, text: &str) {
-        self.write(&Message::warning(text).draw());
+        match self.mode {
+            Mode::Json => self.write(&json(&Event::Warned { message: text.to_owned() })),
+            _ => self.write(&Message::warning(text).draw()),
+        }
     }
 
-    /// A report that was drawn already.
+    /// A report that was drawn already; events have told of it as it happened.
     pub fn report(&self, text: &str) {
-        self.write(text);
+        if self.mode != Mode::Json {
+            self.write(text);
+        }
+    }
+
+    fn tell(&self, text: impl FnOnce() -> String, event: impl FnOnce() -> Event) {
+        match self.mode {
+            Mode::Json => self.write(&json(&event())),
+            _ => self.write(&line(&text())),
+        }
     }
 
     /// Some files, the first of them by name.
@@ -102,23 +144,49 @@ fn time(took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
     use std::time::Duration;
 
-    use super::Voice;
+    use super::{Done, Voice};
+    use crate::event::Deed;
     use crate::ui::Screen;
+    use crate::ui::progress::Mode;
 
     #[test]
     fn files_are_named_until_there_are_too_many() {
         let mut screen = Screen::captured();
-        let voice = Voice::new(&screen, Path::new("/p"));
+        let voice = Voice::new(&screen, Mode::Plain, Path::new("/p"));
         let files = |names: &[&str]| voice.files(names.iter().map(Path::new));
         assert_eq!(files(&["/p/a"]), "a");
         assert_eq!(files(&["/p/a", "/q/b"]), "a and /q/b");
         assert_eq!(files(&["/p/a", "/p/b", "/p/c", "/p/d"]), "a, b and 2 more");
-        voice.done("web", "synced a\u{1b}", Duration::from_millis(4));
-        voice.say("Watch enabled");
+        tell(&voice);
         let told = String::from_utf8(screen.take().err).unwrap();
         assert_eq!(told, "⦿ web: synced a␛ (4 ms)\n⦿ Watch enabled\n");
+    }
+
+    fn tell(voice: &Voice) {
+        let (files, removed) = (BTreeSet::from(["/p/a\u{1b}".into()]), BTreeSet::new());
+        let text = "synced a\u{1b}".to_owned();
+        let done = Done { deed: Deed::Synced, files: &files, removed: &removed, text };
+        voice.done("web", &done, Duration::from_millis(4));
+        voice.say("Watch enabled");
+    }
+
+    #[test]
+    fn programs_are_told_events_and_nothing_else() {
+        let mut screen = Screen::captured();
+        let voice = Voice::new(&screen, Mode::Json, Path::new("/p"));
+        tell(&voice);
+        voice.report("a drawing");
+        voice.warn("beware");
+        let told = String::from_utf8(screen.take().err).unwrap();
+        let expected = [
+            r#"{"event":"watched","service":"web","deed":"synced","files":["/p/a\u001b"],"removed":[],"took_ms":4.0}"#,
+            r#"{"event":"noted","kind":"watch","name":"","message":"Watch enabled"}"#,
+            r#"{"event":"warned","message":"beware"}"#,
+        ];
+        assert_eq!(told.lines().collect::<Vec<_>>(), expected);
     }
 }

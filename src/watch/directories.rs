@@ -5,21 +5,28 @@
 //!
 //! # Invariants
 //!
-//! - A path is watched as the directory that it is now: whatever may have been moved or replaced is
-//!   given up before anything is watched anew, because the kernel watches directories, not names,
-//!   and a new directory may look like the one that is gone.
-//! - A directory is known by one path: the kernel would give up both.
+//! - The kernel watches directories, not names: a watch is known by the number that the kernel gives
+//!   it, and by all paths under which its directory was found. To give one of them up takes nothing
+//!   away from the others, and a path that is no longer its own costs one look in vain.
+//! - Nobody else gives up a watch: what was entered is told of until it is left, or gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::Notify;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-use super::entry::Identity;
 use super::source::WatchError;
+
+/// How many bytes of events are read at once.
+const ROOM: usize = 16 * 1024;
 
 /// What the kernel has told and nobody has taken.
 #[derive(Debug, Default)]
@@ -30,116 +37,141 @@ pub(super) struct Told {
     pub(super) lost: bool,
 }
 
-/// Shared with the thread that listens to the kernel.
-#[derive(Debug, Default)]
-pub(super) struct Mailbox {
-    told: Mutex<Told>,
-    bell: Notify,
+impl Told {
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && !self.lost
+    }
 }
 
-impl Mailbox {
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        // A set of paths is never half changed.
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The directories that are watched.
+#[derive(Debug)]
+pub(super) struct Directories {
+    queue: AsyncFd<OwnedFd>,
+    /// Only these paths matter, and what is above or below one.
+    roots: Vec<PathBuf>,
+    /// The watch that each path was entered with.
+    known: BTreeMap<PathBuf, i32>,
+    /// The paths of each watch: more than one where a directory was moved, or is mounted twice.
+    paths: HashMap<i32, BTreeSet<PathBuf>>,
+    told: Told,
+}
 
-    /// Waits until something was told since the last call.
-    pub(super) async fn rings(&self) {
-        self.bell.notified().await;
+impl Directories {
+    /// Begins to listen; only paths near these matter. Must be called where tokio runs.
+    pub(super) fn listen(roots: Vec<PathBuf>) -> Result<Self, WatchError> {
+        let failed = |error: io::Error| WatchError::of(error, Path::new("inotify"));
+        let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC);
+        let queue = queue.map_err(|errno| failed(errno.into()))?;
+        #[expect(
+            deprecated,
+            reason = "sound for an `OwnedFd`, which stays open as long as it lives; the other way is unsafe"
+        )]
+        let queue = AsyncFd::with_interest(queue, Interest::READABLE).map_err(failed)?;
+        let (known, paths, told) = (BTreeMap::new(), HashMap::new(), Told::default());
+        Ok(Self { queue, roots, known, paths, told })
     }
 
     /// Whether nothing was told that nobody has taken.
-    pub(super) fn is_empty(&self) -> bool {
-        let told = self.lock();
-        told.paths.is_empty() && !told.lost
+    pub(super) fn is_quiet(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Waits until the kernel tells something that matters. Dropping the future loses nothing.
+    pub(super) async fn tells(&mut self) {
+        loop {
+            match self.queue.readable().await {
+                Ok(mut guard) => guard.clear_ready(),
+                // The program is ending: nothing more is told.
+                Err(_) => std::future::pending().await,
+            }
+            if self.hear() > 0 {
+                return;
+            }
+        }
     }
 
     /// Takes what was told.
-    pub(super) fn take(&self) -> Told {
-        std::mem::take(&mut *self.lock())
+    pub(super) fn take(&mut self) -> Told {
+        self.hear();
+        std::mem::take(&mut self.told)
     }
 
     /// Loses everything, as the kernel does when nobody listens for long.
     #[cfg(test)]
-    pub(super) fn lose(&self) {
-        self.put(Ok(Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan)), &[]);
+    pub(super) fn lose(&mut self) {
+        self.take();
+        self.told.lost = true;
     }
 
-    /// Puts an event in, if it is about one of these paths, or about one above or below.
-    fn put(&self, event: notify::Result<Event>, roots: &[PathBuf]) {
-        let mut told = self.lock();
-        match event {
-            Ok(event) if event.need_rescan() => told.lost = true,
-            Ok(event) if !changes(event.kind) => return,
-            Ok(event) => {
-                let concerns = |path: &PathBuf| {
-                    roots.iter().any(|root| path.starts_with(root) || root.starts_with(path))
-                };
-                let paths: Vec<PathBuf> = event.paths.into_iter().filter(concerns).collect();
-                if paths.is_empty() {
-                    return;
+    /// Reads all that the kernel has to tell; how much of it matters.
+    fn hear(&mut self) -> usize {
+        let Self { queue, roots, known, paths, told } = self;
+        let mut buffer = [MaybeUninit::uninit(); ROOM];
+        let mut reader = inotify::Reader::new(queue.get_ref(), &mut buffer);
+        let mut number = 0;
+        loop {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(Errno::INTR) => continue,
+                Err(Errno::WOULDBLOCK) => return number,
+                Err(errno) => {
+                    tracing::debug!("file events: {errno}");
+                    told.lost = true;
+                    return number + 1;
                 }
-                told.paths.extend(paths);
-            }
-            Err(error) => {
-                tracing::debug!("file events: {error}");
+            };
+            if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                 told.lost = true;
+                number += 1;
+                continue;
+            }
+            let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+            for directory in paths.get(&event.wd()).into_iter().flatten() {
+                let path = name.map_or_else(|| directory.clone(), |name| directory.join(name));
+                let is_near = |root: &PathBuf| path.starts_with(root) || root.starts_with(&path);
+                if roots.iter().any(is_near) {
+                    told.paths.insert(path);
+                    number += 1;
+                }
+            }
+            if event.events().contains(ReadFlags::IGNORED) {
+                // The directory is gone, and its watch with it.
+                for path in paths.remove(&event.wd()).unwrap_or_default() {
+                    if known.get(&path) == Some(&event.wd()) {
+                        known.remove(&path);
+                    }
+                }
             }
         }
-        drop(told);
-        self.bell.notify_one();
-    }
-}
-
-/// Whether something is another one afterwards: looking at files makes events too.
-fn changes(kind: EventKind) -> bool {
-    !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
-}
-
-/// The directories that are watched.
-pub(super) struct Directories {
-    kernel: RecommendedWatcher,
-    known: BTreeMap<PathBuf, Identity>,
-    paths: HashMap<Identity, PathBuf>,
-}
-
-impl std::fmt::Debug for Directories {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Directories").field("known", &self.known.len()).finish_non_exhaustive()
-    }
-}
-
-impl Directories {
-    /// Begins to listen; only paths near these matter.
-    pub(super) fn listen(roots: Vec<PathBuf>) -> Result<(Self, Arc<Mailbox>), WatchError> {
-        let mailbox = Arc::new(Mailbox::default());
-        let into = mailbox.clone();
-        let kernel = notify::recommended_watcher(move |event| into.put(event, &roots));
-        let kernel = kernel.map_err(|error| WatchError::of(error, Path::new("")))?;
-        Ok((Self { kernel, known: BTreeMap::new(), paths: HashMap::new() }, mailbox))
     }
 
     /// Watches a directory; says whether it was there. One that is watched already stays so.
     pub(super) fn enter(&mut self, path: &Path) -> Result<bool, WatchError> {
-        while let Some(identity) = identity(path) {
-            if self.known.get(path) == Some(&identity) {
-                return Ok(true);
+        // Long looks must not let the queue run over.
+        self.hear();
+        let what = WatchFlags::ATTRIB
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MODIFY
+            | WatchFlags::MOVE
+            | WatchFlags::MOVE_SELF;
+        let how = WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW | WatchFlags::EXCL_UNLINK;
+        let watch = match inotify::add_watch(self.queue.get_ref(), path, what | how) {
+            Ok(watch) => watch,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {
+                self.leave(path);
+                return Ok(false);
             }
+            Err(errno) => return Err(WatchError::of(errno.into(), path)),
+        };
+        if self.known.get(path) != Some(&watch) {
             self.leave(path);
-            if let Some(other) = self.paths.get(&identity).cloned() {
-                self.leave(&other);
-            }
-            match self.kernel.watch(path, RecursiveMode::NonRecursive) {
-                Ok(()) => {}
-                Err(error) if is_gone(&error) => return Ok(false),
-                Err(error) => return Err(WatchError::of(error, path)),
-            }
-            self.known.insert(path.to_owned(), identity);
-            self.paths.insert(identity, path.to_owned());
-            // Another one may have come to be there in between.
+            self.known.insert(path.to_owned(), watch);
+            self.paths.entry(watch).or_default().insert(path.to_owned());
         }
-        self.leave(path);
-        Ok(false)
+        Ok(true)
     }
 
     /// Gives up a path and all below it: they may be other directories now.
@@ -152,10 +184,13 @@ impl Directories {
     }
 
     fn leave(&mut self, path: &Path) {
-        if let Some(identity) = self.known.remove(path) {
-            self.paths.remove(&identity);
+        let Some(watch) = self.known.remove(path) else { return };
+        let Some(paths) = self.paths.get_mut(&watch) else { return };
+        paths.remove(path);
+        if paths.is_empty() {
+            self.paths.remove(&watch);
             // The kernel gives up what was removed by itself.
-            let _ = self.kernel.unwatch(path);
+            let _ = inotify::remove_watch(self.queue.get_ref(), watch);
         }
     }
 
@@ -166,20 +201,46 @@ impl Directories {
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
-    let found = std::fs::symlink_metadata(path).ok()?;
-    found.is_dir().then(|| Identity::of(&found))
-}
+#[cfg(test)]
+mod tests {
+    use std::fs;
 
-fn is_gone(error: &notify::Error) -> bool {
-    match &error.kind {
-        notify::ErrorKind::PathNotFound => true,
-        notify::ErrorKind::Io(error) => matches!(
-            error.kind(),
-            std::io::ErrorKind::NotFound
-                | std::io::ErrorKind::NotADirectory
-                | std::io::ErrorKind::PermissionDenied
-        ),
-        _ => false,
+    use super::Directories;
+
+    /// What another path has taken over stays watched there, whatever becomes of the first one.
+    #[tokio::test]
+    async fn a_directory_that_has_two_paths_is_told_of_until_both_are_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("a")).unwrap();
+        let mut directories = Directories::listen(vec![at("")]).unwrap();
+        assert!(directories.enter(&at("a")).unwrap());
+        fs::rename(at("a"), at("b")).unwrap();
+        assert!(directories.enter(&at("b")).unwrap());
+        directories.leave_all(&at("a"));
+        directories.take();
+        fs::write(at("b/f"), "f").unwrap();
+        directories.tells().await;
+        assert!(directories.take().paths.contains(&at("b/f")));
+        directories.leave_all(&at("b"));
+        fs::write(at("b/g"), "g").unwrap();
+        assert!(directories.take().paths.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_forgotten_and_what_is_no_directory_is_not_entered() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("a")).unwrap();
+        fs::write(at("f"), "f").unwrap();
+        std::os::unix::fs::symlink("a", at("l")).unwrap();
+        let mut directories = Directories::listen(vec![at("")]).unwrap();
+        assert!(directories.enter(&at("a")).unwrap());
+        for name in ["f", "l", "none", "f/x"] {
+            assert!(!directories.enter(&at(name)).unwrap(), "{name}");
+        }
+        fs::remove_dir(at("a")).unwrap();
+        assert!(directories.take().paths.contains(&at("a")));
+        assert_eq!(directories.count(), 0);
     }
 }

@@ -29,12 +29,15 @@ pub(super) struct Entry {
     mode: u32,
     modified: (i64, i64),
     changed: (i64, i64),
-    /// Whether it had changed so shortly before that a later change may look the same.
+    /// When it was made: what is gone leaves its number to the next. `None`: nobody knows.
+    born: Option<SystemTime>,
+    /// Whether it had changed so shortly before that a later change may look the same; for a
+    /// directory, whether it had been made.
     is_fresh: bool,
 }
 
 /// Which file it is, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
@@ -64,6 +67,13 @@ impl Entry {
             _ => Kind::Other,
         };
         let changed = (found.ctime(), found.ctime_nsec());
+        let born = found.created().ok();
+        let since = |born: SystemTime| now.duration_since(born).unwrap_or_default();
+        let is_fresh = match (kind, born) {
+            (Kind::Directory, Some(born)) => since(born) < TICK,
+            (Kind::Directory, None) => true,
+            _ => is_fresh(changed, now),
+        };
         Self {
             kind,
             identity: Identity::of(found),
@@ -71,7 +81,8 @@ impl Entry {
             mode: found.mode(),
             modified: (found.mtime(), found.mtime_nsec()),
             changed,
-            is_fresh: is_fresh(changed, now),
+            born,
+            is_fresh,
         }
     }
 
@@ -79,7 +90,8 @@ impl Entry {
     /// What is in a directory does not count: each name is told by itself.
     pub(super) fn differs(&self, before: &Self) -> bool {
         if self.kind == Kind::Directory && before.kind == Kind::Directory {
-            return self.identity != before.identity;
+            let made = |it: &Self| (it.identity, it.born);
+            return before.is_fresh || made(self) != made(before);
         }
         let state = |it: &Self| (it.kind, it.identity, it.size, it.mode, it.modified, it.changed);
         before.is_fresh || state(self) != state(before)
@@ -105,7 +117,26 @@ fn is_fresh(changed: (i64, i64), now: SystemTime) -> bool {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::is_fresh;
+    use super::{Entry, is_fresh};
+
+    /// Most file systems give the number of what is gone to the next that is made.
+    #[test]
+    fn a_directory_in_the_place_of_another_is_another_whatever_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d");
+        std::fs::create_dir(&path).unwrap();
+        let first = Entry::look(&path).unwrap().unwrap();
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let second = Entry::look(&path).unwrap().unwrap();
+        assert!(second.differs(&first));
+        let settled = Entry { is_fresh: false, ..second };
+        std::fs::write(path.join("f"), "f").unwrap();
+        let third = Entry::look(&path).unwrap().unwrap();
+        assert!(!third.differs(&settled), "what is in it is told by itself");
+        let other = Entry { born: Some(UNIX_EPOCH), ..settled };
+        assert!(third.born.is_none() || settled.differs(&other));
+    }
 
     #[test]
     fn what_has_changed_a_jiffy_ago_or_will_have_may_change_again_unseen() {

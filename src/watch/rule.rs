@@ -64,8 +64,17 @@ pub struct Rule {
     target: Option<Arc<Path>>,
     ignore: Patterns,
     include: Option<Patterns>,
-    /// The build context and what `.dockerignore` leaves out of it.
-    context: Option<(PathBuf, Patterns)>,
+    context: Option<Context>,
+}
+
+/// A build context, and what `.dockerignore` leaves out of it.
+#[derive(Debug)]
+struct Context {
+    folder: PathBuf,
+    /// The files that may say so: the first that is there does.
+    files: [PathBuf; 2],
+    text: String,
+    patterns: Patterns,
 }
 
 /// The rules of a project.
@@ -218,19 +227,39 @@ impl Rule {
         let closed = |patterns: &Patterns, relative: &str| {
             patterns.excludes(relative) && !patterns.may_keep_below(relative)
         };
-        let in_context = self.context.as_ref().and_then(|(context, patterns)| {
-            let relative = directory.strip_prefix(context).ok()?.to_string_lossy().into_owned();
-            Some(closed(patterns, &relative))
+        let in_context = self.context.as_ref().and_then(|context| {
+            let relative = directory.strip_prefix(&context.folder).ok()?.to_string_lossy();
+            Some(closed(&context.patterns, &relative))
         });
         !closed(&self.ignore, &relative) && !in_context.unwrap_or_default()
     }
 
     fn ignores(&self, path: &Path, relative: &str) -> bool {
         let by_context = || {
-            let (context, patterns) = self.context.as_ref()?;
-            Some(patterns.excludes(&path.strip_prefix(context).ok()?.to_string_lossy()))
+            let context = self.context.as_ref()?;
+            let relative = path.strip_prefix(&context.folder).ok()?.to_string_lossy();
+            Some(context.patterns.excludes(&relative))
         };
         is_passing(relative) || self.ignore.excludes(relative) || by_context().unwrap_or_default()
+    }
+
+    /// The files that say what is left out of the build context.
+    pub(super) fn ignore_files(&self) -> &[PathBuf] {
+        self.context.as_ref().map_or(&[], |context| &context.files)
+    }
+
+    /// Reads those files again; whether something else is left out now.
+    pub(super) fn read_again(&mut self) -> Result<bool, RuleError> {
+        let Some(context) = &mut self.context else { return Ok(false) };
+        let text = first_text(&context.files)?;
+        if text == context.text {
+            return Ok(false);
+        }
+        let service = || self.service.clone();
+        let invalid = |source| RuleError::Pattern { service: service(), source };
+        context.patterns = Patterns::parse(&text).map_err(invalid)?;
+        context.text = text;
+        Ok(true)
     }
 
     /// Where its own path goes in the container.
@@ -320,25 +349,30 @@ fn seen_at(service: &Service, trigger: &Trigger) -> Seen {
 }
 
 /// The build context of a service and what is left out of it, as builds read it.
-fn context(name: &str, service: &Service) -> Result<Option<(PathBuf, Patterns)>, RuleError> {
+fn context(name: &str, service: &Service) -> Result<Option<Context>, RuleError> {
     let Some(build) = &service.build else { return Ok(None) };
-    let context = PathBuf::from(&build.context);
-    if !context.is_absolute() {
+    let folder = PathBuf::from(&build.context);
+    if !folder.is_absolute() {
         return Ok(None);
     }
     let dockerfile = if build.dockerfile.is_empty() { "Dockerfile" } else { &build.dockerfile };
-    let own = PathBuf::from(format!("{}.dockerignore", context.join(dockerfile).display()));
-    for path in [own, context.join(".dockerignore")] {
-        let text = match read(&path) {
-            Ok(text) => text,
-            Err(source) => return Err(RuleError::Ignore { path, source }),
-        };
-        if let Some(text) = text {
-            let invalid = |source| RuleError::Pattern { service: name.to_owned(), source };
-            return Ok(Some((context, Patterns::parse(&text).map_err(invalid)?)));
+    let own = PathBuf::from(format!("{}.dockerignore", folder.join(dockerfile).display()));
+    let files = [own, folder.join(".dockerignore")];
+    let text = first_text(&files)?;
+    let invalid = |source| RuleError::Pattern { service: name.to_owned(), source };
+    let patterns = Patterns::parse(&text).map_err(invalid)?;
+    Ok(Some(Context { folder, files, text, patterns }))
+}
+
+/// The text of the first of some files that is there.
+fn first_text(files: &[PathBuf]) -> Result<String, RuleError> {
+    for path in files {
+        let failed = |source| RuleError::Ignore { path: path.clone(), source };
+        if let Some(text) = read(path).map_err(failed)? {
+            return Ok(text);
         }
     }
-    Ok(None)
+    Ok(String::new())
 }
 
 /// The text of a file; `None` if there is none.

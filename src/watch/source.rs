@@ -3,14 +3,15 @@
 //! In: [`Rules`](super::Rules). Out: what is there now, and then one batch after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::directories::{Directories, Mailbox, Told};
+use super::directories::{Directories, Told};
 use super::rule::Rule;
 use super::tree::{Changes, Tree};
 use super::window::Window;
@@ -19,6 +20,9 @@ use crate::model::transfer::Transfer;
 
 /// After how long what could not be looked at is looked at again.
 const LATER: Duration = Duration::from_secs(2);
+
+/// How long events pile up while a batch is being collected.
+const PACE: Duration = Duration::from_millis(1);
 
 /// Why files cannot be watched.
 #[derive(Debug, Error)]
@@ -35,18 +39,17 @@ pub enum WatchError {
         /// The directory.
         path: PathBuf,
         /// Why.
-        source: notify::Error,
+        source: io::Error,
     },
 }
 
 impl WatchError {
-    pub(super) fn of(error: notify::Error, path: &Path) -> Self {
-        let is_limit = match &error.kind {
-            notify::ErrorKind::MaxFilesWatch => true,
-            // The number of instances, and of open files.
-            notify::ErrorKind::Io(error) => matches!(error.raw_os_error(), Some(23 | 24 | 28)),
-            _ => false,
-        };
+    pub(super) fn of(error: io::Error, path: &Path) -> Self {
+        // The number of watches, of instances, and of open files.
+        let is_limit = matches!(
+            error.raw_os_error().map(Errno::from_raw_os_error),
+            Some(Errno::NOSPC | Errno::MFILE | Errno::NFILE)
+        );
         let path = path.to_owned();
         if is_limit { Self::Limit { path } } else { Self::Refused { path, source: error } }
     }
@@ -69,12 +72,14 @@ pub struct Watcher {
     rules: Vec<Rule>,
     trees: Vec<Tree>,
     directories: Directories,
-    mailbox: Arc<Mailbox>,
-    /// The batch that is being collected: when it began, and its window.
-    collecting: Option<(Instant, Window)>,
-    is_bursting: bool,
+    /// How long is waited for more.
+    window: Window,
+    /// When the batch that is being collected began.
+    begun: Option<Instant>,
     /// When what could not be looked at is looked at again.
     again: Option<Instant>,
+    /// Files of patterns that could not be read, and why: the patterns before hold.
+    unread: BTreeMap<PathBuf, String>,
 }
 
 impl Watcher {
@@ -84,12 +89,16 @@ impl Watcher {
     ///
     /// If the kernel refuses.
     pub fn start(rules: Vec<Rule>) -> Result<Self, WatchError> {
-        let roots: BTreeSet<PathBuf> = rules.iter().map(|rule| rule.path.clone()).collect();
-        let (directories, mailbox) = Directories::listen(roots.into_iter().collect())?;
+        let paths = |rule: &Rule| [std::slice::from_ref(&rule.path), rule.ignore_files()].concat();
+        let roots: BTreeSet<PathBuf> = rules.iter().flat_map(paths).collect();
+        let directories = Directories::listen(roots.into_iter().collect())?;
         let trees = rules.iter().map(|_| Tree::default()).collect();
-        let (collecting, is_bursting, again) = (None, false, None);
-        let mut watcher =
-            Self { rules, trees, directories, mailbox, collecting, is_bursting, again };
+        let (window, begun, again) = (Window::default(), None, None);
+        let unread = BTreeMap::new();
+        let mut watcher = Self { rules, trees, directories, window, begun, again, unread };
+        watcher.watch_patterns()?;
+        // They may have changed since they were read.
+        watcher.read_patterns(|_| true);
         for (rule, tree) in watcher.rules.iter().zip(&mut watcher.trees) {
             tree.look_again(rule, &mut watcher.directories)?;
         }
@@ -120,9 +129,14 @@ impl Watcher {
         self.trees.iter().flat_map(|tree| tree.blind().clone()).collect()
     }
 
+    /// Files of patterns that cannot be read, and why: the patterns before hold.
+    pub fn unread(&self) -> &BTreeMap<PathBuf, String> {
+        &self.unread
+    }
+
     /// Whether the last batch went out although more was coming.
     pub fn is_bursting(&self) -> bool {
-        self.is_bursting
+        self.window.is_full()
     }
 
     /// All that the containers of a service shall have, each with the number of its rule.
@@ -134,7 +148,8 @@ impl Watcher {
             for path in tree.paths() {
                 let Some(place) = rule.place_of(path) else { continue };
                 let source = Some(path.to_owned());
-                let transfer = Transfer { path: place.clone(), base: base.clone(), source };
+                let (path, base) = (place.clone(), base.clone());
+                let transfer = Transfer { path, base, source, only: None };
                 expected.insert(place, (number, transfer));
             }
         }
@@ -151,58 +166,94 @@ impl Watcher {
         loop {
             let is_told = self.has_mail().await;
             let mut told = if is_told { self.collected().await } else { Told::default() };
-            let blind = self.blind();
+            let (blind, unread) = (self.blind(), self.unread.clone());
             if self.again.is_some_and(|again| again <= Instant::now()) {
-                told.paths.extend(blind.keys().cloned());
+                told.paths.extend(blind.keys().chain(unread.keys()).cloned());
             }
-            let batch = self.changed(&told)?;
+            let batch = self.changed(told)?;
             self.look_later();
-            if !batch.is_empty() || self.blind() != blind {
+            if !batch.is_empty() || self.blind() != blind || self.unread != unread {
                 return Ok(batch);
             }
         }
     }
 
     /// Waits until something was told; `false`: until it is time to look again.
-    async fn has_mail(&self) -> bool {
-        while self.mailbox.is_empty() {
-            let Some(again) = self.again else {
-                self.mailbox.rings().await;
-                continue;
-            };
-            if tokio::time::timeout_at(again, self.mailbox.rings()).await.is_err() {
-                return false;
-            }
+    async fn has_mail(&mut self) -> bool {
+        if !self.directories.is_quiet() {
+            return true;
+        }
+        match self.again {
+            None => self.directories.tells().await,
+            Some(again) => return timeout_at(again, self.directories.tells()).await.is_ok(),
         }
         true
     }
 
-    /// What was told, once no more is coming.
+    /// What was told, once no more is coming or the first of it has waited long enough.
     async fn collected(&mut self) -> Told {
-        let (begun, window) =
-            self.collecting.get_or_insert_with(|| (Instant::now(), Window::open()));
-        while let Ok(()) =
-            tokio::time::timeout_at(*begun + window.due(), self.mailbox.rings()).await
-        {
-            window.extend(begun.elapsed());
+        let begun = *self.begun.get_or_insert_with(|| {
+            self.window = self.window.following();
+            Instant::now()
+        });
+        while timeout_at(begun + self.window.due(), self.directories.tells()).await.is_ok() {
+            self.window.extend(begun.elapsed());
+            // Who is told of every single one does nothing else.
+            tokio::time::sleep(PACE).await;
         }
-        self.is_bursting = window.is_full();
-        self.collecting = None;
-        self.mailbox.take()
+        self.begun = None;
+        self.directories.take()
     }
 
     /// Looks later at what cannot be looked at now.
     fn look_later(&mut self) {
-        let is_blind = self.trees.iter().any(|tree| !tree.blind().is_empty());
+        let mut trees = self.trees.iter();
+        let is_blind = !self.unread.is_empty() || trees.any(|tree| !tree.blind().is_empty());
         let now = Instant::now();
         let due = self.again.filter(|again| *again > now);
         self.again = is_blind.then(|| due.unwrap_or(now + LATER));
     }
 
+    /// Watches the directories of files that hold patterns.
+    fn watch_patterns(&mut self) -> Result<(), WatchError> {
+        let files = self.rules.iter().flat_map(Rule::ignore_files);
+        let parents: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
+        for parent in parents {
+            self.directories.enter(parent)?;
+        }
+        Ok(())
+    }
+
+    /// Reads patterns again that are in such files; whether something else is left out now. What is
+    /// left out from now on stays in containers as it is.
+    fn read_patterns(&mut self, has_changed: impl Fn(&PathBuf) -> bool) -> bool {
+        let mut is_other = false;
+        for (rule, tree) in self.rules.iter_mut().zip(&mut self.trees) {
+            let Some(file) = rule.ignore_files().iter().find(|it| has_changed(it)).cloned() else {
+                continue;
+            };
+            self.unread.retain(|it, _| !rule.ignore_files().contains(it));
+            match rule.read_again() {
+                Ok(false) => {}
+                Ok(true) => {
+                    tree.forget(rule);
+                    is_other = true;
+                }
+                Err(error) => {
+                    self.unread.insert(file, words(&error));
+                }
+            }
+        }
+        is_other
+    }
+
     /// What has changed among what was told.
-    fn changed(&mut self, told: &Told) -> Result<Batch, WatchError> {
+    fn changed(&mut self, mut told: Told) -> Result<Batch, WatchError> {
+        if self.read_patterns(|file| told.lost || told.paths.contains(file)) {
+            told.lost = true;
+        }
         if told.lost {
-            tracing::debug!("events were lost: everything is looked at");
+            tracing::debug!("everything is looked at");
             self.directories.leave_all(Path::new("/"));
         }
         for path in &told.paths {
@@ -214,9 +265,7 @@ impl Watcher {
             if told.lost {
                 changes = tree.look_again(rule, &mut self.directories)?;
             } else {
-                for path in &told.paths {
-                    tree.look_at(path, (rule, &mut self.directories), &mut changes)?;
-                }
+                tree.look_at(&told.paths, (rule, &mut self.directories), &mut changes)?;
             }
             if changes.is_empty() {
                 continue;
@@ -226,6 +275,7 @@ impl Watcher {
                 work.take(rule, &path, change);
             }
         }
+        self.watch_patterns()?;
         for (service, work) in &mut batch {
             self.supply(service, work);
         }
@@ -245,6 +295,11 @@ impl Watcher {
             own().any(|(rule, tree)| !tree.is_empty() && is_below(rule))
         });
     }
+}
+
+/// An error and what caused it.
+fn words(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 #[cfg(test)]

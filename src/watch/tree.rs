@@ -6,7 +6,7 @@
 //!
 //! - Only what is known to be gone is gone: what nobody may look at is as it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,12 @@ impl Tree {
         self.entries.contains_key(path)
     }
 
+    /// Forgets what the rule does not heed any more: nobody takes it away for that.
+    pub(super) fn forget(&mut self, rule: &Rule) {
+        self.entries.retain(|path, _| rule.heeds(path));
+        self.blind.retain(|path, _| rule.heeds(path) || rule.enters(path));
+    }
+
     /// Looks at everything anew.
     pub(super) fn look_again(
         &mut self,
@@ -65,36 +71,49 @@ impl Tree {
         directories: &mut Directories,
     ) -> Result<Changes, WatchError> {
         let mut changes = Changes::new();
-        self.look_at(&rule.path, (rule, directories), &mut changes)?;
+        let paths = BTreeSet::from([rule.path.clone()]);
+        self.look_at(&paths, (rule, directories), &mut changes)?;
         Ok(changes)
     }
 
-    /// Looks at a path about which something was told.
+    /// Looks at paths about which something was told, each once: what lies below one of them is
+    /// looked at with it, and the way to a directory once for all that lie in it.
     pub(super) fn look_at(
         &mut self,
-        path: &Path,
+        paths: &BTreeSet<PathBuf>,
         (rule, directories): (&Rule, &mut Directories),
         changes: &mut Changes,
     ) -> Result<(), WatchError> {
-        let (found, blind) = (BTreeMap::new(), BTreeMap::new());
-        let mut look = Look { rule, directories, found, blind };
-        let path = if rule.path.starts_with(path) {
-            // Something above may have come, gone, or be another one.
-            look.anchor()?;
-            rule.path.as_path()
-        } else if path.starts_with(&rule.path) && is_entered(rule, path) {
-            path
-        } else {
-            return Ok(());
-        };
-        // What lies behind a link that took the place of a directory is not below the rule's path.
-        if is_reached(rule, path) {
-            look.walk(path)?;
+        let mut looked: Option<&Path> = None;
+        let mut way: Option<(&Path, Way)> = None;
+        for path in paths {
+            if looked.is_some_and(|above| path.starts_with(above)) {
+                continue;
+            }
+            let mut look = Look::new(rule, directories);
+            let (path, way) = if rule.path.starts_with(path) {
+                // Something above may have come, gone, or be another one.
+                look.anchor()?;
+                (rule.path.as_path(), Way::of(rule, &rule.path))
+            } else if let Some(parent) = path.parent().filter(|it| it.starts_with(&rule.path)) {
+                let known = way.filter(|(of, _)| *of == parent).map(|(_, way)| way);
+                let found = known.unwrap_or_else(|| Way::of(rule, path));
+                way = Some((parent, found));
+                (path.as_path(), found)
+            } else {
+                continue;
+            };
+            match way {
+                Way::Ignored => continue,
+                Way::Blocked => {}
+                Way::Open => look.walk(path)?,
+            }
+            looked = Some(path);
+            let (found, blind) = (look.found, look.blind);
+            self.replace(path, (found, &blind), changes);
+            self.blind.retain(|it, _| !it.starts_with(path));
+            self.blind.extend(blind);
         }
-        let (found, blind) = (look.found, look.blind);
-        self.replace(path, (found, &blind), changes);
-        self.blind.retain(|it, _| !it.starts_with(path));
-        self.blind.extend(blind);
         Ok(())
     }
 
@@ -139,19 +158,32 @@ fn is_blind(path: &Path, blind: &BTreeMap<PathBuf, String>) -> bool {
     !blind.is_empty() && path.ancestors().any(|above| blind.contains_key(above))
 }
 
-/// Whether all directories between a rule's path and a path below it are entered.
-fn is_entered(rule: &Rule, path: &Path) -> bool {
-    let above = path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
-    above.into_iter().all(|directory| rule.enters(directory))
+/// What leads from a rule's path to a path below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Directories that the rule enters; so it is too where that cannot be seen.
+    Open,
+    /// Something that is no directory: what lies behind a link that took the place of one is not
+    /// below the rule's path.
+    Blocked,
+    /// A directory that the rule does not enter.
+    Ignored,
 }
 
-/// Whether only directories lead from a rule's path to a path below it; so it is too where that
-/// cannot be seen.
-fn is_reached(rule: &Rule, path: &Path) -> bool {
-    let mut above = path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
-    above.all(|it| {
-        Entry::look(it).map_or(true, |found| found.is_some_and(|it| it.kind == Kind::Directory))
-    })
+impl Way {
+    fn of(rule: &Rule, path: &Path) -> Self {
+        let above = || path.ancestors().skip(1).take_while(|it| it.starts_with(&rule.path));
+        let is_directory = |it: &Path| {
+            Entry::look(it).map_or(true, |found| found.is_some_and(|it| it.kind == Kind::Directory))
+        };
+        if !above().all(|directory| rule.enters(directory)) {
+            Self::Ignored
+        } else if above().all(is_directory) {
+            Self::Open
+        } else {
+            Self::Blocked
+        }
+    }
 }
 
 /// One look at files.
@@ -162,7 +194,11 @@ struct Look<'l> {
     blind: BTreeMap<PathBuf, String>,
 }
 
-impl Look<'_> {
+impl<'l> Look<'l> {
+    fn new(rule: &'l Rule, directories: &'l mut Directories) -> Self {
+        Self { rule, directories, found: BTreeMap::new(), blind: BTreeMap::new() }
+    }
+
     /// Watches what is around the rule's path: so it is told when that comes or goes.
     fn anchor(&mut self) -> Result<(), WatchError> {
         loop {

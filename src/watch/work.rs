@@ -66,6 +66,7 @@ impl Work {
                 path: path.clone(),
                 base: goal.base.clone(),
                 source: source.cloned(),
+                only: None,
             };
             match &goal.wanted {
                 Wanted::Nothing => transfers.push(transfer(None)),

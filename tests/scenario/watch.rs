@@ -71,6 +71,16 @@ fn every_replica_has_what_is_saved_and_check_says_so() {
         let running = watching(it, "watch --no-up");
         until("it is in step again", || content(it, "web-2", "/srv/app/b") == "later");
         end(running);
+        // What goes while nobody watches.
+        fs::remove_dir_all(it.dir().join("src/d")).unwrap();
+        let checked = it.ends(1, "watch --check").stdout;
+        assert!(checked.contains("/srv/app/d/e/f: left over"), "{checked}");
+        let running = watching(it, "watch --no-up");
+        for web in ["web-1", "web-2"] {
+            until("it is gone", || it.exec(web, &["ls", "/srv/app"]) == "b\n");
+        }
+        assert_eq!(it.ok("watch --check").stdout.matches("in step").count(), 2);
+        end(running);
     });
 }
 
@@ -130,14 +140,17 @@ fn a_command_runs_once_for_each_batch_and_its_failure_is_told() {
         target: /srv/app, exec: {command: [sh, -c, 'echo x >> /tmp/runs; test ! -e /srv/app/bad']}}]}}}\n";
     scenario("watch-exec", file, |it| {
         fs::create_dir(it.dir().join("src")).unwrap();
-        let running = watching(it, "watch");
+        let running = watching(it, "--progress json watch");
         save(it, "src/a", "1");
         until("it ran", || content(it, "web-1", "/tmp/runs") == "x\n");
         save(it, "src/bad", "1");
         until("it is told", || running.stderr().contains("exited with code 1"));
         fs::remove_file(it.dir().join("src/bad")).unwrap();
         until("it ran again", || content(it, "web-1", "/tmp/runs") == "x\nx\nx\n");
-        end(running);
+        let events: Vec<serde_json::Value> =
+            end(running).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let deeds = |deed: &str| events.iter().filter(|it| it["deed"] == deed).count();
+        assert!(deeds("synced") >= 3 && deeds("executed") >= 2, "{events:#?}");
     });
 }
 

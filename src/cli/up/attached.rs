@@ -164,7 +164,6 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             tokio::select! {
                 biased;
                 () = &mut shutdown => {
-                    self.watching = None;
                     self.stop_all(pieces).await?;
                     return Err(Failure::Interrupted);
                 }
@@ -379,6 +378,7 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             let text = "Gracefully Stopping... press Ctrl+C again to force\n";
             self.engine.session.screen.data(text)?;
         }
+        self.settle(pieces).await?;
         self.engine.renew_progress()?;
         self.engine.interrupts.renew();
         let stop = Action::Stop { seconds: self.seconds };
@@ -389,6 +389,26 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
             }
             done => done,
         }
+    }
+
+    /// Lets the steps end that the watch has begun, unless the user does not want to wait for them.
+    async fn settle(&mut self, pieces: &mut Receiver<Piece>) -> Result<(), Failure> {
+        let Some(watching) = &self.watching else { return Ok(()) };
+        watching.end();
+        watching.cut();
+        let mut now = std::pin::pin!(self.engine.interrupts.shutdown().reaches(Stage::Now));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut now => break,
+                () = Watching::settles(&mut self.watching) => break,
+                Some(piece) = pieces.recv() => {
+                    write_all(&mut self.logs, &self.sources, &piece, pieces)?;
+                }
+            }
+        }
+        self.watching = None;
+        Ok(())
     }
 
     async fn treat(&mut self, action: Action, pieces: &mut Receiver<Piece>) -> Result<(), Failure> {

@@ -3,9 +3,11 @@
 //! In: a project. Out: what `watch` does, beside whatever else `up` does.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
 use crate::cli::engine::{Engine, Supplied, Target};
 use crate::cli::exit::Failure;
@@ -59,12 +61,27 @@ impl Watching {
         }
     }
 
+    /// Goes on until it neither stops nor starts containers; it must not be asked again.
+    pub(super) async fn settles(watching: &mut Option<Self>) {
+        let Some(it) = watching else { return };
+        poll_fn(|context| {
+            let goes_on = it.work.poll_unpin(context).is_pending();
+            if goes_on && it.desk.acts() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
     /// Lets it end what it has begun, and nothing more.
     pub(super) fn end(&self) {
         self.enough.raise(Stage::Graceful);
     }
 
-    /// The same; who says so again cuts short what it has begun.
+    /// Lets the steps end that run, and skips those that would follow.
+    pub(super) fn cut(&self) {
+        self.cut.raise(Stage::Graceful);
+    }
+
+    /// Lets it end what it has begun; who says so again cuts short what it has begun.
     pub(super) fn escalate(&self) {
         if self.enough.escalate() == Stage::Now {
             self.cut.escalate();

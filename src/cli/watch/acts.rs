@@ -14,12 +14,14 @@ use super::desk::Desk;
 use super::words;
 use crate::cli::engine::observe;
 use crate::cli::exit::Failure;
+use crate::event::Deed;
 use crate::model::{Hook, Project};
 use crate::plan::images::{self, build::Builds};
 use crate::plan::{
     Action, Cause, Dependents, Desired, Orphans, Recreate, Treatment, Up, reconcile,
 };
 use crate::ui::failure;
+use crate::ui::watch::Done;
 use crate::watch::Work;
 
 /// After how long a restart that failed is tried once more.
@@ -53,22 +55,32 @@ fn tell(desk: &Desk, what: &str, failure: &Failure) {
     }
 }
 
+fn done(
+    desk: &Desk,
+    service: &str,
+    (deed, files, text): (Deed, &BTreeSet<PathBuf>, String),
+    begun: Instant,
+) {
+    let done = Done { deed, files, removed: &BTreeSet::new(), text };
+    desk.voice.done(service, &done, begun.elapsed());
+}
+
 fn names(desk: &Desk, files: &BTreeSet<PathBuf>) -> String {
     desk.voice.files(files.iter().map(PathBuf::as_path))
 }
 
 async fn restart(desk: &Desk, service: &str, files: &BTreeSet<PathBuf>) {
     let begun = Instant::now();
-    let mut done = restarted(desk, service).await;
-    if matches!(done, Err(Failure::Steps(_))) && !desk.is_over() {
+    let mut ended = restarted(desk, service).await;
+    if matches!(ended, Err(Failure::Steps(_))) && !desk.is_over() {
         // What the one before held, such as a port, may be free a moment later.
         tokio::time::sleep(AGAIN).await;
-        done = restarted(desk, service).await;
+        ended = restarted(desk, service).await;
     }
-    match done {
+    match ended {
         Ok(()) => {
             let text = format!("restarted because of {}", names(desk, files));
-            desk.voice.done(service, &text, begun.elapsed());
+            done(desk, service, (Deed::Restarted, files, text), begun);
         }
         Err(failure) => tell(desk, &format!("service `{service}` was not restarted"), &failure),
     }
@@ -114,7 +126,7 @@ async fn exec(desk: &Desk, service: &str, (hook, files): (&Hook, &BTreeSet<PathB
     }
     if failures == 0 {
         let text = format!("ran `{words_of_it}` because of {}", names(desk, files));
-        desk.voice.done(service, &text, begun.elapsed());
+        done(desk, service, (Deed::Executed, files, text), begun);
     }
 }
 
@@ -131,11 +143,13 @@ async fn rebuild(desk: &Desk, service: &str, files: &BTreeSet<PathBuf>) -> bool 
     desk.voice.say(&format!("{service}: building because of {}", names(desk, files)));
     match rebuilt(desk, service).await {
         Ok(Outcome::Replaced) => {
-            desk.voice.done(service, "built, and its containers replaced", begun.elapsed());
+            let text = "built, and its containers replaced".to_owned();
+            done(desk, service, (Deed::Replaced, files, text), begun);
             true
         }
         Ok(Outcome::Same) => {
-            desk.voice.done(service, "built: the image is the same", begun.elapsed());
+            let text = "built: the image is the same".to_owned();
+            done(desk, service, (Deed::Built, files, text), begun);
             false
         }
         Err((what, failure)) => {

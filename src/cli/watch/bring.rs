@@ -11,9 +11,11 @@ use tokio::time::Instant;
 use super::desk::Desk;
 use super::seat::Outcome;
 use super::words;
+use crate::event::Deed;
 use crate::model::observed::{ObservedContainer, State};
-use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
+use crate::model::transfer::{Difference, Stamp, Transfer, Transferred, Trust};
 use crate::runtime::{Result, RuntimeError};
+use crate::ui::watch::Done;
 
 /// What came of bringing files.
 #[derive(Debug, Default)]
@@ -39,12 +41,20 @@ pub(super) struct Expected {
 }
 
 impl Expected {
+    /// What rules say shall be there, in order of their places.
+    pub(super) fn of(files: Vec<(usize, Transfer)>) -> Self {
+        Self { files, gone: Vec::new(), known: BTreeSet::new() }
+    }
+
     /// Places where nothing shall be, but for those where something shall be by now, or below.
     fn still_gone(&self) -> impl Iterator<Item = &Transfer> {
-        self.gone.iter().filter(|gone| {
-            let first = self.files.partition_point(|(_, file)| file.path < gone.path);
-            self.files.get(first).is_none_or(|(_, file)| !file.path.starts_with(&gone.path))
-        })
+        self.gone.iter().filter(|gone| !self.holds(&gone.path))
+    }
+
+    /// Whether something shall be at a place, or below.
+    pub(super) fn holds(&self, place: &Path) -> bool {
+        let first = self.files.partition_point(|(_, file)| *file.path < *place);
+        self.files.get(first).is_some_and(|(_, file)| file.path.starts_with(place))
     }
 }
 
@@ -55,6 +65,9 @@ pub(super) async fn bring(desk: &Desk, service: &str, transfers: Vec<Transfer>) 
     let brought = containers.iter().map(|it| desk.runtime.mirror(&it.id, transfers.clone()));
     let mut report = Report::new(service, &transfers);
     for (container, done) in containers.iter().zip(join_all(brought).await) {
+        if let Ok(done) = &done {
+            desk.ledgers.container(&container.id).note(&transfers, done);
+        }
         report.take(container, done);
     }
     report.tell(desk, begun);
@@ -68,16 +81,7 @@ pub(super) async fn compare(desk: &Desk, service: &str, expected: Expected) -> B
     let files = expected.files.iter().map(|(_, transfer)| transfer);
     let all: Vec<Transfer> = files.chain(expected.still_gone()).cloned().collect();
     let mut report = Report::new(service, &[]);
-    let compared = containers.iter().map(async |container| {
-        let found = desk.runtime.differences(&container.id, all.clone(), Trust::Times).await?;
-        let different = with_removals(found);
-        let done = if different.is_empty() {
-            Transferred::default()
-        } else {
-            desk.runtime.mirror(&container.id, different.clone()).await?
-        };
-        Ok((different, done))
-    });
+    let compared = containers.iter().map(|it| put_in_step(desk, it, (&expected, &all)));
     for (container, compared) in containers.iter().zip(join_all(compared).await) {
         report.brought.seen.insert(container.id.clone());
         match compared {
@@ -93,6 +97,42 @@ pub(super) async fn compare(desk: &Desk, service: &str, expected: Expected) -> B
     }
     report.tell(desk, begun);
     report.brought
+}
+
+/// Compares one container and brings what differs; one that is new to this watch may have what went
+/// from the host while nobody watched.
+async fn put_in_step(
+    desk: &Desk,
+    container: &ObservedContainer,
+    (expected, all): (&Expected, &[Transfer]),
+) -> Result<(Vec<Transfer>, Transferred)> {
+    let ledger = desk.ledgers.container(&container.id);
+    let mut all = all.to_vec();
+    let mut left = Vec::new();
+    if !expected.known.contains(&container.id) {
+        left = ledger.left(|place| expected.holds(place));
+        all.extend(left.iter().cloned());
+    }
+    let mut different = Vec::new();
+    let mut done = Transferred::default();
+    loop {
+        let found = desk.runtime.differences(&container.id, all, Trust::Times).await?;
+        let found = with_removals(found);
+        if found.is_empty() {
+            return Ok((different, done));
+        }
+        let brought = desk.runtime.mirror(&container.id, found.clone()).await?;
+        ledger.note(&found, &brought);
+        let is_over = !brought.failed.is_empty();
+        done.take(brought);
+        different.extend(found);
+        // Directories that are empty now.
+        let is_directory = |it: &Transfer| it.only == Some(Stamp::Directory);
+        all = left.iter().filter(|it| is_directory(it)).cloned().collect();
+        if all.is_empty() || is_over {
+            return Ok((different, done));
+        }
+    }
 }
 
 /// What is of another kind in the container gives way first, but for a target itself: what else is
@@ -214,7 +254,9 @@ impl<'s> Report<'s> {
                 let removed = self.removed.iter().map(PathBuf::as_path);
                 told.push(format!("removed {}", desk.voice.files(removed)));
             }
-            desk.voice.done(self.service, &told.join(", "), begun.elapsed());
+            let (files, removed, text) = (&self.files, &self.removed, told.join(", "));
+            let done = Done { deed: Deed::Synced, files, removed, text };
+            desk.voice.done(self.service, &done, begun.elapsed());
         }
         let failed = self.failed.iter().map(|((path, why), containers)| {
             let containers = containers.iter().cloned().collect::<Vec<_>>().join(", ");
@@ -239,8 +281,12 @@ mod tests {
 
     #[test]
     fn a_place_that_holds_what_shall_be_there_is_not_taken_away() {
-        let transfer =
-            |path: &str| Transfer { path: path.into(), base: Path::new("/").into(), source: None };
+        let transfer = |path: &str| Transfer {
+            path: path.into(),
+            base: Path::new("/").into(),
+            source: None,
+            only: None,
+        };
         let expected = Expected {
             files: vec![(0, transfer("/a/b")), (0, transfer("/c"))],
             gone: ["/a", "/a/b", "/a-b", "/b", "/c/d", "/d"].map(transfer).into(),

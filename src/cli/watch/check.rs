@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use super::bring::Expected;
+use super::ledger::Ledgers;
 use super::start;
 use crate::cli::engine::{Engine, Target, interruptible};
 use crate::cli::exit::Failure;
@@ -19,13 +21,14 @@ pub(super) async fn check(
     rules: Rules,
 ) -> Result<u8, Failure> {
     let watcher = start(rules)?;
+    let ledgers = Ledgers::of(engine.session.environment(), &target.project.name);
     let work = async {
         let all = engine.containers(Some(&target.project.name)).await?;
         let mut text = blind(&watcher);
         let mut differs = !text.is_empty();
         for service in watcher.services() {
-            let files: Vec<Transfer> =
-                watcher.expected(&service).into_iter().map(|(_, transfer)| transfer).collect();
+            let expected = Expected::of(watcher.expected(&service));
+            let files: Vec<Transfer> = expected.files.iter().map(|(_, it)| it.clone()).collect();
             let is_meant = |it: &&ObservedContainer| it.service() == service && !it.is_one_off();
             let containers: Vec<_> = all.iter().filter(is_meant).collect();
             if containers.is_empty() {
@@ -33,9 +36,9 @@ pub(super) async fn check(
                 let _ = writeln!(text, "{service}: has no container");
             }
             for container in containers {
-                let found =
-                    engine.runtime.differences(&container.id, files.clone(), Trust::Contents);
-                let found = found.await?;
+                let mut all = files.clone();
+                all.extend(ledgers.container(&container.id).left(|place| expected.holds(place)));
+                let found = engine.runtime.differences(&container.id, all, Trust::Contents).await?;
                 differs |= !found.is_empty();
                 text.push_str(&report(&container.name, files.len(), &found));
             }
@@ -82,6 +85,7 @@ mod tests {
             path: "/app/a\n".into(),
             base: std::path::Path::new("/app").into(),
             source: None,
+            only: None,
         };
         let text = report("shop-web-1", 3, &[(transfer, Difference::Content)]);
         assert_eq!(text, "shop-web-1: 1 of 3 paths differ\n  /app/a␊: other content\n");

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::ledger::Ledgers;
 use super::waits;
-use crate::cli::engine::{Converged, Engine, Lock, Target, interruptible, run_plan};
+use crate::cli::engine::{Converged, Engine, Lock, Target, interruptible, progress_mode, run_plan};
 use crate::cli::exit::Failure;
 use crate::event::Event;
 use crate::model::Project;
@@ -33,6 +34,7 @@ pub(in crate::cli) struct Settings {
 /// What all parts of a watch need.
 pub(in crate::cli) struct Desk {
     pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) ledgers: Ledgers,
     /// The project, with what external programs have handed over.
     pub(super) project: Project,
     pub(super) unknown: Unknown,
@@ -41,6 +43,8 @@ pub(in crate::cli) struct Desk {
     pub(in crate::cli) voice: Voice,
     /// Shows builds; `None` if nobody wants to see them.
     builds: Option<Progress>,
+    /// Programs are told of every step.
+    tells_all: bool,
     /// When the user has enough: nothing more is begun.
     pub(in crate::cli) enough: Shutdown,
     /// When what has begun is cut short too.
@@ -62,14 +66,22 @@ impl Desk {
         settings: Settings,
     ) -> Self {
         let screen = &engine.session.screen;
-        let builds = || Progress::new(screen, Mode::Plain, Prefix::None);
+        // What cannot be understood was refused when the command began.
+        let mode = progress_mode(engine.session).unwrap_or(Mode::Plain);
+        let builds = match mode {
+            Mode::Json => Some(Mode::Json),
+            _ => (!settings.quiet).then_some(Mode::Plain),
+        };
+        let builds = builds.map(|mode| Progress::new(screen, mode, Prefix::None));
         Self {
             runtime: engine.runtime.clone(),
-            voice: Voice::new(screen, &project.working_dir),
+            ledgers: Ledgers::of(engine.session.environment(), &project.name),
+            voice: Voice::new(screen, mode, &project.working_dir),
             project,
             unknown,
             separator: target.separator,
-            builds: (!settings.quiet).then(builds),
+            builds,
+            tells_all: mode == Mode::Json,
             settings,
             enough: engine.interrupts.shutdown(),
             shutdown: engine.interrupts.shutdown(),
@@ -136,9 +148,8 @@ impl Desk {
     /// Runs a plan; shows what builds print.
     pub(super) async fn run(&self, plan: &Plan) -> std::result::Result<Converged, Failure> {
         let show = |event: Event| {
-            if let (Some(builds), Event::Progress { .. } | Event::Planned { .. }) =
-                (&self.builds, &event)
-            {
+            let is_build = matches!(event, Event::Progress { .. } | Event::Planned { .. });
+            if let Some(builds) = self.builds.as_ref().filter(|_| is_build || self.tells_all) {
                 builds.apply(&event);
             }
         };

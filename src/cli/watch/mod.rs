@@ -5,7 +5,7 @@
 //! makes it: a restart, or a build and a reconciliation with that service marked.
 //!
 //! One file for each part: `desk` is what all parts need, `session` the loop, `seat` what is due
-//! for one service, `bring` brings files, `acts` restarts, builds and runs commands, `check`
+//! for one service, `bring` brings files and writes them down in a `ledger`, `acts` restarts, builds and runs commands, `check`
 //! compares and tells.
 //!
 //! # Invariants
@@ -18,6 +18,7 @@ mod acts;
 mod bring;
 mod check;
 mod desk;
+mod ledger;
 mod seat;
 mod session;
 

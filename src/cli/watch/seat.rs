@@ -213,7 +213,7 @@ mod tests {
 
     fn transfer(place: &str, source: Option<&str>) -> Transfer {
         let base = std::path::Path::new("/").into();
-        Transfer { path: place.into(), base, source: source.map(PathBuf::from) }
+        Transfer { path: place.into(), base, source: source.map(PathBuf::from), only: None }
     }
 
     fn bring(place: &str) -> Work {

@@ -31,6 +31,9 @@ pub(in crate::cli) async fn watch(desk: &Desk, watcher: &mut Watcher) -> Result<
     let follow = LogOptions { follow: true, since: this_moment(), ..LogOptions::default() };
     let mut events = Happenings::listen(desk.runtime.events(&desk.project.name, &follow));
     let mut table = Table::new(desk, watcher);
+    if let Ok(there) = desk.runtime.containers(Some(&desk.project.name)).await {
+        desk.ledgers.sweep(&there.into_iter().map(|it| it.id).collect());
+    }
     let mut running: Running<'_> = FuturesUnordered::new();
     desk.voice.say("Watch enabled");
     for path in watcher.missing() {
@@ -85,6 +88,8 @@ struct Table<'d> {
     known: BTreeSet<String>,
     /// What cannot be looked at, as it was told.
     blind: BTreeMap<PathBuf, String>,
+    /// Files of patterns that cannot be read, as it was told.
+    unread: BTreeMap<PathBuf, String>,
 }
 
 impl<'d> Table<'d> {
@@ -94,7 +99,13 @@ impl<'d> Table<'d> {
             // Containers may be older than the files.
             seats.entry(service).or_default().doubt();
         }
-        Self { desk, seats, known: BTreeSet::new(), blind: BTreeMap::new() }
+        Self {
+            desk,
+            seats,
+            known: BTreeSet::new(),
+            blind: BTreeMap::new(),
+            unread: BTreeMap::new(),
+        }
     }
 
     /// Tells what cannot be looked at, each once.
@@ -107,6 +118,12 @@ impl<'d> Table<'d> {
                  can be done again"
             ));
         }
+        for (path, why) in watcher.unread().iter().filter(|it| self.unread.get(it.0) != Some(it.1))
+        {
+            let path = self.desk.voice.files([path.as_path()]);
+            self.desk.voice.warn(&format!("`{path}` counts as it was before: {why}"));
+        }
+        self.unread.clone_from(watcher.unread());
         if blind.keys().ne(self.blind.keys()) {
             // Containers were not compared with it.
             self.seats.values_mut().for_each(Seat::doubt);

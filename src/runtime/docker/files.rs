@@ -188,6 +188,7 @@ mod tests {
             path: base.join(name),
             base: base.clone(),
             source: Some(host.join(name)),
+            only: None,
         };
         names.iter().map(transfer).collect()
     }
@@ -237,7 +238,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let path = std::path::Path::new("/app");
-        let gone = Transfer { path: path.into(), base: path.into(), source: None };
+        let gone = Transfer { path: path.into(), base: path.into(), source: None, only: None };
         let brought = mirror::archive::apply(&engine, &trial.name, &[gone]).await.unwrap();
         assert_eq!(brought.done, 1, "{brought:?}");
         assert_eq!(engine.path_info(&trial.name, "/app").await.unwrap(), None);
@@ -257,6 +258,7 @@ mod tests {
                 path: path.into(),
                 base: base.clone(),
                 source: Some(host.path().join(&path[1..])),
+                only: None,
             })
             .into();
         let found = mirror::archive::compare(&engine, &trial.name, &all, Trust::Contents).await;

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -16,24 +16,42 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{in_order, is_absent, is_executable, kind, look_at, open_at, split};
-use crate::model::transfer::{Transfer, Transferred};
+use super::{in_order, is_absent, is_executable, is_still, kind, look_at, open_at, split};
+use crate::model::transfer::{Stamp, Transfer, Transferred};
 
 /// How many levels of directories are removed at once: each takes a descriptor and a part of the
 /// stack, and how many there are a container decides.
 const DEEPEST: usize = 128;
 
+/// How large a file is held in memory while it is copied.
+const ROOM: usize = 64 * 1024;
+
+/// From how many files on they are copied by all processors.
+const MANY: usize = 64;
+
 /// Does what the transfers say, as far as it can be done.
 pub(in crate::runtime) fn apply(root: BorrowedFd<'_>, transfers: &[Transfer]) -> Transferred {
-    let mut writer = Writer { root, directory: None, temporary: temporary_name() };
-    let mut report = Transferred::default();
-    for transfer in in_order(transfers) {
-        match writer.bring(transfer) {
-            Ok(Brought::Done) => report.done += 1,
-            Ok(Brought::Unsettled) => report.unsettled.push(transfer.clone()),
-            Err(error) => report.failed.push((transfer.clone(), words(&error))),
-        }
+    let ordered = in_order(transfers);
+    // Directories come before what lies in them, and removals before everything.
+    let is_file = |it: &&Transfer| it.source.as_ref().is_some_and(|source| !source.is_dir());
+    let (files, first): (Vec<&Transfer>, Vec<&Transfer>) = ordered.into_iter().partition(is_file);
+    let mut report = Writer::new(root).bring_all(&first);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    if files.len() < MANY || processors == 1 {
+        report.take(Writer::new(root).bring_all(&files));
+        return report;
     }
+    std::thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(processors));
+        let threads: Vec<_> =
+            parts.map(|part| scope.spawn(move || Writer::new(root).bring_all(part))).collect();
+        for thread in threads {
+            match thread.join() {
+                Ok(done) => report.take(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
     report
 }
 
@@ -71,30 +89,60 @@ struct Writer<'r> {
     directory: Option<(PathBuf, OwnedFd)>,
     /// What a file is called until it is whole.
     temporary: PathBuf,
+    /// What is in a small file.
+    content: Vec<u8>,
+    /// Directories that were made.
+    made: Vec<PathBuf>,
 }
 
-impl Writer<'_> {
+impl<'r> Writer<'r> {
+    fn new(root: BorrowedFd<'r>) -> Self {
+        Self {
+            root,
+            directory: None,
+            temporary: temporary_name(),
+            content: Vec::new(),
+            made: Vec::new(),
+        }
+    }
+
+    fn bring_all(&mut self, transfers: &[&Transfer]) -> Transferred {
+        let mut report = Transferred::default();
+        for transfer in transfers {
+            match self.bring(transfer) {
+                Ok(Brought::Done) => report.done += 1,
+                Ok(Brought::Unsettled) => report.unsettled.push((*transfer).clone()),
+                Err(error) => report.failed.push(((*transfer).clone(), words(&error))),
+            }
+        }
+        report.made = std::mem::take(&mut self.made);
+        report
+    }
+
     fn bring(&mut self, transfer: &Transfer) -> io::Result<Brought> {
         let place = (transfer.path.as_path(), &*transfer.base);
         let Some(source) = &transfer.source else {
-            self.remove(place)?;
+            self.remove(place, transfer.only.as_ref())?;
             return Ok(Brought::Done);
         };
         let Some(found) = look_at(source)? else { return Ok(Brought::Unsettled) };
         match kind(&found) {
             FileType::Directory => self.make_directory(place).map(|()| Brought::Done),
             FileType::Symlink => self.link(source, place),
-            FileType::RegularFile => self.copy(source, place),
+            FileType::RegularFile => self.copy((source, &found), place),
             // Nobody can use the socket or the pipe of somebody else's process.
             _ => Ok(Brought::Done),
         }
     }
 
-    fn remove(&mut self, (path, base): (&Path, &Path)) -> io::Result<()> {
+    fn remove(&mut self, (path, base): (&Path, &Path), only: Option<&Stamp>) -> io::Result<()> {
         self.directory = None;
         let (parent, name) = split(path)?;
         match open_at(self.root, parent, base) {
-            Ok(parent) => remove_all((parent.as_fd(), &name), DEEPEST),
+            Ok(parent) => match only {
+                Some(stamp) => remove_own((parent.as_fd(), &name), stamp),
+                None => remove_all((parent.as_fd(), &name), DEEPEST),
+            },
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(error),
         }
@@ -125,9 +173,12 @@ impl Writer<'_> {
         if path == Path::new("/") || open_at(self.root, path, base).is_ok() {
             return Ok(());
         }
+        let root = self.root;
         let (parent, name) = self.enter((path, base))?;
         let around = fstat(parent)?;
         match mkdirat(parent, &name, Mode::from_raw_mode(0o700)) {
+            // Somebody else has made it meanwhile.
+            Err(Errno::EXIST) if open_at(root, path, base).is_ok() => return Ok(()),
             Err(Errno::EXIST) if path != base && path.starts_with(base) => {
                 unlinkat(parent, &name, AtFlags::empty())?;
                 mkdirat(parent, &name, Mode::from_raw_mode(0o700))?;
@@ -138,26 +189,32 @@ impl Writer<'_> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = openat(parent, &name, flags, Mode::empty())?;
         own(&made, &around)?;
-        Ok(fchmod(&made, Mode::from_raw_mode(around.st_mode & 0o777))?)
+        fchmod(&made, Mode::from_raw_mode(around.st_mode & 0o777))?;
+        self.made.push(path.to_owned());
+        Ok(())
     }
 
-    fn copy(&mut self, source: &Path, place: (&Path, &Path)) -> io::Result<Brought> {
+    fn copy(
+        &mut self,
+        (source, before): (&Path, &Stat),
+        place: (&Path, &Path),
+    ) -> io::Result<Brought> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut from = match rustix::fs::open(source, flags, Mode::empty()) {
+        let from = match rustix::fs::open(source, flags, Mode::empty()) {
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(Brought::Unsettled),
             opened => File::from(opened?),
         };
-        let before = fstat(&from)?;
+        let mut content = std::mem::take(&mut self.content);
         let temporary = self.temporary.clone();
         let (parent, name) = self.enter(place)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         let to = openat(parent, &temporary, flags | OFlags::CLOEXEC, mode)?;
-        let mut to = File::from(to);
-        let written = io::copy(&mut from, &mut to).and_then(|_| {
+        let to = File::from(to);
+        let written = pour((&from, before), &to, &mut content).and_then(|()| {
             let after = fstat(&from)?;
-            let moment = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-            if moment(&before) != moment(&after) {
+            let moment = |it: &Stat| (it.st_ino, it.st_size, it.st_mtime, it.st_mtime_nsec);
+            if moment(before) != moment(&after) {
                 return Ok(Brought::Unsettled);
             }
             dress(&to, (parent, &name), &after)?;
@@ -168,6 +225,7 @@ impl Writer<'_> {
             // The first failure is the one to tell.
             let _ = unlinkat(parent, &temporary, AtFlags::empty());
         }
+        self.content = content;
         written
     }
 
@@ -190,6 +248,26 @@ impl Writer<'_> {
         }
         done.map(|()| Brought::Done)
     }
+}
+
+/// Copies what is in a file: a small one in one go.
+fn pour((from, found): (&File, &Stat), to: &File, content: &mut Vec<u8>) -> io::Result<()> {
+    let (mut from, mut to) = (from, to);
+    let size = usize::try_from(found.st_size).unwrap_or(usize::MAX);
+    if size < ROOM {
+        content.resize(ROOM, 0);
+        let mut total = 0;
+        loop {
+            let read = from.read(content)?;
+            to.write_all(&content[..read])?;
+            total += read;
+            // That there is no more the caller sees from its size.
+            if read == 0 || total == size {
+                return Ok(());
+            }
+        }
+    }
+    io::copy(&mut from, &mut to).map(drop)
 }
 
 /// What a new file takes its owner and mode from: the file that it replaces, else its directory.
@@ -230,6 +308,23 @@ fn put(parent: BorrowedFd<'_>, (temporary, name): (&Path, &Path)) -> io::Result<
             Ok(renameat(parent, temporary, parent, name)?)
         }
         done => Ok(done?),
+    }
+}
+
+/// Removes what has this name if it still is as it was brought.
+fn remove_own((parent, name): (BorrowedFd<'_>, &Path), stamp: &Stamp) -> io::Result<()> {
+    let found = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        found => found?,
+    };
+    if !is_still((parent, name), &found, stamp)? {
+        return Ok(());
+    }
+    let is_directory = kind(&found) == FileType::Directory;
+    let how = if is_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    match unlinkat(parent, name, how) {
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

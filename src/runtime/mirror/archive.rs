@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::in_order;
 use crate::model::Hook;
-use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
+use crate::model::transfer::{Difference, Stamp, Transfer, Transferred, Trust};
 use crate::runtime::pieces::{Incoming, Outgoing};
 use crate::runtime::{Bytes, Result, Runtime, RuntimeError};
 
@@ -95,7 +95,7 @@ async fn resolved<R: Runtime + ?Sized>(
             return None;
         }
         let path = base.join(below).components().collect();
-        Some(Transfer { path, base: base.clone(), source: transfer.source.clone() })
+        Some(Transfer { path, base: base.clone(), ..transfer.clone() })
     };
     Ok(transfers.iter().map(|it| moved(it).unwrap_or_else(|| it.clone())).collect())
 }
@@ -112,14 +112,6 @@ async fn directory<R: Runtime + ?Sized>(
     };
     let leads = runtime.stat_path(container, &link).await?;
     Ok(if leads.is_some_and(|it| it.is_dir) { Path::new(&link).into() } else { base.clone() })
-}
-
-impl Transferred {
-    fn take(&mut self, other: Self) {
-        self.done += other.done;
-        self.unsettled.extend(other.unsettled);
-        self.failed.extend(other.failed);
-    }
 }
 
 /// Removes paths; says why not.
@@ -371,7 +363,13 @@ fn judge(
         let path = place(&entry.path()?, base);
         let Some(transfer) = expected.remove(&path) else { continue };
         let difference = match &transfer.source {
-            None => Some(Difference::LeftOver),
+            None => {
+                let is_ours = match &transfer.only {
+                    Some(stamp) => is_still(&entry, stamp)?,
+                    None => true,
+                };
+                is_ours.then_some(Difference::LeftOver)
+            }
             Some(source) => against(&mut entry, source, trust)?,
         };
         found.extend(difference.map(|difference| (transfer, difference)));
@@ -425,6 +423,18 @@ fn against(
     let executable = here.permissions().mode() & 0o111 != 0;
     let differs = executable != (entry.header().mode()? & 0o111 != 0);
     Ok(differs.then_some(Difference::Mode))
+}
+
+/// Whether an entry still is as it was brought; nobody knows who made a directory.
+fn is_still(entry: &tar::Entry<'_, Incoming>, stamp: &Stamp) -> io::Result<bool> {
+    let header = entry.header();
+    Ok(match (stamp, header.entry_type()) {
+        (Stamp::File { size, modified }, EntryType::Regular) => {
+            entry.size() == *size && i64::try_from(header.mtime()?) == Ok(modified.0)
+        }
+        (Stamp::Link(leads), EntryType::Symlink) => entry.link_name()?.as_deref() == Some(leads),
+        _ => false,
+    })
 }
 
 fn same_bytes(entry: &mut impl Read, source: &Path) -> io::Result<bool> {

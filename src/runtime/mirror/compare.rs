@@ -4,15 +4,16 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, readlink, readlinkat, statat,
 };
 use rustix::io::Errno;
 
-use super::{is_absent, is_executable, kind, look_at, open_at, open_directory, split};
+use super::{is_absent, is_executable, is_still, kind, look_at, open_at, open_directory, split};
 use crate::model::transfer::{Difference, Transfer, Trust};
 use crate::runtime::{Result, RuntimeError};
 
@@ -26,46 +27,82 @@ pub(in crate::runtime) fn compare(
     trust: Trust,
 ) -> Result<Vec<(Transfer, Difference)>> {
     let mut found = Vec::new();
+    let mut sides = Sides { root, trust, directory: None };
     for transfer in transfers {
         let path = transfer.path.display();
         let failed = |source| RuntimeError::Io {
             action: format!("compare `{path}` of the container with its source"),
             source,
         };
-        let difference = difference(root, transfer, trust).map_err(failed)?;
+        let difference = sides.difference(transfer).map_err(failed)?;
         found.extend(difference.map(|difference| (transfer.clone(), difference)));
     }
     Ok(found)
 }
 
-fn difference(
-    root: BorrowedFd<'_>,
-    transfer: &Transfer,
+/// A directory of a container, with the target that it was reached from.
+type Known = ((PathBuf, Arc<Path>), Option<OwnedFd>);
+
+/// The host and a container.
+struct Sides<'r> {
+    root: BorrowedFd<'r>,
     trust: Trust,
-) -> io::Result<Option<Difference>> {
-    if transfer.path == Path::new("/") {
-        return Ok(None);
+    /// The directory that was looked at last; `None` in it: there is none.
+    directory: Option<Known>,
+}
+
+impl Sides<'_> {
+    /// Opens the directory of a path; `None`: there is none.
+    fn enter(&mut self, parent: &Path, base: &Arc<Path>) -> io::Result<Option<BorrowedFd<'_>>> {
+        let is_it = |((path, of), _): &Known| path == parent && of == base;
+        if !self.directory.as_ref().is_some_and(is_it) {
+            let opened = match open_at(self.root, parent, base) {
+                Ok(parent) => Some(parent),
+                Err(error) if is_absent(&error) => None,
+                Err(error) => return Err(error),
+            };
+            self.directory = Some(((parent.to_owned(), base.clone()), opened));
+        }
+        Ok(self.directory.as_ref().and_then(|(_, opened)| opened.as_ref()).map(OwnedFd::as_fd))
     }
-    let (parent, name) = split(&transfer.path)?;
-    let parent = match open_at(root, parent, &transfer.base) {
-        Ok(parent) => Some(parent),
-        Err(error) if is_absent(&error) => None,
-        Err(error) => return Err(error),
-    };
-    let there = match &parent {
-        Some(parent) => match statat(parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => None,
-            found => Some(found?),
-        },
-        None => None,
-    };
+
+    fn difference(&mut self, transfer: &Transfer) -> io::Result<Option<Difference>> {
+        if transfer.path == Path::new("/") {
+            return Ok(None);
+        }
+        let (root, trust) = (self.root, self.trust);
+        let (parent, name) = split(&transfer.path)?;
+        let parent = self.enter(parent, &transfer.base)?;
+        let there = match &parent {
+            Some(parent) => match statat(parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => None,
+                found => Some(found?),
+            },
+            None => None,
+        };
+        against((root, trust), transfer, (parent, &name, there))
+    }
+}
+
+/// Compares what lies in a directory of a container with its source.
+fn against(
+    (root, trust): (BorrowedFd<'_>, Trust),
+    transfer: &Transfer,
+    (parent, name, there): (Option<BorrowedFd<'_>>, &Path, Option<Stat>),
+) -> io::Result<Option<Difference>> {
     let here = match &transfer.source {
         Some(source) => look_at(source)?.map(|stat| (source, stat)),
         None => None,
     };
     let (here, there) = match (here, there) {
         (None, None) => return Ok(None),
-        (None, Some(_)) => return Ok(Some(Difference::LeftOver)),
+        (None, Some(there)) => {
+            let Some((stamp, parent)) = transfer.only.as_ref().zip(parent) else {
+                return Ok(Some(Difference::LeftOver));
+            };
+            let is_ours = is_still((parent, name), &there, stamp)?;
+            return Ok(is_ours.then_some(Difference::LeftOver));
+        }
         (Some((_, stat)), None) => return Ok(is_brought(&stat).then_some(Difference::Missing)),
         (Some(here), Some(there)) => (here, there),
     };
@@ -76,7 +113,7 @@ fn difference(
         return Ok((!leads).then_some(Difference::Kind));
     }
     let Some(parent) = parent else { return Ok(None) };
-    pair(here, (parent.as_fd(), &name, &there), trust)
+    pair(here, (parent, name, &there), trust)
 }
 
 /// Whether files of this kind are brought at all.

@@ -19,16 +19,18 @@ mod apply;
 pub(super) mod archive;
 mod compare;
 
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, openat2};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat, openat, openat2, readlinkat};
 
 pub(super) use apply::apply;
 pub(super) use compare::compare;
 
-use crate::model::transfer::Transfer;
+use crate::model::transfer::{Stamp, Transfer};
 
 /// Opens a path of a container; a link at its end is followed within the root.
 fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
@@ -83,6 +85,31 @@ fn look_at(path: &Path) -> io::Result<Option<Stat>> {
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Whether what lies in a directory of a container still is as it was brought.
+fn is_still(
+    (parent, name): (BorrowedFd<'_>, &Path),
+    found: &Stat,
+    stamp: &Stamp,
+) -> io::Result<bool> {
+    Ok(match (stamp, kind(found)) {
+        (Stamp::File { size, modified }, FileType::RegularFile) => {
+            let nanoseconds = i64::try_from(found.st_mtime_nsec).unwrap_or_default();
+            u64::try_from(found.st_size) == Ok(*size) && (found.st_mtime, nanoseconds) == *modified
+        }
+        (Stamp::Link(leads), FileType::Symlink) => {
+            let other = readlinkat(parent, name, Vec::new())?;
+            OsStr::from_bytes(other.as_bytes()) == leads.as_os_str()
+        }
+        (Stamp::Directory, FileType::Directory) => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let directory = openat(parent, name, flags, Mode::empty())?;
+            let mut names = Dir::new(directory)?.map(|it| it.map(|it| it.file_name().to_owned()));
+            names.all(|name| matches!(name.as_deref().map(CStr::to_bytes), Ok(b"." | b"..")))
+        }
+        _ => false,
+    })
 }
 
 /// Transfers in an order in which each finds its directory: removals first, the deepest of them

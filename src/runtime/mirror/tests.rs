@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{apply, compare};
-use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
+use crate::model::transfer::{Difference, Stamp, Transfer, Transferred, Trust};
 
 struct Pair {
     host: tempfile::TempDir,
@@ -31,7 +31,8 @@ impl Pair {
         let transfer = |word: &&str| {
             let name = &word[1..];
             let source = word.starts_with('+').then(|| self.host(name));
-            Transfer { path: Path::new("/app").join(name), base: Path::new("/app").into(), source }
+            let base = Path::new("/app");
+            Transfer { path: base.join(name), base: base.into(), source, only: None }
         };
         words.iter().map(transfer).collect()
     }
@@ -158,10 +159,66 @@ fn what_cannot_be_brought_is_told_and_the_rest_goes_on() {
         path: "/app/a/below".into(),
         base: Path::new("/app/a").into(),
         source: Some(pair.host("b")),
+        only: None,
     });
     let root = fs::File::open(pair.root.path()).unwrap();
     let report = apply(root.as_fd(), &transfers);
     assert_eq!((report.done, report.unsettled.len(), report.failed.len()), (1, 1, 1));
+}
+
+#[test]
+fn what_was_brought_goes_only_if_it_still_is_what_it_was() {
+    let pair = Pair::new();
+    for name in ["same", "other", "time"] {
+        fs::write(pair.host(name), "12").unwrap();
+    }
+    symlink("there", pair.host("link")).unwrap();
+    for name in ["empty", "full"] {
+        fs::create_dir(pair.host(name)).unwrap();
+    }
+    let names = ["+same", "+other", "+time", "+link", "+empty", "+full"];
+    let mut made = pair.apply(&names).made;
+    made.sort();
+    assert_eq!(made, ["/app", "/app/empty", "/app/full"].map(PathBuf::from));
+    assert_eq!(pair.apply(&names).made, Vec::<PathBuf>::new());
+    let found = fs::metadata(pair.host("same")).unwrap();
+    let file = Stamp::File { size: 2, modified: (found.mtime(), found.mtime_nsec()) };
+    let stamps = [file.clone(), file.clone(), file, Stamp::Link("there".into())];
+    let stamps = stamps.into_iter().chain([Stamp::Directory, Stamp::Directory]);
+    let names = ["-same", "-other", "-time", "-link", "-empty", "-full"];
+    let mut transfers = pair.transfers(&names);
+    transfers.iter_mut().zip(stamps).for_each(|(it, stamp)| it.only = Some(stamp));
+    for name in ["other", "time"] {
+        fs::copy(pair.root("app/same"), pair.root("app").join(name)).unwrap();
+    }
+    fs::write(pair.root("app/other"), "of the container").unwrap();
+    fs::write(pair.root("app/full/own"), "of the container").unwrap();
+    let root = fs::File::open(pair.root.path()).unwrap();
+    let found = compare(root.as_fd(), &transfers, Trust::Times).unwrap();
+    let left: Vec<&Path> = found.iter().map(|(it, _)| it.path.as_path()).collect();
+    assert_eq!(left, ["/app/same", "/app/link", "/app/empty"].map(Path::new));
+    assert_eq!(apply(root.as_fd(), &transfers).failed, []);
+    let there = fs::read_dir(pair.root("app")).unwrap().map(|it| it.unwrap().file_name());
+    let mut there: Vec<_> = there.collect();
+    there.sort();
+    assert_eq!(there, ["full", "other", "time"]);
+}
+
+#[test]
+fn many_files_come_at_once_into_directories_that_are_missing() {
+    let pair = Pair::new();
+    let names: Vec<String> =
+        (0..300).map(|number| format!("+d{}/e/{number}", number % 3)).collect();
+    for name in &names {
+        fs::create_dir_all(pair.host(&name[1..]).parent().unwrap()).unwrap();
+        fs::write(pair.host(&name[1..]), name).unwrap();
+    }
+    let words: Vec<&str> = names.iter().map(String::as_str).collect();
+    let report = pair.apply(&words);
+    assert_eq!((report.done, report.failed.len()), (300, 0), "{report:?}");
+    assert_eq!(pair.compare(&words, Trust::Contents), []);
+    let left = walkdir::WalkDir::new(pair.root("app")).into_iter().flatten();
+    assert_eq!(left.count(), 300 + 7, "nothing half is left");
 }
 
 #[test]

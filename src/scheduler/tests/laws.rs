@@ -48,7 +48,10 @@ pub(super) fn hold(plan: &Plan, story: &Story) {
             Event::Progress { step, .. } => {
                 assert!(started.contains(step) && !over.contains(step), "late progress of {step}");
             }
-            Event::Planned { .. } | Event::Warned { .. } | Event::Noted { .. } => {}
+            Event::Planned { .. }
+            | Event::Warned { .. }
+            | Event::Noted { .. }
+            | Event::Watched { .. } => {}
         }
     }
     assert_eq!(over.len(), plan.steps.len(), "every step is told");

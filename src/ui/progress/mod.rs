@@ -349,7 +349,7 @@ impl std::fmt::Debug for Shared {
 }
 
 /// An event as one line.
-fn json(event: &Event) -> String {
+pub(super) fn json(event: &Event) -> String {
     // Only a map with keys that are no text could fail, and events have none.
     serde_json::to_string(event).map_or_else(|_| String::new(), |line| line + "\n")
 }

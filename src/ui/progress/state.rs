@@ -114,6 +114,8 @@ impl State {
             Event::Noted { kind, name, message } => {
                 Some(self.note(&format!("{} {name}", title(kind)), message, now))
             }
+            // Those who watch have words of their own.
+            Event::Watched { .. } => None,
             Event::Warned { message } => Some(Told::Warning(message.clone())),
         }
     }
