@@ -108,7 +108,7 @@ impl Native {
             privileged: command.privileged,
         };
         let Ends { streams, mine } = ends;
-        let _warm = self.warm();
+        self.warm.ask();
         match container::exec(&target.config, target.process.as_fd(), &config, streams) {
             Ok(started) => self.begun(id, command, (started, mine)),
             Err(error) => self.refused(id, command, error),

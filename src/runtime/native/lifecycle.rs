@@ -63,7 +63,7 @@ impl Native {
 
     /// Starts a shim and waits until it says that its container has started.
     async fn spawn(&self, id: &str) -> Result<()> {
-        let _warm = self.warm();
+        self.warm.ask();
         let failed = |action: &str, source| RuntimeError::Io { action: action.to_owned(), source };
         let mut command = tokio::process::Command::new(&self.program);
         command
@@ -232,17 +232,6 @@ impl Native {
     /// Tells when the files of a container change.
     pub(super) fn watch(&self, place: &Place) -> Lazy {
         Lazy::new(self.hubs.clone(), place.durable.clone())
-    }
-
-    /// Keeps the kernel quick at moving processes while containers start.
-    pub(super) fn warm(&self) -> std::sync::Arc<container::Warm> {
-        let mut kept = self.warm.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(warm) = kept.upgrade() {
-            return warm;
-        }
-        let warm = std::sync::Arc::new(container::keep_warm());
-        *kept = std::sync::Arc::downgrade(&warm);
-        warm
     }
 }
 

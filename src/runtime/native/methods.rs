@@ -55,6 +55,8 @@ impl Runtime for Native {
     }
 
     async fn create_network(&self, network: &NetworkSpec) -> Result<()> {
+        // Containers will start in it.
+        self.warm.ask();
         self.networks.create(network)
     }
 
@@ -84,6 +86,7 @@ impl Runtime for Native {
     }
 
     async fn create_container(&self, container: &ContainerSpec) -> Result<Vec<String>> {
+        self.warm.ask();
         let (root, container) = (self.root.clone(), container.clone());
         // Disks are slow: others are made meanwhile.
         in_thread(move || create::create(&root, &container)).await

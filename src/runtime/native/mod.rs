@@ -61,7 +61,7 @@ mod watch;
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -93,7 +93,7 @@ pub struct Native {
     networks: Networks,
     hubs: Arc<watch::Hubs>,
     execs: Arc<exec::Execs>,
-    warm: Arc<Mutex<Weak<container::Warm>>>,
+    warm: container::Warm,
 }
 
 /// The program that becomes a shim: the one that runs, where no container can write to it.
@@ -134,7 +134,7 @@ impl Native {
             environment: settings.environment,
             hubs: Arc::default(),
             execs: Arc::default(),
-            warm: Arc::default(),
+            warm: container::Warm::default(),
         })
     }
 

@@ -36,7 +36,7 @@ mod tests;
 mod tree;
 mod user;
 
-pub use cgroup::{BlockRate, BlockWeight, Cgroup, DeviceRule, Limits, Usage, Warm, keep_warm};
+pub use cgroup::{BlockRate, BlockWeight, Cgroup, DeviceRule, Limits, Usage, Warm};
 pub use config::{
     Access, CapabilitySet, Changes, Config, Device, Mount, Namespace, Namespaces, Overlay, Process,
     Propagation, Rlimit, Seccomp, Security, Source,

@@ -25,7 +25,7 @@ mod warm;
 
 pub use limits::{BlockRate, BlockWeight, DeviceRule, Limits};
 pub use usage::Usage;
-pub use warm::{Warm, keep_warm};
+pub use warm::Warm;
 
 pub(super) use create::{Entrances, Views};
 pub(super) use support::describe;

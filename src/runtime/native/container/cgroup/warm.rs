@@ -6,8 +6,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::hierarchy::Hierarchies;
@@ -15,42 +14,50 @@ use super::text;
 
 /// How long a move stays quick after another, with room to spare.
 const PERIOD: Duration = Duration::from_millis(4);
-/// After this long, nobody waits for a container to start.
-const LONGEST: Duration = Duration::from_mins(1);
+/// How long moves are quick once somebody asked: longer than it takes to start a container.
+const LONG_ENOUGH: Duration = Duration::from_millis(250);
 
-/// Moves are quick until this is dropped.
-#[derive(Debug)]
+/// Makes moves quick for a while, whenever it is asked to.
+#[derive(Clone, Debug, Default)]
 pub struct Warm {
-    over: Arc<AtomicBool>,
+    /// Until when; `None`: no thread sees to it.
+    until: Arc<Mutex<Option<Instant>>>,
 }
 
-/// Makes moves quick; begin as early as possible. Where no process has to be moved, or this one
-/// may not move anything, nothing happens.
-pub fn keep_warm() -> Warm {
-    let over = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&over);
-    let spawned = std::thread::Builder::new().name("cgroup".to_owned()).spawn(move || warm(&stop));
-    if let Err(error) = spawned {
-        tracing::debug!("moves between cgroups stay slow: {error}");
-    }
-    Warm { over }
-}
-
-impl Drop for Warm {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Moves this process to where it is, again and again.
-fn warm(over: &AtomicBool) {
-    let end = Instant::now() + LONGEST;
-    let Some(mut here) = own_entrance() else { return };
-    while !over.load(Ordering::Relaxed) && Instant::now() < end {
-        if here.write_all(b"0").is_err() {
+impl Warm {
+    /// Makes moves quick from soon on; ask as early as possible. Where no process has to be moved,
+    /// or this one may not move anything, nothing happens.
+    pub fn ask(&self) {
+        let until = Instant::now() + LONG_ENOUGH;
+        if self.until.lock().unwrap_or_else(PoisonError::into_inner).replace(until).is_some() {
             return;
         }
-        std::thread::sleep(PERIOD);
+        let warm = self.clone();
+        let spawned = std::thread::Builder::new().name("cgroup".to_owned()).spawn(move || {
+            warm.keep();
+        });
+        if let Err(error) = spawned {
+            tracing::debug!("moves between cgroups stay slow: {error}");
+        }
+    }
+
+    /// Moves this process to where it is, again and again.
+    fn keep(&self) {
+        // Who cannot do it now cannot do it later: then nobody tries again.
+        let Some(mut here) = own_entrance() else { return };
+        while self.is_wanted() {
+            if here.write_all(b"0").is_err() {
+                return;
+            }
+            std::thread::sleep(PERIOD);
+        }
+    }
+
+    /// Whether somebody has asked of late; if not, the next one needs another thread.
+    fn is_wanted(&self) -> bool {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = until.filter(|until| *until > Instant::now());
+        until.is_some()
     }
 }
 
