@@ -1,7 +1,7 @@
 //! Images built by the native runtime, beside those of an engine's own builder.
 //!
 //! Where an engine answers, both build the same Dockerfile; the engine then unpacks both images,
-//! and files and settings are compared.
+//! and files and settings are compared. So it is with `buildah`, where that is installed.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -24,7 +24,7 @@ fn docker(words: &[&str]) -> Option<Vec<u8>> {
 }
 
 /// What an image is: each path with what it is, and its settings.
-fn contents(image: &str) -> (BTreeMap<String, String>, Value) {
+fn contents(image: &str) -> Contents {
     let id = docker(&["create", image, "x"]).unwrap();
     let id = String::from_utf8(id).unwrap().trim().to_owned();
     let tar = docker(&["export", &id]).unwrap();
@@ -88,14 +88,35 @@ fn conforms_with(test: &str, (files, but): (&[(&str, &str)], &[&str]), more: imp
     stage.ok("build");
     let ours = format!("{}-app", stage.name);
     let theirs = format!("{ours}:theirs");
-    let images = Images(vec![ours.clone(), theirs.clone()]);
+    let others = format!("localhost/{ours}:buildah");
+    let images = Images(vec![ours.clone(), theirs.clone(), others.clone()]);
     stage.ok(&format!("image save {ours} -o ours.tar"));
     docker(&["load", "-i", place.join("ours.tar").to_str().unwrap()]).unwrap();
     let context = place.join("ctx");
     // No step needs a network, and engines have lost theirs.
     let words = ["build", "--network=none", "--no-cache", "--force-rm", "-q", "-t", &theirs];
     docker(&[&words[..], &[context.to_str().unwrap()]].concat()).unwrap();
-    let (mut ours, mut theirs) = (contents(&ours), contents(&theirs));
+    let run = ["run", "--rm", "--network=none", "--entrypoint=/bin/sh", &ours, "-c", "echo runs"];
+    assert_eq!(docker(&run).unwrap(), b"runs\n", "{test}");
+    let ours = contents(&ours);
+    compare(test, (ours.clone(), contents(&theirs)), but);
+    if buildah(place, &others) {
+        let mut both = (ours, contents(&others));
+        // It keeps ranges of ports, sorts variables, and has another shell for `CMD` than `SHELL`.
+        for name in ["ExposedPorts", "Env", "Cmd"] {
+            for (_, settings) in [&mut both.0, &mut both.1] {
+                settings.as_object_mut().unwrap().remove(name);
+            }
+        }
+        compare(&format!("{test} by buildah"), both, BUT_BUILDAH);
+    }
+    drop(images);
+}
+
+/// What an image is: each path with what it is, and its settings.
+type Contents = (BTreeMap<String, String>, Value);
+
+fn compare(test: &str, (mut ours, mut theirs): (Contents, Contents), but: &[&str]) {
     for path in but {
         ours.0.remove(*path);
         theirs.0.remove(*path);
@@ -106,8 +127,41 @@ fn conforms_with(test: &str, (files, but): (&[(&str, &str)], &[&str]), more: imp
     let more: Vec<_> = ours.0.keys().filter(|path| !theirs.0.contains_key(*path)).collect();
     assert_eq!(more, Vec::<&String>::new(), "{test}: only ours");
     assert_eq!(ours.1, theirs.1, "{test}: the settings");
-    drop(images);
 }
+
+/// Builds the same context with `buildah`, in places of its own, for the engine; says whether there
+/// is one.
+fn buildah(place: &Path, image: &str) -> bool {
+    let path = |name: &str| place.join(name).display().to_string();
+    std::fs::write(path("storage.conf"), "[storage]\ndriver = \"vfs\"\n").unwrap();
+    std::fs::write(path("names.conf"), "unqualified-search-registries = [\"localhost\"]\n")
+        .unwrap();
+    let run = |words: &[&str]| {
+        let mut run = Command::new("buildah");
+        run.args(["--root", &path("buildah"), "--runroot", &path("buildah-run")]).args(words);
+        run.env("CONTAINERS_STORAGE_CONF", path("storage.conf"));
+        run.env("CONTAINERS_REGISTRIES_CONF", path("names.conf"));
+        let output = run.stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "buildah {words:?}: {said}");
+        Ok::<_, std::io::Error>(())
+    };
+    if run(&["pull", "-q", &format!("docker-archive:{}", path("base.tar"))]).is_err() {
+        println!("skipped: there is no buildah");
+        return false;
+    }
+    let words = ["bud", "-q", "--isolation", "chroot", "--network", "host", "--pull-never"];
+    let more = ["--format", "docker", "-t", image, &path("ctx")];
+    run(&[&words[..], &more].concat()).unwrap();
+    let archive = path("buildah.tar");
+    run(&["push", "-q", image, &format!("docker-archive:{archive}")]).unwrap();
+    docker(&["load", "-i", &archive]).unwrap();
+    true
+}
+
+/// Where `buildah` differs from the engine: a directory to which an archive is unpacked, and a file
+/// with two names when one of them is changed in another layer.
+const BUT_BUILDAH: &[&str] = &["packed", "plain", "from/hard", "from/one"];
 
 #[test]
 fn settings_are_those_of_the_engine() {
@@ -118,7 +172,8 @@ fn settings_are_those_of_the_engine() {
         HEALTHCHECK --interval=5s --timeout=2s --retries=4 CMD test -f /x\n\
         ONBUILD RUN echo $X\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo $NAME\nENTRYPOINT [\"go\", \"$A\"]\n\
         MAINTAINER me";
-    conforms("settings", &[("Dockerfile", dockerfile)], &[]);
+    // The directory of `WORKDIR` is root's in the engine's classic builder, and the user's elsewhere.
+    conforms("settings", &[("Dockerfile", dockerfile)], &["a", "a/c"]);
 }
 
 #[test]

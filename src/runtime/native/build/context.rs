@@ -233,13 +233,23 @@ fn read_beneath(tree: &Tree, path: &Path) -> io::Result<Option<String>> {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    tree.file(&place.path)?.take(MAX_IGNORE).read_to_end(&mut bytes)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    tree.file(&place.path)?.take(MAX_IGNORE + 1).read_to_end(&mut bytes)?;
+    patterns(&bytes).map(Some)
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {
-    let bytes = read_bytes(path, MAX_IGNORE)?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    let bytes = read_bytes(path, MAX_IGNORE + 1)?;
+    bytes.map(|bytes| patterns(&bytes)).transpose()
+}
+
+/// The text of an ignore file. One that is too long is refused: files would come along that should
+/// not.
+fn patterns(bytes: &[u8]) -> io::Result<String> {
+    if bytes.len() as u64 > MAX_IGNORE {
+        let said = format!("the file with what is left out has more than {MAX_IGNORE} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, said));
+    }
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// The first bytes of a file; `None`: there is none.
@@ -251,4 +261,25 @@ pub(super) fn read_bytes(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> 
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignore_file_is_read_whole_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(IGNORE);
+        let own = folder.path().join("Dockerfile.dockerignore");
+        let length = usize::try_from(MAX_IGNORE).unwrap();
+        fs::write(&path, "#".repeat(length - 3) + "\nx\n").unwrap();
+        let files = Files::context(folder.path(), None, None).unwrap();
+        assert_eq!(files.rule(Path::new("x")), Some("x"), "the last line counts");
+        fs::write(&own, "#".repeat(length + 1)).unwrap();
+        let error = Files::context(folder.path(), Some(&own), None).unwrap_err().to_string();
+        assert!(error.contains("more than 1048576 bytes"), "{error}");
+        fs::rename(own, path).unwrap();
+        assert!(Files::context(folder.path(), None, None).is_err());
+    }
 }

@@ -385,7 +385,7 @@ fn ssh(job: &Job, (sandbox, at): (&Sandbox, usize), mount: &Mount) -> Result<Opt
 
 #[cfg(test)]
 mod tests {
-    use super::{Mount, MountKind, Sharing, cache_name, inputs, wanted};
+    use super::{BuildSecret, Mount, MountKind, Sharing, cache_name, content, inputs, wanted};
 
     fn cache(id: &str, sharing: Sharing) -> Mount {
         Mount { kind: MountKind::Cache, id: id.to_owned(), sharing, ..Mount::default() }
@@ -404,6 +404,18 @@ mod tests {
         assert_eq!(found, wanted(mounts.iter().rev()), "in one order, however they are written");
         assert_eq!(found.len(), 2);
         assert_eq!(found[&cache_name(&mounts[0])], Sharing::Locked);
+    }
+
+    #[test]
+    fn a_secret_has_an_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        let secret = BuildSecret { id: "s".to_owned(), file: path, content: String::new() };
+        std::fs::write(file.path(), vec![7; 500 << 10]).unwrap();
+        assert_eq!(content(&secret).unwrap().len(), 500 << 10);
+        std::fs::write(file.path(), vec![7; (500 << 10) + 1]).unwrap();
+        let error = content(&secret).unwrap_err().to_string();
+        assert_eq!(error, "the secret `s` has more than 512000 bytes");
     }
 
     #[test]

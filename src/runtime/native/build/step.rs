@@ -22,6 +22,7 @@ use super::job::{Came, Job, Key, failed, line};
 use super::sandbox::view;
 use super::stage::{Base, is_proxy};
 use super::state::State;
+use crate::runtime::native::container;
 use crate::runtime::native::image::{ImageConfig, Layer, Step};
 use crate::runtime::native::thread::in_thread;
 use crate::runtime::{Progress, Result, RuntimeError};
@@ -239,17 +240,17 @@ impl Builder {
         Ok(())
     }
 
-    /// `WORKDIR`: the directory is made if it is missing.
+    /// `WORKDIR`: the directory is made if it is missing, and belongs to `USER`.
     async fn directory(&mut self, path: &str, title: &Title) -> Result<()> {
         let path = self.state.expand(path).map_err(refused)?;
         let path = self.state.directory(&path);
         self.state.config.config.working_dir.clone_from(&path);
         let (job, origin) = (Arc::clone(&self.job), self.state.origin.clone());
-        let target = path.clone();
+        let (target, user) = (path.clone(), self.state.settings().user.clone());
         let (step, came) = in_thread(move || {
             let mut key = Key::new(&job, "WORKDIR");
-            key.add(&origin.identity()).add(&target);
-            job.once(&key.finish(), || make_directory(&job, &origin, &target))
+            key.add(&origin.identity()).add(&target).add(&user);
+            job.once(&key.finish(), || make_directory(&job, &origin, (&target, &user)))
         })
         .await?;
         let created = step.layer.as_ref().map(|_| step.created.clone());
@@ -346,14 +347,23 @@ fn is_remote(source: &str) -> bool {
     STARTS.iter().any(|start| source.starts_with(start))
 }
 
-fn make_directory(job: &Job, origin: &super::super::image::Origin, path: &str) -> Result<Step> {
+fn make_directory(
+    job: &Job,
+    origin: &super::super::image::Origin,
+    (path, user): (&str, &str),
+) -> Result<Step> {
     let place = std::path::Path::new(path);
     let tree = view(&job.store.directories(origin)?).map_err(failed("see", place))?;
     let found = tree.resolve(place).map_err(failed("find", place))?;
     let layer: Option<Layer> = if found.is_directory() {
         None
     } else {
-        let put = super::transfer::Put::nothing(path, job.now(), job.epoch);
+        let mut put = super::transfer::Put::nothing(path, job.now(), job.epoch);
+        if !user.is_empty() {
+            let owner = container::owner(tree.root(), user);
+            let owner = owner.map_err(|error| refused(format!("`USER {user}`: {error}")))?;
+            put.dress.owner = Some(owner);
+        }
         Some(job.store.layer(place, |out| super::transfer::write(&put, Some(&tree), out))?)
     };
     Ok(Step { layer, created: job.now_text() })

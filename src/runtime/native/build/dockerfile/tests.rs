@@ -189,13 +189,21 @@ fn variables_have_every_modifier() {
 }
 
 #[test]
+fn a_file_has_an_end() {
+    let text = format!("FROM a\n# {}", "x".repeat(4 << 20));
+    assert_eq!(parse(&text).unwrap_err().text, "the file has more than 4194304 bytes");
+    assert!(parse(&text[..4 << 20]).is_ok());
+}
+
+#[test]
 fn what_variables_become_is_bounded() {
     let long = "x".repeat(1 << 19);
     let lookup = |_: &str| Some(long.clone());
     let expander = Expander { escape: '\\', quotes: Quotes::Remove, lookup: &lookup };
     assert!(expander.word("$A$A$A").unwrap_err().contains("more than"));
     assert!(expander.word("\"$A$A$A\"").is_err());
-    assert!(expander.word(&"${A:-".repeat(10_000)).is_err());
+    let deep = expander.word(&"${A:-".repeat(10_000)).unwrap_err();
+    assert_eq!(deep, "more than 32 `${` stand in each other");
     assert!(expander.word("${A//x/$A}").is_err());
     let keep = Expander { quotes: Quotes::Keep, lookup: &|_| Some("v".to_owned()), ..expander };
     assert_eq!(keep.word("it's \"$A\" \\$A \\n").unwrap(), "it's \"v\" $A \\n");
