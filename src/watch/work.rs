@@ -86,6 +86,27 @@ impl Work {
         transfers
     }
 
+    /// Takes out what is only to be taken away.
+    #[must_use]
+    pub fn take_removals(&mut self) -> Self {
+        let wanted = std::mem::take(&mut self.wanted);
+        let (gone, there) = wanted.into_iter().partition(|(_, it)| it.wanted == Wanted::Nothing);
+        self.wanted = there;
+        Self { wanted: gone, ..Self::default() }
+    }
+
+    /// Puts in what was held back, but for places that later work has brought something to.
+    pub fn put_back(&mut self, held: Self) {
+        for (path, goal) in held.wanted {
+            self.wanted.entry(path).or_insert(goal);
+        }
+    }
+
+    /// Leaves out places that other work has something for.
+    pub fn leave_to(&mut self, other: &Self) {
+        self.wanted.retain(|path, _| !other.wanted.contains_key(path));
+    }
+
     /// Work that is only this transfer.
     #[cfg(test)]
     pub(crate) fn of(transfer: Transfer) -> Self {

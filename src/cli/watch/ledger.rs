@@ -179,15 +179,14 @@ fn read(path: &Path) -> io::Result<BTreeMap<PathBuf, Entry>> {
         number += 1;
         // The last one may have been cut off.
         let Ok(line) = serde_json::from_slice::<Line>(&line?) else { continue };
-        match line.brought {
-            Some(entry) => drop(entries.insert(line.path, entry)),
-            None => {
-                let below = entries.range(line.path.clone()..).map(|(path, _)| path);
-                let below = below.take_while(|it| it.starts_with(&line.path));
-                for path in below.cloned().collect::<Vec<_>>() {
-                    entries.remove(&path);
-                }
-            }
+        if let Some(entry) = line.brought {
+            entries.insert(line.path, entry);
+            continue;
+        }
+        let below = entries.range(line.path.clone()..).map(|(path, _)| path);
+        let below = below.take_while(|it| it.starts_with(&line.path));
+        for path in below.cloned().collect::<Vec<_>>() {
+            entries.remove(&path);
         }
     }
     if number > 2 * entries.len() + 1000 {
@@ -263,7 +262,7 @@ mod tests {
         let all = ["d", "d/a", "d/b", "d/c"].map(|name| it.transfer(name));
         let failed = vec![(all[3].clone(), "full".to_owned())];
         let made = vec!["/app/d".into()];
-        it.ledger.note(&all, &Transferred { failed, made, ..Transferred::default() });
+        it.ledger.note(&all, &Transferred { made, failed, ..Transferred::default() });
         assert_eq!(it.left(), Vec::<PathBuf>::new());
         fs::remove_dir_all(it.host("d")).unwrap();
         assert_eq!(it.left(), ["/app/d/b", "/app/d/a", "/app/d"].map(PathBuf::from));
@@ -291,7 +290,9 @@ mod tests {
         }
         let path = it.ledger.path.clone().unwrap();
         assert_eq!(read(&path).unwrap().len(), 1);
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+        let size = fs::metadata(&path).unwrap().len();
+        it.ledger.note(&[it.transfer("d/a")], &Transferred::default());
+        assert_eq!(fs::metadata(&path).unwrap().len(), 2 * size, "it was one line");
         fs::write(&path, b"{\"path\": \n\xff\n").unwrap();
         assert_eq!(it.left(), Vec::<PathBuf>::new());
     }

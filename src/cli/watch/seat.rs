@@ -50,6 +50,9 @@ pub(super) struct Seat {
     held: Option<Instant>,
     /// Since when a burst goes on.
     bursting: Option<Instant>,
+    /// What a burst takes away waits for its end: a tool that replaces files may have removed one
+    /// and not written it yet.
+    going: Work,
     /// Places of containers that files were taken away from.
     removed: BTreeMap<PathBuf, Transfer>,
     /// Files that changed while an action ran, or right after.
@@ -96,7 +99,8 @@ pub(super) enum Job {
 
 impl Seat {
     /// Something has changed.
-    pub(super) fn take(&mut self, work: Work, now: Instant) {
+    pub(super) fn take(&mut self, mut work: Work, now: Instant) {
+        self.calm_down(now);
         let is_echo = self.busy == Some(Busy::Acting)
             || self.acted.is_some_and(|acted| now.duration_since(acted) < ECHO);
         if is_echo {
@@ -114,7 +118,22 @@ impl Seat {
         if self.failures > 0 {
             self.doubt();
         }
+        self.going.leave_to(&work);
+        if self.is_held(now) {
+            self.going.put_back(work.take_removals());
+        }
         self.due.merge(work);
+    }
+
+    fn is_held(&self, now: Instant) -> bool {
+        self.held.is_some_and(|held| held > now)
+    }
+
+    /// Ends a burst from which nothing follows.
+    fn calm_down(&mut self, now: Instant) {
+        if !self.is_held(now) && !self.due.acts() {
+            (self.held, self.bursting) = (None, None);
+        }
     }
 
     /// More is coming: what follows waits.
@@ -135,7 +154,7 @@ impl Seat {
 
     /// When there may be something to do though nothing happens.
     pub(super) fn wakes(&self) -> Option<Instant> {
-        let held = self.held.filter(|_| self.due.acts());
+        let held = self.held.filter(|_| self.due.acts() || self.going.syncs());
         self.retry.or(held).filter(|_| self.busy.is_none())
     }
 
@@ -144,6 +163,11 @@ impl Seat {
         if self.busy.is_some() {
             return None;
         }
+        if !self.is_held(now) {
+            let going = std::mem::take(&mut self.going);
+            self.due.put_back(going);
+        }
+        self.calm_down(now);
         if self.compare != Compare::Nothing || self.retry.is_some_and(|retry| retry <= now) {
             self.compare = Compare::Nothing;
             self.retry = None;
@@ -158,7 +182,7 @@ impl Seat {
             return Some((Job::Bring(self.due.take_transfers()), None));
         }
         // What follows from files waits for all of them: nothing would follow from the last ones.
-        let waits = self.retry.is_some() || self.held.is_some_and(|held| held > now);
+        let waits = self.retry.is_some() || self.is_held(now);
         if waits || !self.due.acts() {
             return None;
         }
@@ -247,6 +271,32 @@ mod tests {
         let later = seat.wakes().unwrap();
         assert_eq!(later, now + CALM);
         assert!(matches!(seat.next(later), Some((Job::Act(_), None))));
+    }
+
+    #[test]
+    fn what_a_burst_takes_away_waits_for_its_end_and_may_come_again() {
+        let (mut seat, now) = (Seat::default(), Instant::now());
+        seat.hold(now);
+        let mut work = bring("/a");
+        work.merge(Work::of(transfer("/b", None)));
+        work.merge(Work::of(transfer("/c", None)));
+        seat.take(work, now);
+        assert!(matches!(seat.next(now), Some((Job::Bring(files), None)) if files.len() == 1));
+        seat.finished(now, Outcome::InStep);
+        assert_eq!(seat.next(now), None);
+        // One is written anew.
+        seat.hold(now);
+        seat.take(bring("/b"), now);
+        let brought = Job::Bring(vec![transfer("/b", Some("/s"))]);
+        assert_eq!(seat.next(now), Some((brought, None)), "and takes its own place in one step");
+        seat.finished(now, Outcome::InStep);
+        let later = seat.wakes().unwrap();
+        let gone = Job::Bring(vec![transfer("/c", None)]);
+        assert_eq!(seat.next(later), Some((gone, None)));
+        seat.finished(later, Outcome::InStep);
+        assert_eq!(seat.wakes(), None);
+        seat.take(Work::of(transfer("/a", None)), later);
+        assert!(matches!(seat.next(later), Some((Job::Bring(_), None))), "the burst is over");
     }
 
     #[test]

@@ -176,10 +176,10 @@ impl<'d> Table<'d> {
         let now = Instant::now();
         for (service, work) in batch {
             let seat = self.seats.entry(service).or_default();
-            seat.take(work, now);
             if watcher.is_bursting() {
                 seat.hold(now);
             }
+            seat.take(work, now);
         }
     }
 
