@@ -26,6 +26,7 @@ pub(super) use lifecycle::{
 };
 pub(super) use session::{AttachArgs, CpArgs, ExecArgs, RunArgs};
 
+use std::cell::Cell;
 use std::ops::Deref;
 
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -319,6 +320,20 @@ pub(super) struct VersionArgs {
     pub(super) short: bool,
 }
 
+thread_local! {
+    /// Whether flags are taken as they are written in help. Clap hands nothing else to what looks
+    /// up the flags of a command.
+    static IS_FOR_HELP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Looks up what all commands take, in the words of help.
+pub(super) fn for_help(mut command: clap::Command) -> clap::Command {
+    IS_FOR_HELP.set(true);
+    command.build();
+    IS_FOR_HELP.set(false);
+    command
+}
+
 /// What a command takes, in the forms that Docker Compose permits.
 #[derive(Clone, Debug)]
 pub(super) struct Tolerant<T>(T);
@@ -335,7 +350,8 @@ impl<T: Args> Args for Tolerant<T> {
     fn augment_args(command: clap::Command) -> clap::Command {
         // What the type says of itself is for who reads the code.
         let about = command.get_about().cloned();
-        let command = tolerant(T::augment_args(command));
+        let command = T::augment_args(command);
+        let command = if IS_FOR_HELP.get() { command } else { tolerant(command) };
         match about {
             Some(about) => command.about(about),
             None => command,

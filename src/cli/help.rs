@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use clap::CommandFactory as _;
 
-use super::args::Cli;
+use super::args::{self, Cli};
 
 const HEADING: Style = Style::new().bold();
 
@@ -93,6 +93,11 @@ pub(super) fn command() -> clap::Command {
         .override_usage("ketch [OPTIONS] COMMAND")
         .disable_help_subcommand(true)
         .mut_subcommands(with_examples)
+}
+
+/// The command line with all that commands take, to look at.
+pub(super) fn whole() -> clap::Command {
+    args::for_help(command())
 }
 
 /// What `ketch` alone prints.

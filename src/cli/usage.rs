@@ -212,14 +212,14 @@ pub(super) fn understand(error: &clap::Error, arguments: &[OsString]) -> Failure
 /// The help text. Switches that may take a value are an implementation detail, so it is drawn from
 /// the plain arguments where possible.
 fn help_for(error: &clap::Error, arguments: &[OsString]) -> Failure {
-    let plain = help::command().try_get_matches_from(arguments).err();
+    let plain = help::whole().try_get_matches_from(arguments).err();
     let plain = plain.filter(|plain| plain.kind() == error.kind());
     Failure::Help(plain.as_ref().unwrap_or(error).render().ansi().to_string())
 }
 
 fn unknown_command(name: String, arguments: &[OsString]) -> UsageError {
     let parent = command_before(&name, arguments);
-    let whole = help::command();
+    let whole = help::whole();
     let command = parent.as_deref().map_or(&whole, |parent| find(&whole, parent));
     let names = command.get_subcommands().map(clap::Command::get_name);
     let similar = closest(&name, names).map(str::to_owned);
@@ -244,7 +244,7 @@ fn unknown_argument(argument: String, arguments: &[OsString]) -> UsageError {
 
 /// The flag of a command, or of all, that was probably meant.
 fn similar_flag(flag: &str, command: Option<&str>) -> Option<String> {
-    let whole = help::command();
+    let whole = help::whole();
     let command = command.map_or(&whole, |name| find(&whole, name));
     let visible = command.get_arguments().filter(|argument| !argument.is_hide_set());
     let flags: Vec<&str> = visible.filter_map(clap::Arg::get_long).collect();
@@ -283,7 +283,7 @@ fn find<'a>(whole: &'a clap::Command, name: &str) -> &'a clap::Command {
 
 /// The command that stands before `word`, as far as that can be told without parsing.
 fn command_before(word: &str, arguments: &[OsString]) -> Option<String> {
-    let command = help::command();
+    let command = help::whole();
     let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
     let end = words.iter().rposition(|other| other.starts_with(word))?;
     let mut at = &command;
