@@ -153,9 +153,7 @@ async fn attempt(
         // Nobody listens only when the run itself has been dropped.
         let _ = events.send(Event::Progress { step: id, part, status, current, total });
     };
-    // Whoever waits changes nothing: it can end at any time.
-    let is_wait = matches!(step.op, Op::Wait { .. });
-    let dropped_at = if is_wait { Stage::Graceful } else { Stage::Now };
+    let dropped_at = if may_end_early(&step.op) { Stage::Graceful } else { Stage::Now };
     let work = async {
         if let (Some(prepare), Op::StartContainer { container, .. }) = (how.before_start, &step.op)
         {
@@ -169,6 +167,12 @@ async fn attempt(
         () = how.shutdown.clone().reaches(dropped_at) => None,
     };
     Attempt { id, took: began.elapsed(), result }
+}
+
+/// Whether a step may end at any time: who waits changes nothing, and an image is there when all of
+/// it is; what was done for it is found again.
+fn may_end_early(op: &Op) -> bool {
+    matches!(op, Op::Wait { .. } | Op::PullImage(_) | Op::BuildImage(_) | Op::PushImage(_))
 }
 
 /// What is known while a plan runs.

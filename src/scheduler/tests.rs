@@ -403,6 +403,29 @@ async fn a_wait_that_hangs_ends_at_the_first_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_about_images_ends_at_the_first_request() {
+    let build = BuildSpec { service_name: "web".to_owned(), ..BuildSpec::default() };
+    let pull = PullSpec { image: "base".to_owned(), ..PullSpec::default() };
+    let build = (Op::BuildImage(Arc::new(build)), "build web");
+    for (op, call) in
+        [build, (Op::PullImage(pull), "pull base"), (Op::PushImage("app".to_owned()), "push app")]
+    {
+        let plan = plan(vec![(op, &[][..]), (network("net"), &[0])]);
+        let fake = Fake::new();
+        fake.fault_in(call, Fault::Hang);
+        let trigger = Trigger::default();
+        let request = async {
+            sleep(Duration::from_mins(1)).await;
+            trigger.raise(Stage::Graceful);
+        };
+        let shutdown = trigger.listen();
+        let (story, ()) = tokio::join!(run(&plan, &fake, (None, shutdown), |_| {}), request);
+        assert_eq!(story.took, Duration::from_mins(1), "{call}");
+        assert_eq!((story.started(), story.interrupted()), (vec![0], vec![0]), "{call}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_that_hangs_ends_at_the_second_request() {
     let plan = diamond();
     for hanging in [0, 1, 3, 4, 5, 6, 8, 9] {
