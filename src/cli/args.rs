@@ -121,6 +121,8 @@ pub(super) enum Command {
     Commit(CommitArgs),
     /// Write the file system of a container to a tar archive
     Export(ExportArgs),
+    /// Keep the data of a project, and bring it back
+    Snapshot(super::snapshot::SnapshotArgs),
     /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
     Schema(SchemaArgs),
     /// Show the version
