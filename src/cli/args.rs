@@ -42,7 +42,7 @@ pub(super) struct Cli {
 }
 
 /// The commands. What a command takes is looked up when it is called: all of it together is a
-/// quarter of the memory that `ketch ps` needs.
+/// megabyte.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(super) enum Command {
@@ -126,6 +126,8 @@ pub(super) enum Command {
     Commit(Tolerant<CommitArgs>),
     /// Write the file system of a container to a tar archive
     Export(Tolerant<ExportArgs>),
+    /// Keep the data of a project, and bring it back
+    Snapshot(Tolerant<super::snapshot::SnapshotArgs>),
     /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
     Schema(Tolerant<SchemaArgs>),
     /// Show the version
