@@ -16,6 +16,7 @@
 //! | [`event`] | the words between scheduler and UI | `model`, `plan` |
 //! | [`runtime`] | the only way to containers: the Docker Engine, a runtime of our own, and a world in memory for tests | `model` |
 //! | [`scheduler`] | runs a plan: what may start when, shutdown, where the time went | `model`, `graph`, `plan`, `event`, `runtime` |
+//! | [`bundle`] | what is written down when a project does not come up | `model`, `plan`, `event`, `runtime`, `scheduler` |
 //! | [`watch`] | files that change while somebody develops: rules, events, batches | `model` |
 //! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, `event`, `plan`, and the nodes of `project` |
 //! | [`cli`] | the command line: one file for each command | everything; nothing uses it |
@@ -29,6 +30,7 @@
 //!
 //! `tests/tidy.rs` holds the table.
 
+pub mod bundle;
 pub mod cli;
 pub mod diagnostic;
 pub mod event;

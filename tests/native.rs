@@ -3,10 +3,12 @@
 //! Skipped where the user is not root, or where no static busybox lies about.
 
 mod build;
+mod bundle;
 mod fault;
 mod host;
 mod inside;
 mod life;
+mod snapshot;
 mod stage;
 
 use std::fs::File;

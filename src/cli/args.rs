@@ -125,6 +125,8 @@ pub(super) enum Command {
     Commit(Tolerant<CommitArgs>),
     /// Write the file system of a container to a tar archive
     Export(Tolerant<ExportArgs>),
+    /// Keep the data of a project, and bring it back
+    Snapshot(Tolerant<super::snapshot::SnapshotArgs>),
     /// Print a JSON schema: of Compose files for editors, or of what Ketch tells programs
     Schema(Tolerant<SchemaArgs>),
     /// Show the version

@@ -49,6 +49,9 @@ pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u
         engine.progress.aside(&format!("{text}\n"));
     }
     engine.run(&plan).await?;
+    if args.volumes && args.services.is_empty() {
+        super::snapshot::forget(&engine, &target.project.name).await?;
+    }
     // What nobody could take down was told above.
     if all_found { Ok(0) } else { Err(Failure::Project) }
 }

@@ -21,7 +21,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Prepare images", &["pull", "build", "push", "image"]),
     ("Run a project", &["up", "watch", "down", "start", "stop", "restart", "scale"]),
     ("Work in containers", &["run", "exec", "attach", "cp"]),
-    ("Treat containers", &["create", "kill", "pause", "unpause", "wait", "rm", "commit", "export"]),
+    (
+        "Treat containers",
+        &["create", "kill", "pause", "unpause", "wait", "rm", "commit", "export", "snapshot"],
+    ),
     ("Ketch itself", &["autostart", "doctor", "schema", "system", "version"]),
 ];
 
@@ -66,6 +69,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  ketch watch                         bring up, then follow every change of files\n  \
            ketch watch --no-up web             only follow, and only `web`\n  \
            ketch watch --check                 do containers have what the files say?",
+    ),
+    (
+        "snapshot",
+        "  ketch snapshot save seeded          volumes and container files as they are now\n  \
+           ketch snapshot restore seeded       the same again, and wait until all is ready\n  \
+           ketch -p shop snapshot ls           those of one project",
     ),
     (
         "schema",

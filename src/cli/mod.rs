@@ -41,6 +41,7 @@ mod ps;
 mod run;
 mod schema;
 mod session;
+mod snapshot;
 mod stats;
 mod system;
 mod terminal;
@@ -180,6 +181,7 @@ async fn work(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
         Command::Wait(args) => wait::run(&args, session).await,
         Command::Commit(args) => commit::run(&args, session).await,
         Command::Export(args) => export::run(&args, session).await,
+        Command::Snapshot(args) => snapshot::run(&args, session).await,
         command => look(command, session).await,
     }
 }

@@ -70,6 +70,7 @@ fn show(args: &DfArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
         row("Images", found.images),
         row("Containers", found.containers),
         row("Local Volumes", found.volumes),
+        row("Snapshots", found.snapshots),
     ];
     let listing = Listing { rows, columns: COLUMNS, more: &[], raw: "" };
     session.screen.data(&listing.format(args.format.as_deref().unwrap_or_default())?)?;
@@ -103,10 +104,16 @@ async fn prune(args: &PruneArgs, session: &mut Session<'_>) -> Result<u8, Failur
         return Err(Failure::Declined);
     }
     let also = Also { images: args.all, volumes: args.volumes };
-    let Pruned { containers, networks, volumes, images, bytes } = native.prune(also).await?;
+    let Pruned { containers, networks, volumes, snapshots, images, bytes } =
+        native.prune(also).await?;
     let mut text = String::new();
-    for (kind, names) in [("containers", containers), ("networks", networks), ("volumes", volumes)]
-    {
+    let kinds = [
+        ("containers", containers),
+        ("networks", networks),
+        ("volumes", volumes),
+        ("snapshots", snapshots),
+    ];
+    for (kind, names) in kinds {
         if !names.is_empty() {
             text.push_str(&format_names(kind, &names));
         }
@@ -121,8 +128,8 @@ fn what(args: &PruneArgs) -> String {
     let images = if args.all { "images that none of them uses" } else { "images without a name" };
     let volumes = if args.volumes { ", volumes without a name that nobody uses" } else { "" };
     format!(
-        "all containers that do not run, networks that none of the others joins{volumes}, and \
-         {images}"
+        "all containers that do not run, networks that none of the others joins{volumes}, \
+         snapshots of projects of which nothing else is left, and {images}"
     )
 }
 

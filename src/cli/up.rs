@@ -3,6 +3,7 @@
 //! In: flags and a project. Out: images, then containers, and with `up` their output.
 
 mod attached;
+mod bundle;
 pub(super) mod flags;
 mod happenings;
 mod menu;
@@ -18,6 +19,7 @@ use super::args::{CreateArgs, ScaleArgs, StartArgs, UpArgs};
 use super::engine::{Consent, Converged, Dependencies, Engine, Probes, Supplied, Target};
 use super::exit::Failure;
 use super::session::Session;
+use crate::bundle::Recorder;
 use crate::plan::images::{BuildMode, ImageFlags};
 use crate::plan::{AnonymousVolumes, Create, Orphans, Recreate, Until, Up};
 
@@ -38,9 +40,42 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     let probes = if args.no_eager_probes { Probes::Engine } else { Probes::Eager };
     let mut engine = Engine::connect_with(session, probes).await?;
     engine.quiet = flags::quiet(&args.create);
+    let bundle = bundle::directory(args, &engine);
+    engine.recorder = bundle.as_ref().map(|_| Recorder::default());
     engine.admit(&mut target).await?;
     engine.admit_providers(&mut target).await?;
-    let up = Up {
+    let up = wanted(args, &target, (scale, orphans));
+    if !(args.detach || args.wait || args.no_start || engine.session.global.dry_run) {
+        let consent = flags::consent(&args.create);
+        return attached_up(args, &mut engine, &target, (up, &images, consent)).await;
+    }
+    let limit = args.wait_timeout.filter(|_| args.wait);
+    let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
+    let done = match within(limit, work).await {
+        Err(failure) => {
+            bundle::write(&mut engine, &target, (bundle, &failure)).await;
+            return Err(failure);
+        }
+        Ok(done) => done,
+    };
+    engine.progress.finish();
+    if engine.session.global.dry_run && !(args.detach || args.wait || args.no_start) {
+        let text = "end of 'compose up' output, interactive run is not supported in dry-run mode\n";
+        engine.session.screen.tell(text);
+    }
+    if args.timings {
+        engine.session.screen.tell(&done.timings.to_string());
+    }
+    Ok(0)
+}
+
+/// What the flags ask for.
+fn wanted<'t>(
+    args: &UpArgs,
+    target: &'t Target,
+    (scale, orphans): (BTreeMap<String, u64>, Orphans),
+) -> Up<'t> {
+    Up {
         until: until(args),
         scale,
         recreate_dependencies: if args.always_recreate_deps {
@@ -61,23 +96,7 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
         seconds: args.timeout,
         orphans,
         ..target.up(&args.services)
-    };
-    if !(args.detach || args.wait || args.no_start || engine.session.global.dry_run) {
-        let consent = flags::consent(&args.create);
-        return attached_up(args, &mut engine, &target, (up, &images, consent)).await;
     }
-    let limit = args.wait_timeout.filter(|_| args.wait);
-    let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
-    let done = within(limit, work).await?;
-    engine.progress.finish();
-    if engine.session.global.dry_run && !(args.detach || args.wait || args.no_start) {
-        let text = "end of 'compose up' output, interactive run is not supported in dry-run mode\n";
-        engine.session.screen.tell(text);
-    }
-    if args.timings {
-        engine.session.screen.tell(&done.timings.to_string());
-    }
-    Ok(0)
 }
 
 /// How far containers are brought.

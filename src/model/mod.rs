@@ -52,6 +52,7 @@ mod scalar;
 pub mod schema;
 mod service;
 pub mod size;
+pub mod snapshot;
 pub mod spec;
 pub mod transfer;
 mod ulimit;

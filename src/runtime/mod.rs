@@ -19,6 +19,7 @@ pub(crate) mod pieces;
 mod provider;
 mod session;
 mod signal;
+mod snapshot;
 
 use std::path::PathBuf;
 
@@ -37,12 +38,14 @@ use crate::model::spec::{
 use crate::model::transfer::{Difference, Transfer, Transferred, Trust};
 use crate::model::{Feature, Hook, ServiceNetwork};
 
+pub use crate::model::snapshot::Snapshot;
 pub use credentials::Credentials;
 pub use error::RuntimeError;
 pub use session::{
     AttachOptions, Bytes, Chunk, ExecSpec, LogOptions, PathInfo, ProcessTable, Progress,
     RuntimeEvent, RuntimeVersion, Session, Size, Terminal,
 };
+pub use snapshot::{Cancel, Existing, Moment, Restored, Save, Saved, Snapshots, Work};
 
 /// What every method returns.
 pub type Result<T> = std::result::Result<T, RuntimeError>;
@@ -61,6 +64,11 @@ pub trait Runtime: Send + Sync {
     /// Why a feature is not there; `None` if it is.
     fn lacks(&self, feature: Feature) -> Option<String>;
 
+    /// The snapshots that this runtime can make; `None` if it lacks [`Feature::Snapshots`].
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        None
+    }
+
     /// What this runtime is.
     async fn version(&self) -> Result<RuntimeVersion>;
 
@@ -71,6 +79,11 @@ pub trait Runtime: Send + Sync {
     /// The containers alone of what [`Runtime::observe`] finds.
     async fn containers(&self, project: Option<&str>) -> Result<Vec<ObservedContainer>> {
         Ok(self.observe(project).await?.containers)
+    }
+
+    /// All that this runtime knows of a container, in its own form.
+    async fn inspect(&self, container: &str) -> Result<serde_json::Value> {
+        Err(RuntimeError::Unsupported(format!("nothing more is known of container {container}")))
     }
 
     /// What one container does at this moment; `None` if it is gone. Unlike what

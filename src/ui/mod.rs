@@ -31,6 +31,7 @@ mod replacement;
 pub mod report;
 pub mod schema;
 pub mod size;
+pub mod snapshots;
 pub mod stats;
 pub mod store;
 pub mod table;

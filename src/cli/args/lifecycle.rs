@@ -68,6 +68,9 @@ pub(in crate::cli) struct UpArgs {
     /// Listen to keys: w watches, d detaches; default: where there is a terminal
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(in crate::cli) menu: Option<String>,
+    /// Folder for all that is known if `--wait` fails; empty: none. Default in CI: ketch-failure
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) bundle: Option<String>,
     /// Tell which steps decided how long it took
     #[arg(long)]
     pub(in crate::cli) timings: bool,

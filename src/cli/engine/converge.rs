@@ -73,7 +73,13 @@ impl Engine<'_, '_> {
             return Ok(Converged::default());
         }
         let show = self.on_event();
+        if let Some(recorder) = &self.recorder {
+            recorder.plan(plan);
+        }
         let on_event = |event: Event| {
+            if let Some(recorder) = &self.recorder {
+                recorder.event(&event);
+            }
             if !is_hushed(plan, &event, self.quiet) {
                 show(event);
             }

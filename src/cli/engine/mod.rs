@@ -27,6 +27,7 @@ mod time;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::bundle::Recorder;
 use crate::runtime::Runtime;
 use crate::ui::progress::{How, Mode, Prefix, Progress};
 
@@ -53,6 +54,8 @@ pub(super) struct Engine<'s, 'a> {
     pub(super) progress: Progress,
     pub(super) interrupts: Interrupts,
     pub(super) quiet: Quiet,
+    /// Remembers what is done, where somebody wants to know it afterwards.
+    pub(super) recorder: Option<Recorder>,
 }
 
 /// Whose details are not shown; that they begin and end is.
@@ -90,7 +93,8 @@ impl<'s, 'a> Engine<'s, 'a> {
         let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
         let progress = Progress::new(session.screen, mode, prefix);
         let interrupts = Interrupts::listen()?;
-        Ok(Self { session, runtime, progress, interrupts, quiet: Quiet::default() })
+        let quiet = Quiet::default();
+        Ok(Self { session, runtime, progress, interrupts, quiet, recorder: None })
     }
 
     /// Begins a new picture below what was written since the last one.

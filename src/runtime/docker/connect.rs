@@ -197,6 +197,11 @@ fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
                        `--runtime native`";
             return Some(why.to_owned());
         }
+        Feature::Snapshots => {
+            let why = "an engine keeps volumes and container file systems to itself: snapshots \
+                       need Ketch's own runtime: `ketch --runtime native …`";
+            return Some(why.to_owned());
+        }
         // What the engine's host lacks, the engine says.
         Feature::DeviceRequests
         | Feature::OciRuntime

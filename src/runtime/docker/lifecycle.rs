@@ -31,6 +31,15 @@ impl Docker {
         Ok(word.and_then(|word| State::from_word(&word)))
     }
 
+    /// What the engine tells of a container, as it tells it.
+    pub(super) async fn all_about(&self, container: &str) -> Result<serde_json::Value> {
+        let found = self.client.inspect_container(container, None).await;
+        let found = found.map_err(|error| self.failure(error))?;
+        serde_json::to_value(found).map_err(|error| {
+            RuntimeError::Refused(format!("the engine's words about {container}: {error}"))
+        })
+    }
+
     pub(super) async fn start(&self, container: &str, files: &[InjectedFile]) -> Result<()> {
         let _slot = self.slot().await?;
         if !files.is_empty() {

@@ -90,6 +90,10 @@ impl Runtime for Docker {
         self.containers_of(project).await
     }
 
+    async fn inspect(&self, container: &str) -> Result<serde_json::Value> {
+        self.all_about(container).await
+    }
+
     async fn state(&self, container: &str) -> Result<Option<State>> {
         self.state_of(container).await
     }

@@ -10,8 +10,9 @@ use super::container::Source;
 use super::image::{Store, Unneeded};
 use super::record::Record;
 use super::volume::{self, ANONYMOUS};
-use super::{Native, lock, names, record};
-use crate::runtime::{Result, Volumes};
+use super::{Native, lock, names, record, snapshot};
+use crate::model::label;
+use crate::runtime::{Result, Snapshots as _, Volumes};
 
 /// What there is of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct DiskUse {
     pub containers: Share,
     /// Volumes.
     pub volumes: Share,
+    /// Snapshots; in use while there is anything of their project.
+    pub snapshots: Share,
 }
 
 /// What was removed.
@@ -46,6 +49,8 @@ pub struct Pruned {
     pub networks: Vec<String>,
     /// Names of volumes.
     pub volumes: Vec<String>,
+    /// Snapshots, as `PROJECT/NAME`.
+    pub snapshots: Vec<String>,
     /// How many images and layers.
     pub images: usize,
     /// Bytes that are free now.
@@ -88,11 +93,42 @@ impl Native {
         for image in Store::open(&self.root.images())?.list()? {
             add(&mut found.images, images.contains(&image.id.to_string()).into(), image.size);
         }
+        let projects = self.projects()?;
+        for snapshot in snapshot::list(&self.root, None)? {
+            let directory = self.root.snapshots().join(&snapshot.project).join(&snapshot.name);
+            let need = projects.contains(&snapshot.project).into();
+            add(&mut found.snapshots, need, size(&directory));
+        }
         Ok(found)
     }
 
+    /// The projects of which there is a container or a volume.
+    fn projects(&self) -> Result<BTreeSet<String>> {
+        let mut projects = BTreeSet::new();
+        for named in names::all(&self.root)? {
+            let record = Record::read(&self.root.container(&named.id))?;
+            projects.extend(record.and_then(|it| it.labels.get(label::PROJECT).cloned()));
+        }
+        let volumes = volume::list(&self.root)?.into_iter();
+        projects.extend(volumes.filter_map(|it| it.labels.get(label::PROJECT).cloned()));
+        Ok(projects)
+    }
+
+    /// Removes the snapshots of projects of which nothing else is left.
+    async fn prune_snapshots(&self, pruned: &mut Pruned) -> Result<()> {
+        let projects = self.projects()?;
+        for snapshot in snapshot::list(&self.root, None)? {
+            if !projects.contains(&snapshot.project) {
+                self.remove_snapshot(&snapshot.project, &snapshot.name).await?;
+                pruned.snapshots.push(format!("{}/{}", snapshot.project, snapshot.name));
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what nobody needs: containers that do not run, networks that no container is to
-    /// join, images without a name; more if that is wanted.
+    /// join, snapshots of projects of which nothing is left, images without a name; more if that
+    /// is wanted.
     ///
     /// # Errors
     ///
@@ -120,6 +156,7 @@ impl Native {
         if also.volumes {
             self.prune_volumes(&mut pruned)?;
         }
+        self.prune_snapshots(&mut pruned).await?;
         self.prune_builds()?;
         let which = if also.images { Unneeded::Unused } else { Unneeded::Nameless };
         let removed = Store::open(&self.root.images())?.prune(which, &|_| true)?;
@@ -127,7 +164,10 @@ impl Native {
         let after = self.disk_use()?;
         let gone =
             |part: fn(&DiskUse) -> Share| part(&before).size.saturating_sub(part(&after).size);
-        pruned.bytes = removed.bytes + gone(|it| it.containers) + gone(|it| it.volumes);
+        pruned.bytes = removed.bytes
+            + gone(|it| it.containers)
+            + gone(|it| it.volumes)
+            + gone(|it| it.snapshots);
         Ok(pruned)
     }
 

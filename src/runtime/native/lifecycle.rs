@@ -15,7 +15,8 @@ use super::root::{Place, RUN_DIR, STATE_DIR};
 use super::state::{self, Durability, Phase, Status, failed};
 use super::thread::in_thread;
 use super::watch::Lazy;
-use super::{Native, allocator, container, events, injected, lock, remove, shim};
+use super::{Native, allocator, container, events, injected, lock, remove, shim, snapshot};
+use crate::model::label;
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
 use crate::runtime::{Result, RuntimeError, Volumes};
@@ -42,6 +43,7 @@ impl Native {
     pub(super) async fn start(&self, container: &str, files: &[InjectedFile]) -> Result<()> {
         let named = names::the(&self.root, container)?;
         let place = self.root.container(&named.id);
+        self.check_whole(&place)?;
         let mut watch = self.watch(&place);
         loop {
             let seen = look(&self.root, &named)?.ok_or_else(|| names::missing(container))?;
@@ -59,6 +61,16 @@ impl Native {
                 done => return done,
             }
         }
+    }
+
+    /// Refuses to start what has only a part of the data that was to be put back.
+    fn check_whole(&self, place: &Place) -> Result<()> {
+        if !self.root.snapshots().exists() {
+            return Ok(());
+        }
+        let record = Record::read(place)?.unwrap_or_default();
+        let project = record.labels.get(label::PROJECT);
+        project.map_or(Ok(()), |project| snapshot::check_whole(&self.root, project))
     }
 
     /// Starts a shim and waits until it says that its container has started.
@@ -101,6 +113,11 @@ impl Native {
         self.end(&named, (None, seconds), Then::Start).await?;
         self.start(container, &[]).await?;
         self.tell(&named, "restart")
+    }
+
+    /// Kills a container, if it runs; it is not started again, nor removed if it wants that.
+    pub(super) async fn kill_for_good(&self, named: &Named) -> Result<()> {
+        self.end(named, (Some("SIGKILL".to_owned()), Some(0)), Then::Start).await
     }
 
     /// Ends a container, if it runs, and waits until nothing of it is left.
@@ -174,8 +191,7 @@ impl Native {
     pub(super) async fn delete(&self, container: &str, volumes: Volumes) -> Result<()> {
         let Some(named) = names::find(&self.root, container)? else { return Ok(()) };
         let place = self.root.container(&named.id);
-        let kill = (Some("SIGKILL".to_owned()), Some(0));
-        self.end(&named, kill, Then::Start).await?;
+        self.kill_for_good(&named).await?;
         let lock = match self.lock(&place).await {
             // Somebody else has removed it.
             Err(_) if !place.durable.exists() => return Ok(()),
@@ -199,7 +215,7 @@ impl Native {
     }
 
     /// Waits for the lock of a container.
-    async fn lock(&self, place: &Place) -> Result<lock::Lock> {
+    pub(super) async fn lock(&self, place: &Place) -> Result<lock::Lock> {
         let mut watch = self.watch(place);
         loop {
             if let Some(lock) = lock::take(&place.lock())? {

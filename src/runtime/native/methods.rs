@@ -21,7 +21,7 @@ use crate::model::{Dict, Feature, Hook, ServiceNetwork};
 use crate::runtime::{
     AttachOptions, Bytes, Chunk, Commit, ExecSpec, LogOptions, OnProgress, PathInfo, ProcessTable,
     Repeat, Result, Runtime, RuntimeError, RuntimeEvent, RuntimeVersion, Sample, Session, Size,
-    Stream, Terminal, Volumes, provider,
+    Snapshots, Stream, Terminal, Volumes, provider,
 };
 
 #[async_trait]
@@ -30,12 +30,20 @@ impl Runtime for Native {
         container::lacks(feature)
     }
 
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        Some(self)
+    }
+
     async fn version(&self) -> Result<RuntimeVersion> {
         Ok(self.own_version())
     }
 
     async fn observe(&self, project: Option<&str>) -> Result<Observed> {
         self.list_project(project).await
+    }
+
+    async fn inspect(&self, container: &str) -> Result<serde_json::Value> {
+        self.all_about(container)
     }
 
     async fn state(&self, container: &str) -> Result<Option<State>> {

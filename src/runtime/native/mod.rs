@@ -9,6 +9,7 @@
 //! - `build`: Dockerfiles to images;
 //! - `container`: what the kernel is told, from a spec to a process;
 //! - `net`: networks, addresses, names, ports;
+//! - `snapshot`: volumes and container file systems of a project, kept and put back;
 //! - `shim`: the process that looks after one container for as long as it lives.
 //!
 //! # Invariants
@@ -52,6 +53,7 @@ mod restart;
 pub mod root;
 pub mod shim;
 mod signal;
+mod snapshot;
 pub mod state;
 mod stats;
 mod thread;
@@ -125,6 +127,7 @@ impl Native {
         let root = Root::from_environment(&settings.environment)?;
         create::make_roots(&root)?;
         remove::sweep(&root)?;
+        snapshot::sweep(&root)?;
         let (program, sealed) = own_program(settings.program);
         Ok(Self {
             networks: Networks::new(root.durable(), root.volatile()),

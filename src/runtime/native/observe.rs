@@ -4,7 +4,7 @@
 
 use super::names::{self, Named};
 use super::record::{self, Record};
-use super::state::{Phase, Status};
+use super::state::{self, Phase, Status};
 use super::volume;
 use super::{Native, clock};
 use crate::model::observed::{
@@ -15,6 +15,21 @@ use crate::runtime::Result;
 use crate::runtime::native::container::{Config, Source};
 
 impl Native {
+    /// What stands in the files of a container.
+    pub(super) fn all_about(&self, container: &str) -> Result<serde_json::Value> {
+        let named = names::the(&self.root, container)?;
+        let place = self.root.container(&named.id);
+        let (record, status): (Option<Record>, Option<Status>) =
+            (Record::read(&place)?, state::read(&place.state())?);
+        Ok(serde_json::json!({
+            "id": named.id,
+            "name": named.name,
+            "state": status,
+            "networks": record::joinings(&place)?,
+            "container": record,
+        }))
+    }
+
     pub(super) async fn list_project(&self, project: Option<&str>) -> Result<Observed> {
         let belongs = |labels: &Dict| {
             let found = labels.get(label::PROJECT);

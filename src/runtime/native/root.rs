@@ -105,6 +105,11 @@ impl Root {
         self.durable.join("volumes")
     }
 
+    /// Snapshots, by project and name.
+    pub fn snapshots(&self) -> PathBuf {
+        self.durable.join("snapshots")
+    }
+
     /// What networks are, by name.
     pub fn networks(&self) -> PathBuf {
         self.durable.join("networks")

@@ -126,6 +126,17 @@ pub struct HealthReport {
     pub failures: u64,
     /// What the last check printed, or why it could not be run.
     pub output: String,
+    /// The last checks that failed and counted, the oldest first.
+    pub history: Vec<FailedCheck>,
+}
+
+/// A check that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedCheck {
+    /// When it ended, counted from the start of the container, in milliseconds.
+    pub ended: u64,
+    /// The beginning of what it printed, or why it could not be run.
+    pub output: String,
 }
 
 /// The verdict of health checks.

@@ -27,7 +27,7 @@ use super::error::{StartError, kernel};
 use super::tree;
 
 /// How deep directories may lie in each other: each level needs two descriptors.
-const DEEPEST: usize = 200;
+pub(in crate::runtime::native) const DEEPEST: usize = 200;
 
 /// Fills a volume that is empty with what is at `path` in the image.
 ///
@@ -198,12 +198,16 @@ impl Copier {
     }
 }
 
-fn stat(fd: &OwnedFd) -> io::Result<Stat> {
+pub(in crate::runtime::native) fn stat(fd: &OwnedFd) -> io::Result<Stat> {
     Ok(rustix::fs::statat(fd, c"", AtFlags::EMPTY_PATH)?)
 }
 
 /// Copies what is in a file; holes stay holes.
-fn contents(from: &OwnedFd, to: &OwnedFd, size: u64) -> io::Result<()> {
+pub(in crate::runtime::native) fn contents(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    size: u64,
+) -> io::Result<()> {
     rustix::fs::ftruncate(to, size)?;
     let mut at = 0;
     while at < size {
@@ -259,14 +263,18 @@ fn slowly(from: &OwnedFd, to: &OwnedFd, range: std::ops::Range<u64>) -> io::Resu
 }
 
 /// Gives a copy that cannot be opened its owner and times.
-fn own(directory: &OwnedFd, name: &CStr, status: &Stat) -> io::Result<()> {
+pub(in crate::runtime::native) fn own(
+    directory: &OwnedFd,
+    name: &CStr,
+    status: &Stat,
+) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(status.st_uid), Gid::from_raw(status.st_gid));
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::chownat(directory.as_fd(), name, Some(uid), Some(gid), flags)?;
     Ok(rustix::fs::utimensat(directory, name, &times(status), flags)?)
 }
 
-fn times(status: &Stat) -> Timestamps {
+pub(in crate::runtime::native) fn times(status: &Stat) -> Timestamps {
     let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
     Timestamps {
         last_access: time(status.st_atime, status.st_atime_nsec.cast_signed()),
@@ -275,12 +283,17 @@ fn times(status: &Stat) -> Timestamps {
 }
 
 /// Copies extended attributes whose names begin in one of these ways.
-fn attributes(from: &OwnedFd, to: &OwnedFd, wanted: &[&str]) -> io::Result<()> {
-    let mut names = vec![0_u8; 1 << 16];
-    let length = match rustix::fs::flistxattr(from, &mut names[..]) {
-        Err(Errno::OPNOTSUPP) => return Ok(()),
+pub(in crate::runtime::native) fn attributes(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    wanted: &[&str],
+) -> io::Result<()> {
+    let length = match rustix::fs::flistxattr_query(from) {
+        Err(Errno::OPNOTSUPP) | Ok(0) => return Ok(()),
         length => length?,
     };
+    let mut names = vec![0_u8; length];
+    let length = rustix::fs::flistxattr(from, &mut names[..])?;
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         if !wanted.iter().any(|start| name.starts_with(start.as_bytes())) {
             continue;

@@ -20,7 +20,7 @@ mod cgroup;
 mod child;
 mod config;
 mod configure;
-mod copy_up;
+pub(super) mod copy_up;
 mod error;
 mod exec;
 mod files;

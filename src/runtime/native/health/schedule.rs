@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::Check;
-use crate::runtime::native::state::{HealthReport, Verdict};
+use crate::runtime::native::state::{FailedCheck, HealthReport, Verdict};
 
 /// The shortest pause between tries.
 const SHORTEST: Duration = Duration::from_millis(50);
@@ -66,6 +66,7 @@ impl Schedule {
             return;
         }
         self.due = ended + self.interval(ended);
+        self.remember(ended);
         let is_early = self.report.verdict == Verdict::Starting && began < self.check.start_period;
         if !is_early {
             self.report.failures += 1;
@@ -73,6 +74,19 @@ impl Schedule {
                 self.report.verdict = Verdict::Unhealthy;
             }
         }
+    }
+
+    /// Keeps a check that has failed, and few before it.
+    fn remember(&mut self, ended: Duration) {
+        const KEPT: usize = 5;
+        const LONGEST: usize = 300;
+        let output = self.report.output.chars().take(LONGEST).collect();
+        let ended = u64::try_from(ended.as_millis()).unwrap_or(u64::MAX);
+        let history = &mut self.report.history;
+        if history.len() == KEPT {
+            history.remove(0);
+        }
+        history.push(FailedCheck { ended, output });
     }
 
     /// How long to wait before the next check.
