@@ -15,7 +15,7 @@ use super::root::{Place, RUN_DIR, STATE_DIR};
 use super::state::{self, Durability, Phase, Status, failed};
 use super::thread::in_thread;
 use super::watch::Lazy;
-use super::{Native, allocator, container, events, injected, lock, remove, shim, snapshot};
+use super::{Native, allocator, events, injected, lock, remove, shim, snapshot};
 use crate::model::label;
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
