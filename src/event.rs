@@ -106,6 +106,21 @@ pub struct StepLine {
     pub role: Role,
 }
 
+/// A step that failed, and what is known about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepFailure {
+    /// What failed: `start container shop-web-1`.
+    pub what: String,
+    /// Why: a lowercase fragment or the runtime's words; further causes on further lines.
+    pub cause: String,
+    /// Services that could not go on because of it.
+    pub blocks: Vec<String>,
+    /// What its health check printed last; empty if it has none.
+    pub probe: String,
+    /// What its container wrote last, oldest line first; at most 20 are shown.
+    pub log: Vec<String>,
+}
+
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "kebab-case")]

@@ -16,6 +16,7 @@
 //! | [`event`] | the words between scheduler and UI | `model`, `plan` |
 //! | [`runtime`] | the only way to containers: the Docker Engine, a runtime of our own, and a world in memory for tests | `model` |
 //! | [`scheduler`] | runs a plan: what may start when, shutdown, where the time went | `model`, `graph`, `plan`, `event`, `runtime` |
+//! | [`orchestrator`] | brings the world to what is asked for: images, then observe, plan and run | `model`, `diagnostic`, `project`, `plan`, `event`, `runtime`, `scheduler` |
 //! | [`bundle`] | what is written down when a project does not come up | `model`, `plan`, `event`, `runtime`, `scheduler` |
 //! | [`watch`] | files that change while somebody develops: rules, events, batches | `model` |
 //! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, `event`, `plan`, and the nodes of `project` |
@@ -36,6 +37,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod graph;
 pub mod model;
+pub mod orchestrator;
 pub mod plan;
 pub mod project;
 pub mod runtime;

@@ -5,13 +5,14 @@
 //! No lock is taken: containers are not touched.
 
 use super::args::BuildArgs;
-use super::engine::{Dependencies, Engine, Target};
+use super::engine::Engine;
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::event::Event;
 use crate::model::spec::BuildOptions;
 use crate::model::{Bytes, Environment, Service, SshKey};
+use crate::orchestrator::{Dependencies, Target};
 use crate::plan::Cause;
 use crate::plan::images::bake::bake;
 use crate::plan::images::build::{Builds, Purpose};
@@ -56,7 +57,7 @@ pub(super) async fn run(args: &BuildArgs, session: &mut Session<'_>) -> Result<u
         engine.progress.apply(&Event::Warned { message: "no services to build".to_owned() });
         return Ok(0);
     }
-    let done = engine.run(&plan).await?;
+    let done = engine.orchestrator().run(&plan).await?;
     if args.check {
         engine.progress.finish();
         for line in done.output.values().flatten() {

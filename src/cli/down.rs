@@ -5,13 +5,14 @@
 use std::collections::BTreeSet;
 
 use super::args::{DownArgs, KillArgs, RestartArgs, RmArgs, ServicesArgs, StopArgs};
-use super::engine::{Engine, REMOVE_ORPHANS, Target, observe};
+use super::engine::{Engine, REMOVE_ORPHANS};
 use super::exit::Failure;
 use super::prompt::ask;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::model::observed::Observed;
 use crate::model::spec::ProviderAction;
+use crate::orchestrator::{Target, observe};
 use crate::plan::name::Names;
 use crate::plan::providers::ProviderCalls;
 use crate::plan::{
@@ -48,7 +49,7 @@ pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u
         let text = format!("No resource found to remove for project {:?}.", target.project.name);
         engine.progress.aside(&format!("{text}\n"));
     }
-    engine.run(&plan).await?;
+    engine.orchestrator().run(&plan).await?;
     if args.volumes && args.services.is_empty() {
         super::snapshot::forget(&engine, &target.project.name).await?;
     }
@@ -131,7 +132,7 @@ async fn stop_services(
     let calls = target.calls(ProviderAction::Stop);
     let action = Action::Stop { seconds };
     let treatment = Treatment { project: &target.project, services, action, calls };
-    engine.run(&reconcile(&Desired::Treat(treatment), &observed)).await?;
+    engine.orchestrator().run(&reconcile(&Desired::Treat(treatment), &observed)).await?;
     Ok(all_found)
 }
 
@@ -171,7 +172,7 @@ pub(super) async fn kill(args: &KillArgs, session: &mut Session<'_>) -> Result<u
     if plan.is_empty() {
         engine.progress.aside("No container to kill\n");
     }
-    engine.run(&plan).await?;
+    engine.orchestrator().run(&plan).await?;
     Ok(0)
 }
 
@@ -188,7 +189,7 @@ async fn treat(
     let calls = ProviderCalls::new();
     let treatment = Treatment { project: &target.project, services, action, calls };
     let desired = Desired::Treat(treatment);
-    engine.run(&reconcile(&desired, &observed)).await?;
+    engine.orchestrator().run(&reconcile(&desired, &observed)).await?;
     Ok(0)
 }
 
@@ -225,7 +226,7 @@ async fn remove(
         .collect();
     let question = format!("Going to remove {}", names.join(", "));
     if args.force || engine.session.global.dry_run || ask(engine.session.screen, &question)? {
-        engine.run(&plan).await?;
+        engine.orchestrator().run(&plan).await?;
     }
     Ok(0)
 }

@@ -6,13 +6,15 @@ use std::io;
 use std::path::PathBuf;
 
 use super::usage::UsageError;
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Diagnostic, Severity, Sources};
+use crate::event::StepFailure;
 use crate::model::render::RenderError;
+use crate::orchestrator::OrchestrationError;
 use crate::project::source::reason;
 use crate::runtime::RuntimeError;
 use crate::runtime::native::Native;
 use crate::ui::Screen;
-use crate::ui::diagnostics::Message;
+use crate::ui::diagnostics::{Message, Style, Warnings, draw};
 use crate::ui::failure;
 use crate::ui::template::TemplateError;
 use crate::watch::WatchError;
@@ -33,6 +35,14 @@ pub enum Failure {
     /// The project has errors, which were told already.
     #[error("the project has errors")]
     Project,
+    /// The runtime cannot do what the project wants.
+    #[error("the project cannot run here")]
+    Refused {
+        /// What, each at its place.
+        problems: Vec<Diagnostic>,
+        /// What the places are in.
+        sources: Sources,
+    },
     /// A service named on the command line cannot be used.
     #[error("no such service: {name}{reason}")]
     NoSuchService {
@@ -72,7 +82,7 @@ pub enum Failure {
     Template(#[from] TemplateError),
     /// Steps of a plan failed.
     #[error("{} failed", crate::ui::text::count(.0.len(), "step"))]
-    Steps(Vec<failure::Failure>),
+    Steps(Vec<StepFailure>),
     /// The user wanted the command to end.
     #[error("interrupted")]
     Interrupted,
@@ -147,6 +157,24 @@ pub enum Failure {
     Render(#[from] RenderError),
 }
 
+impl From<OrchestrationError> for Failure {
+    fn from(error: OrchestrationError) -> Self {
+        match error {
+            OrchestrationError::Runtime(error) => Self::Runtime(error),
+            OrchestrationError::Steps(failures) => Self::Steps(failures),
+            OrchestrationError::Refused { problems, sources } => {
+                Self::Refused { problems, sources }
+            }
+            OrchestrationError::NoSuchService { name, similar } => {
+                Self::NoSuchService { name, reason: "", similar }
+            }
+            OrchestrationError::Lock { project, source } => Self::Lock { project, source },
+            OrchestrationError::Interrupted => Self::Interrupted,
+            OrchestrationError::Other(text) => Self::Other(text),
+        }
+    }
+}
+
 /// The exit code of a process as Ketch's own.
 pub(super) fn code(code: i64) -> u8 {
     u8::try_from(code).unwrap_or(1)
@@ -162,6 +190,10 @@ pub(super) fn tell(failure: &Failure, screen: &mut Screen) -> u8 {
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
         Failure::Project => {}
         Failure::Steps(failures) => screen.tell(&failure::report(failures)),
+        Failure::Refused { problems, sources } => {
+            let style = Style { warnings: Warnings::Full, width: screen.width() };
+            screen.tell(&draw(sources, problems, style));
+        }
         Failure::Interrupted => return INTERRUPTED,
         _ => {
             let hint = hint(failure);

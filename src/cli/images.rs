@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::try_join_all;
 
 use super::args::ImagesArgs;
-use super::engine::{Engine, Sight, interruptible, now};
+use super::engine::{Engine, Sight, interruptible};
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::table_or_json;
 use crate::model::observed::{ObservedContainer, ObservedImage};
+use crate::orchestrator::now;
 use crate::ui::images::{ImageLine, human, ids, json};
 
 /// Lists the images of containers.

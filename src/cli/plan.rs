@@ -8,14 +8,15 @@
 
 use super::args::PlanArgs;
 use super::down;
-use super::engine::{Dependencies, Engine, Target};
+use super::engine::Engine;
 use super::exit::Failure;
-use super::explain::span_at;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::model::spec::ProviderAction;
+use crate::orchestrator::{Dependencies, Orchestrator, Target};
 use crate::plan::images::ImageFlags;
 use crate::plan::{Orphans, Plan, Recreate, Up};
+use crate::project::path::span_at;
 use crate::ui::plan::{human, json};
 use crate::ui::text;
 
@@ -49,14 +50,14 @@ async fn plan_up(args: &PlanArgs, session: &mut Session<'_>) -> Result<(Target, 
     let orphans = target
         .orphans(session, if args.remove_orphans { Orphans::Remove } else { Orphans::Tell })?;
     let recreate = if args.force_recreate { Recreate::Force } else { Recreate::Diverged };
-    let mut engine = Engine::connect(session).await?;
-    engine.admit(&mut target).await?;
-    engine.admit_providers(&mut target).await?;
+    let engine = Engine::connect(session).await?;
+    engine.orchestrator().admit(&mut target).await?;
+    engine.orchestrator().admit_providers(&mut target).await?;
     let up = Up { recreate, orphans, ..target.up(&args.services) };
-    let images = engine.forecast_images(&up, &ImageFlags::default()).await?;
-    let (provided, supplied) = Engine::forecast_supply(&target, up.project);
+    let images = engine.orchestrator().forecast_images(&up, &ImageFlags::default()).await?;
+    let (provided, supplied) = Orchestrator::forecast_supply(&target, up.project);
     let up = Up { project: &supplied.project, unknown: supplied.unknown, ..up };
-    let containers = engine.plan_up(&target, &up).await?;
+    let containers = engine.orchestrator().plan_up(&target, &up).await?;
     let plan = images.then(provided).then(containers);
     Ok((target, plan))
 }

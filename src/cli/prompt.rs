@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, stdin};
 
 use super::exit::Failure;
-use super::session::is_true;
+use crate::orchestrator::is_true;
 use crate::ui::Screen;
 
 /// Asks a question; anything but a yes is a no, and so is the end of the input.

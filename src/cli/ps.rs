@@ -9,11 +9,12 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::args::PsArgs;
-use super::engine::{Engine, Sight, now};
+use super::engine::{Engine, Sight};
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::model::observed::ObservedContainer;
+use crate::orchestrator::now;
 use crate::ui::containers;
 use crate::ui::listing::Truncation;
 

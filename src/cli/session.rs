@@ -16,6 +16,7 @@ use super::args::GlobalArgs;
 use super::exit::Failure;
 use super::usage::UsageError;
 use crate::diagnostic::{Diagnostic, Sources};
+use crate::orchestrator::is_true;
 use crate::project::{self, Loaded, Report, Request, Source, Variable};
 use crate::ui::diagnostics::{Message, Style, Warnings, draw};
 use crate::ui::{Colour, Screen};
@@ -182,11 +183,6 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether a variable that is a switch is on.
-pub(super) fn is_true(word: &str) -> bool {
-    matches!(word.trim().to_lowercase().as_str(), "y" | "1" | "t" | "true")
 }
 
 /// Puts old flags in the place of those that replaced them.

@@ -8,10 +8,11 @@ use std::pin::pin;
 
 use clap::{Args, Subcommand};
 
-use super::engine::{Consent, Engine, Sight, Target};
+use super::engine::{Consent, Engine, Sight};
 use super::exit::Failure;
 use super::session::Session;
 use crate::model::Feature;
+use crate::orchestrator::Target;
 use crate::plan::{Create, Orphans, Until, Up};
 use crate::runtime::{
     Cancel, Existing, Moment, Result as Done, Runtime, RuntimeError, Save, Snapshots, Work,
@@ -164,7 +165,7 @@ async fn start(
         return Ok(());
     }
     let services: BTreeSet<String> = target.named(&services)?;
-    engine.admit(target).await?;
+    engine.orchestrator().admit(target).await?;
     target.keep_with_dependencies(&services);
     let up = Up {
         until: Until::Ready,

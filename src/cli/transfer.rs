@@ -5,12 +5,13 @@
 //! No lock is taken: containers are not touched.
 
 use super::args::{PullArgs, PushArgs};
-use super::engine::{Converged, Dependencies, Engine, Target};
+use super::engine::Engine;
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::event::Event;
 use crate::model::observed::Observed;
+use crate::orchestrator::{Converged, Dependencies, Target};
 use crate::plan::Severity;
 use crate::plan::images::transfer::{self, PullFlags, Transfer};
 
@@ -38,7 +39,7 @@ pub(super) async fn pull(args: &PullArgs, session: &mut Session<'_>) -> Result<u
     }
     let images = target.project.services.values().map(|service| service.image.clone());
     let images: Vec<String> = images.filter(|image| !image.is_empty()).collect();
-    let observed: Observed = engine.observe_images(&images).await?;
+    let observed: Observed = engine.orchestrator().observe_images(&images).await?;
     let transfer = transfer::pull(&target.project, &observed, &flags);
     let done = engine.transfer(&transfer).await?;
     let to_build = transfer::to_build(&target.project, &transfer.plan, &done.warned);
@@ -77,6 +78,6 @@ impl Engine<'_, '_> {
                 message: why.clone(),
             });
         }
-        self.run(&transfer.plan).await
+        Ok(self.orchestrator().run(&transfer.plan).await?)
     }
 }

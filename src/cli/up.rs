@@ -16,10 +16,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::args::{CreateArgs, ScaleArgs, StartArgs, UpArgs};
-use super::engine::{Consent, Converged, Dependencies, Engine, Probes, Supplied, Target};
+use super::engine::{Consent, Engine, Probes};
 use super::exit::Failure;
 use super::session::Session;
 use crate::bundle::Recorder;
+use crate::orchestrator::{Converged, Dependencies, Supplied, Target};
 use crate::plan::images::{BuildMode, ImageFlags};
 use crate::plan::{AnonymousVolumes, Create, Orphans, Recreate, Until, Up};
 
@@ -42,8 +43,8 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     engine.quiet = flags::quiet(&args.create);
     let bundle = bundle::directory(args, &engine);
     engine.recorder = bundle.as_ref().map(|_| Recorder::default());
-    engine.admit(&mut target).await?;
-    engine.admit_providers(&mut target).await?;
+    engine.orchestrator().admit(&mut target).await?;
+    engine.orchestrator().admit_providers(&mut target).await?;
     let up = wanted(args, &target, (scale, orphans));
     if !(args.detach || args.wait || args.no_start || engine.session.global.dry_run) {
         let consent = flags::consent(&args.create);
@@ -116,8 +117,8 @@ async fn attached_up(
     (up, images, consent): (Up<'_>, &ImageFlags, Consent),
 ) -> Result<u8, Failure> {
     let lock = engine.lock(&target.project).await?;
-    engine.prepare_images(&up, images).await?;
-    let Supplied { project, unknown } = engine.supply(target, up.project).await?;
+    engine.orchestrator().prepare_images(&up, images).await?;
+    let Supplied { project, unknown } = engine.orchestrator().supply(target, up.project).await?;
     let up = Up { project: &project, unknown, ..up };
     let plan = engine.agreed_plan(target, up, consent).await?;
     let attached = attached::Attached::new(engine, target, args)?;
@@ -135,8 +136,8 @@ pub(super) async fn create(args: &CreateArgs, session: &mut Session<'_>) -> Resu
     let images = flags::images(&args.create)?;
     let mut engine = Engine::connect(session).await?;
     engine.quiet = flags::quiet(&args.create);
-    engine.admit(&mut target).await?;
-    engine.admit_providers(&mut target).await?;
+    engine.orchestrator().admit(&mut target).await?;
+    engine.orchestrator().admit_providers(&mut target).await?;
     let up = Up {
         until: Until::Created,
         scale,
@@ -154,7 +155,7 @@ pub(super) async fn start(args: &StartArgs, session: &mut Session<'_>) -> Result
     let mut engine = Engine::connect(session).await?;
     let mut target = Target::find(&mut engine).await?;
     let services = target.named(&args.services)?;
-    engine.admit(&mut target).await?;
+    engine.orchestrator().admit(&mut target).await?;
     target.keep_with_dependencies(&services);
     let up = Up {
         until: if args.wait { Until::Ready } else { Until::Started },
@@ -189,8 +190,8 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     target.check_scale(&scale)?;
     let orphans = target.orphans(session, Orphans::Tell)?;
     let mut engine = Engine::connect(session).await?;
-    engine.admit(&mut target).await?;
-    engine.admit_providers(&mut target).await?;
+    engine.orchestrator().admit(&mut target).await?;
+    engine.orchestrator().admit_providers(&mut target).await?;
     let up =
         Up { scale, anonymous_volumes: AnonymousVolumes::Renew, orphans, ..target.up(&services) };
     let images = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };
@@ -206,7 +207,7 @@ pub(super) async fn bring_up(
     (images, consent): (&ImageFlags, Consent),
 ) -> Result<Converged, Failure> {
     let _lock = engine.lock(&target.project).await?;
-    engine.prepare_images(&up, images).await?;
+    engine.orchestrator().prepare_images(&up, images).await?;
     engine.bring_up(target, up, consent).await
 }
 

@@ -44,6 +44,7 @@ mod merge;
 pub mod node;
 mod normalize;
 mod parallel;
+pub mod path;
 mod resources;
 mod select;
 mod session;

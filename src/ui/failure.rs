@@ -1,10 +1,10 @@
 //! The report after a failed run: what failed, why, what cannot go on, and what it said last.
 //!
-//! In: [`Failure`]s, put together by `cli`. Out: text for standard error.
+//! In: [`StepFailure`]s, put together by `orchestrator`. Out: text for standard error.
 //!
 //! # Not here
 //!
-//! Collecting logs and probe output (`cli`), what is shown while a plan runs
+//! Collecting logs and probe output (`orchestrator`), what is shown while a plan runs
 //! ([`super::progress`]).
 
 use std::fmt::Write as _;
@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::text::{count, cut, printable};
+use crate::event::StepFailure;
 
 const TITLE: Style = AnsiColor::Red.on_default().bold();
 const STRONG: Style = Style::new().bold();
@@ -21,26 +22,11 @@ const LINES: usize = 20;
 /// Characters of a line that are shown.
 const LONGEST: usize = 400;
 
-/// A step that failed, and what is known about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failure {
-    /// What failed: `start container shop-web-1`.
-    pub what: String,
-    /// Why: a lowercase fragment or the runtime's words; further causes on further lines.
-    pub cause: String,
-    /// Services that could not go on because of it.
-    pub blocks: Vec<String>,
-    /// What its health check printed last; empty if it has none.
-    pub probe: String,
-    /// What its container wrote last, oldest line first; at most 20 are shown.
-    pub log: Vec<String>,
-}
-
 /// The report, with a line break at the end; nothing if nothing failed.
-pub fn report(failures: &[Failure]) -> String {
+pub fn report(failures: &[StepFailure]) -> String {
     let mut text = String::new();
     for failure in failures {
-        failure.write(&mut text);
+        write(failure, &mut text);
     }
     if failures.len() > 1 {
         let _ = writeln!(text, "{TITLE}error{TITLE:#}: {} failed", count(failures.len(), "step"));
@@ -48,21 +34,19 @@ pub fn report(failures: &[Failure]) -> String {
     text
 }
 
-impl Failure {
-    fn write(&self, text: &mut String) {
-        let what = printable(&self.what);
-        let _ = writeln!(text, "{TITLE}error{TITLE:#}{STRONG}: cannot {what}{STRONG:#}");
-        section(text, "cause", self.cause.lines());
-        if !self.blocks.is_empty() {
-            section(text, "blocks", [self.blocks.join(", ").as_str()].into_iter());
-        }
-        section(text, "last health check", last(self.probe.lines().collect()).into_iter());
-        section(
-            text,
-            "last output",
-            last(self.log.iter().map(String::as_str).collect()).into_iter(),
-        );
+fn write(failure: &StepFailure, text: &mut String) {
+    let what = printable(&failure.what);
+    let _ = writeln!(text, "{TITLE}error{TITLE:#}{STRONG}: cannot {what}{STRONG:#}");
+    section(text, "cause", failure.cause.lines());
+    if !failure.blocks.is_empty() {
+        section(text, "blocks", [failure.blocks.join(", ").as_str()].into_iter());
     }
+    section(text, "last health check", last(failure.probe.lines().collect()).into_iter());
+    section(
+        text,
+        "last output",
+        last(failure.log.iter().map(String::as_str).collect()).into_iter(),
+    );
 }
 
 fn last(mut lines: Vec<&str>) -> Vec<&str> {
@@ -88,15 +72,15 @@ fn section<'a>(text: &mut String, heading: &str, mut lines: impl Iterator<Item =
 mod tests {
     use insta::assert_snapshot;
 
-    use super::{Failure, report};
+    use super::{StepFailure, report};
 
-    fn plain(failures: &[Failure]) -> String {
+    fn plain(failures: &[StepFailure]) -> String {
         anstream::adapter::strip_str(&report(failures)).to_string()
     }
 
     #[test]
     fn a_failure_is_told_with_all_that_is_known() {
-        let failure = Failure {
+        let failure = StepFailure {
             what: "wait for container shop-db-1 to be healthy".to_owned(),
             cause: "container shop-db-1 is unhealthy".to_owned(),
             blocks: vec!["web".to_owned(), "worker".to_owned()],
@@ -105,9 +89,12 @@ mod tests {
         };
         let text = plain(std::slice::from_ref(&failure));
         assert!(!text.contains("line 2␛"), "only the last 20 lines: {text}");
-        let short = Failure { log: failure.log[20..].to_vec(), ..failure };
-        let bare =
-            Failure { what: "create network a".into(), cause: "no".into(), ..Failure::default() };
+        let short = StepFailure { log: failure.log[20..].to_vec(), ..failure };
+        let bare = StepFailure {
+            what: "create network a".into(),
+            cause: "no".into(),
+            ..StepFailure::default()
+        };
         assert_snapshot!(plain(&[short, bare]), @"
         error: cannot wait for container shop-db-1 to be healthy
           cause: container shop-db-1 is unhealthy

@@ -10,11 +10,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Probes, patience};
+use super::Probes;
 use crate::cli::args::EngineArgs;
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::cli::usage::UsageError;
+use crate::orchestrator::patiently;
 use crate::runtime::docker::{self, Docker, TlsSettings};
 use crate::runtime::native::{Native, Settings};
 use crate::runtime::{self, Runtime, RuntimeError};
@@ -64,7 +65,7 @@ async fn automatic(session: &mut Session<'_>, probes: Probes) -> Result<Arc<dyn 
 async fn docker(session: &mut Session<'_>, probes: Probes) -> runtime::Result<Docker> {
     let connecting = Docker::connect(engine(session, probes));
     let screen = &mut *session.screen;
-    patience::patiently(connecting, |text| screen.tell(text)).await
+    patiently(connecting, |text| screen.tell(text)).await
 }
 
 /// Whether the user says which engine is meant.

@@ -1,23 +1,16 @@
 //! What commands that reach a runtime have in common.
 //!
-//! In: a [`Session`] and flags. Out: a connection, the project, what is observed, and plans that
-//! are run. One file for each of these steps.
+//! In: a [`Session`] and flags. Out: a connection, the project, and an [`Orchestrator`] that does
+//! the work. One file for each of these steps.
 //!
 //! # Invariants
 //!
-//! - Commands that change a project hold its lock while a plan is made and run.
 //! - Nothing but `choose` knows which kinds of runtimes there are.
 
+mod audience;
 mod bring_up;
 mod choose;
-mod converge;
 mod ending;
-mod failures;
-mod lock;
-mod observe;
-mod patience;
-mod port_holder;
-mod providers;
 mod select;
 mod sight;
 mod signals;
@@ -28,6 +21,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bundle::Recorder;
+use crate::orchestrator::{Depth, Orchestrator};
 use crate::runtime::Runtime;
 use crate::ui::progress::{How, Mode, Prefix, Progress};
 
@@ -37,14 +31,10 @@ use super::usage::UsageError;
 
 pub(super) use bring_up::Consent;
 pub(super) use choose::native;
-pub(super) use converge::{Converged, run_plan};
-pub(super) use lock::Lock;
-pub(super) use observe::observe;
-pub(super) use providers::Supplied;
 pub(super) use select::{one_container, short_name};
 pub(super) use sight::Sight;
 pub(super) use signals::{Interrupts, interruptible};
-pub(super) use target::{Dependencies, REMOVE_ORPHANS, Target};
+pub(super) use target::REMOVE_ORPHANS;
 pub(super) use time::{decimal, moment};
 
 /// A command that reaches a runtime.
@@ -97,6 +87,18 @@ impl<'s, 'a> Engine<'s, 'a> {
         Ok(Self { session, runtime, progress, interrupts, quiet, recorder: None })
     }
 
+    /// What does the work, and tells this command what happens.
+    pub(super) fn orchestrator(&self) -> Orchestrator<'_> {
+        Orchestrator {
+            runtime: &*self.runtime,
+            environment: self.session.environment(),
+            parallel: self.session.parallel(),
+            shutdown: self.interrupts.shutdown(),
+            depth: if self.session.global.dry_run { Depth::Pretend } else { Depth::Really },
+            audience: self,
+        }
+    }
+
     /// Begins a new picture below what was written since the last one.
     pub(super) fn renew_progress(&mut self) -> Result<(), Failure> {
         let prefix = if self.session.global.dry_run { Prefix::DryRun } else { Prefix::None };
@@ -116,11 +118,6 @@ pub(super) fn progress_mode(session: &Session<'_>) -> Result<Mode, Failure> {
     let invalid = |_| UsageError::Progress(word.clone());
     let how = How::parse(&word).map_err(invalid)?;
     Ok(how.mode(session.screen.colour(), session.screen).map_err(invalid)?)
-}
-
-/// The time, in seconds since 1970.
-pub(super) fn now() -> i64 {
-    i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The time as a runtime takes it: seconds since 1970 with nine decimals.

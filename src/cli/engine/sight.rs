@@ -10,11 +10,11 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
-use super::target::no_such_service;
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::model::Project;
 use crate::model::observed::ObservedContainer;
+use crate::orchestrator::no_such_service;
 use crate::ui::diagnostics::Warnings;
 
 /// The project that is looked at.
@@ -54,7 +54,7 @@ impl Sight {
                 project.services.contains_key(name) || project.disabled_services.contains_key(name)
             };
             if let Some(name) = services.iter().find(|name| !is_known(name)) {
-                return Err(no_such_service(project, name));
+                return Err(no_such_service(project, name).into());
             }
         }
         Ok(services.iter().cloned().collect())

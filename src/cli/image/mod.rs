@@ -19,11 +19,11 @@ pub(super) use args::ImageArgs;
 use args::{ImageCommand, InspectArgs, LoadArgs, LsArgs, PruneArgs, RmArgs, SaveArgs, TagArgs};
 use filter::Filter;
 
-use super::engine::now;
 use super::exit::Failure;
 use super::prompt;
 use super::session::Session;
 use super::usage::UsageError;
+use crate::orchestrator::now;
 use crate::runtime::RuntimeError;
 use crate::runtime::native::image::{
     Force, Image, Input, Output, Platform, Removed, Store, Unneeded,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::args::{CreateFlags, RunArgs};
-use crate::cli::engine::Target;
+
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::cli::terminal::{TtyFlag, TtyFlags};
@@ -12,6 +12,7 @@ use crate::cli::usage::{UsageError, switched};
 use crate::model::hash::hex;
 use crate::model::spec::OneOff;
 use crate::model::{BindOptions, Dict, Environment, Mount, Port, ShellCommand, VolumeOptions};
+use crate::orchestrator::Target;
 use crate::plan::images::ImageFlags;
 use crate::plan::one_off::{Aliases, Ports, Run};
 use crate::project::short::{self, MountKind};

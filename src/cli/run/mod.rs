@@ -11,12 +11,13 @@
 mod flags;
 
 use super::args::RunArgs;
-use super::engine::{Consent, Dependencies, Engine, Quiet, Supplied, Target, observe};
+use super::engine::{Consent, Engine, Quiet};
 use super::exit::{Failure, code};
 use super::session::Session;
 use super::terminal::{DetachKeys, Ended, Link, OnSignal, Stdin};
 use super::usage::{UsageError, refuse_flag};
 use crate::model::{Hook, Project};
+use crate::orchestrator::{Dependencies, Supplied, Target, observe};
 use crate::plan::images::{self, ImageFlags};
 use crate::plan::one_off::{self, Run};
 use crate::plan::{Orphans, Until, Up, spec};
@@ -44,8 +45,8 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
         engine.silence();
     }
     engine.quiet = Quiet { pull: args.quiet_pull, build: args.quiet_build };
-    engine.admit(&mut target).await?;
-    engine.admit_providers(&mut target).await?;
+    engine.orchestrator().admit(&mut target).await?;
+    engine.orchestrator().admit_providers(&mut target).await?;
     let until = if args.detach { Until::Started } else { Until::Created };
     let up = Up { until, ..target.up(named) };
     prepare(&mut engine, &target, &up, (&run, &images, orphans)).await?;
@@ -86,14 +87,15 @@ async fn prepare(
     let others = without(&target.project, |name| name == run.service);
     let alone = without(&target.project, |name| name != run.service);
     let dependencies = Up { separator: target.separator, orphans, ..Up::all(&others) };
-    engine.prepare_images(&dependencies, &ImageFlags::default()).await?;
+    engine.orchestrator().prepare_images(&dependencies, &ImageFlags::default()).await?;
     let own = Up { separator: target.separator, ..Up::all(&alone) };
-    engine.prepare_images(&own, images).await?;
-    let Supplied { project, unknown } = engine.supply(target, &target.project).await?;
+    engine.orchestrator().prepare_images(&own, images).await?;
+    let Supplied { project, unknown } =
+        engine.orchestrator().supply(target, &target.project).await?;
     let others = without(&project, |name| name == run.service);
     let dependencies = Up { project: &others, unknown, ..dependencies };
     let plan = engine.agreed_plan(target, dependencies, Consent::Ask).await?;
-    engine.run(&plan).await?;
+    engine.orchestrator().run(&plan).await?;
     let references = images::references(up);
     let observed = observe(&*engine.runtime, &project, &references).await?;
     let plan = one_off::plan(&Up { project: &project, ..up.clone() }, &observed, run);
@@ -101,7 +103,7 @@ async fn prepare(
     if plan.steps.len() == 1 && !engine.session.global.dry_run {
         engine.silence();
     }
-    engine.run(&plan).await?;
+    engine.orchestrator().run(&plan).await?;
     Ok(())
 }
 

@@ -15,12 +15,13 @@ use super::menu::{Key, Menu};
 use super::watched::{EndsWith, Verdict, Watched};
 use super::watching::Watching;
 use crate::cli::args::UpArgs;
-use crate::cli::engine::{Converged, Engine, Lock, Target, this_moment};
+use crate::cli::engine::{Engine, this_moment};
 use crate::cli::exit::{Failure, hint};
 use crate::cli::usage::UsageError;
 use crate::model::label;
 use crate::model::observed::State;
 use crate::model::spec::ProviderAction;
+use crate::orchestrator::{Converged, Lock, Target};
 use crate::plan::{Action, Desired, Op, Plan, Treatment, reconcile};
 use crate::runtime::{AttachOptions, Chunk, LogOptions, Runtime, RuntimeEvent};
 use crate::scheduler::Stage;
@@ -288,7 +289,8 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         };
         let Self { engine, logs, sources, .. } = self;
         let engine = &**engine;
-        let mut run = std::pin::pin!(engine.run_with(plan, Some(&before_start)));
+        let orchestrator = engine.orchestrator();
+        let mut run = std::pin::pin!(orchestrator.run_with(plan, Some(&before_start)));
         let converged = loop {
             tokio::select! {
                 biased;
@@ -420,11 +422,12 @@ impl<'e, 's, 'a> Attached<'e, 's, 'a> {
         let plan = reconcile(&Desired::Treat(treatment), &observed);
         let Self { engine, logs, sources, .. } = self;
         let engine = &**engine;
-        let mut run = std::pin::pin!(engine.run(&plan));
+        let orchestrator = engine.orchestrator();
+        let mut run = std::pin::pin!(orchestrator.run(&plan));
         loop {
             tokio::select! {
                 biased;
-                done = &mut run => return done.map(|_| ()),
+                done = &mut run => return Ok(done.map(drop)?),
                 Some(piece) = pieces.recv() => {
                     let shown = || write_all(logs, sources, &piece, pieces);
                     engine.progress.step_aside(shown)?;

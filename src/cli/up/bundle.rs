@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use crate::bundle::{self, Place, Story, annotate};
 use crate::cli::args::UpArgs;
-use crate::cli::engine::{Engine, Target};
+use crate::cli::engine::Engine;
 use crate::cli::exit::Failure;
-use crate::cli::explain::span_at;
+use crate::orchestrator::Target;
+use crate::project::path::span_at;
 use crate::ui::diagnostics::Message;
 
 /// The folder where machines run jobs, in the current one.

@@ -9,9 +9,10 @@ use std::task::Poll;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
-use crate::cli::engine::{Engine, Supplied, Target};
+use crate::cli::engine::Engine;
 use crate::cli::exit::Failure;
 use crate::cli::watch::{Desk, Settings, rules, start, watch};
+use crate::orchestrator::{Orchestrator, Supplied, Target};
 use crate::scheduler::{Stage, Trigger};
 use crate::ui::diagnostics::Message;
 use crate::watch::Rules;
@@ -38,7 +39,8 @@ impl Watching {
         for warning in &rules.warnings {
             engine.session.screen.message(Message::warning(warning));
         }
-        let (_, Supplied { project, unknown }) = Engine::forecast_supply(target, &target.project);
+        let (_, Supplied { project, unknown }) =
+            Orchestrator::forecast_supply(target, &target.project);
         let settings = Settings { quiet: engine.quiet.build, prune: true };
         let (enough, cut) = (Trigger::default(), Trigger::default());
         let mut desk = Desk::new(engine, target, (project.into_owned(), unknown), settings);

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::words;
-use crate::cli::engine::observe;
+
 use crate::cli::exit::Failure;
 use crate::event::Deed;
 use crate::model::{Hook, Project};
+use crate::orchestrator::observe;
 use crate::plan::images::{self, build::Builds};
 use crate::plan::{
     Action, Cause, Dependents, Desired, Orphans, Recreate, Treatment, Up, reconcile,

@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 use super::bring::Expected;
 use super::ledger::Ledgers;
 use super::start;
-use crate::cli::engine::{Engine, Target, interruptible};
+use crate::cli::engine::{Engine, interruptible};
 use crate::cli::exit::Failure;
 use crate::model::observed::ObservedContainer;
 use crate::model::transfer::{Difference, Transfer, Trust};
+use crate::orchestrator::Target;
 use crate::ui::text::{count, printable};
 use crate::watch::{Rules, Watcher};
 

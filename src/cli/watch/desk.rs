@@ -9,11 +9,12 @@ use indexmap::IndexMap;
 
 use super::ledger::Ledgers;
 use super::waits;
-use crate::cli::engine::{Converged, Engine, Lock, Target, interruptible, progress_mode, run_plan};
+use crate::cli::engine::{Engine, interruptible, progress_mode};
 use crate::cli::exit::Failure;
 use crate::event::Event;
 use crate::model::Project;
 use crate::model::observed::ObservedContainer;
+use crate::orchestrator::{Converged, Lock, Target, run_plan};
 use crate::plan::Plan;
 use crate::plan::name::Names;
 use crate::plan::providers::Unknown;
@@ -135,7 +136,8 @@ impl Desk {
         let waiting = |holder: &str| {
             self.voice.say(&format!("waiting for {holder}, which works on this project"));
         };
-        let taken = Lock::take(&self.environment, (&self.project.name, "watch"), waiting);
+        let name = &self.project.name;
+        let taken = async { Ok(Lock::take(&self.environment, (name, "watch"), waiting).await?) };
         interruptible(self.enough.clone(), taken).await
     }
 
@@ -162,7 +164,7 @@ impl Desk {
         self.running.set(self.running.get() + 1);
         let done = run_plan(plan, &*self.runtime, how).await;
         self.running.set(self.running.get() - 1);
-        done
+        Ok(done?)
     }
 
     /// The project with one service and those that follow it; the others are not touched.

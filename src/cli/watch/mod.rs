@@ -25,11 +25,12 @@ mod session;
 use indexmap::IndexMap;
 
 use super::args::WatchArgs;
-use super::engine::{Consent, Engine, Lock, Supplied, Target, interruptible};
+use super::engine::{Consent, Engine, interruptible};
 use super::exit::Failure;
 use super::session::Session;
 use super::up::bring_up;
 use super::usage::switched;
+use crate::orchestrator::{Lock, Orchestrator, Supplied, Target};
 use crate::plan::Orphans;
 use crate::plan::images::ImageFlags;
 use crate::runtime::RuntimeError;
@@ -50,8 +51,8 @@ pub(super) async fn run(args: &WatchArgs, session: &mut Session<'_>) -> Result<u
     }
     let mut engine = Engine::connect(session).await?;
     engine.quiet.build = args.quiet;
-    engine.admit(&mut target).await?;
-    engine.admit_providers(&mut target).await?;
+    engine.orchestrator().admit(&mut target).await?;
+    engine.orchestrator().admit_providers(&mut target).await?;
     if args.check {
         return check::check(&engine, &target, rules).await;
     }
@@ -65,7 +66,8 @@ pub(super) async fn run(args: &WatchArgs, session: &mut Session<'_>) -> Result<u
     if engine.session.only_tells(|| format!("watch the files of {name}")) {
         return Ok(0);
     }
-    let (_, Supplied { project, unknown }) = Engine::forecast_supply(&target, &target.project);
+    let (_, Supplied { project, unknown }) =
+        Orchestrator::forecast_supply(&target, &target.project);
     let desk = Desk::new(&engine, &target, (project.into_owned(), unknown), settings);
     watch(&desk, &mut watcher).await?;
     desk.voice.say("Watch disabled");
@@ -124,7 +126,8 @@ async fn only_one(
     (enough, waiting): (Shutdown, impl FnOnce(&str)),
 ) -> Result<Lock, Failure> {
     let name = format!("{project}.watch");
-    interruptible(enough, Lock::take(environment, (&name, "watch"), waiting)).await
+    let taken = async { Ok(Lock::take(environment, (&name, "watch"), waiting).await?) };
+    interruptible(enough, taken).await
 }
 
 /// What is told while another watch is waited for.

@@ -2,12 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use super::failures;
-use super::{Engine, Lock, Quiet};
-use crate::cli::exit::Failure;
+use super::{Lock, OrchestrationError, Orchestrator, failures};
 use crate::event::{Event, Outcome};
-use crate::model::Project;
 use crate::model::spec::Handed;
 use crate::plan::{Op, Plan, StepId};
 use crate::runtime::Runtime;
@@ -15,15 +13,15 @@ use crate::scheduler::{BeforeStart, Execution, Report, Stage, Timings, execute};
 
 /// What became of a plan.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Converged {
+pub struct Converged {
     /// Where the time went.
-    pub(in crate::cli) timings: Timings,
+    pub timings: Timings,
     /// Steps that failed, which is only a warning.
-    pub(in crate::cli) warned: BTreeSet<StepId>,
+    pub warned: BTreeSet<StepId>,
     /// The last lines that builds printed.
-    pub(in crate::cli) output: BuildLines,
+    pub output: BuildLines,
     /// What providers have for the services that depend on theirs, by step.
-    pub(in crate::cli) handed: BTreeMap<StepId, Handed>,
+    pub handed: BTreeMap<StepId, Handed>,
 }
 
 /// The last lines that builds printed, by step.
@@ -32,93 +30,86 @@ pub(super) type BuildLines = BTreeMap<StepId, VecDeque<String>>;
 /// How many lines of a build are kept.
 const KEPT_LINES: usize = 500;
 
-impl Engine<'_, '_> {
-    /// Takes the lock of a project, and tells whom it waits for. Who only pretends needs none.
-    pub(in crate::cli) async fn lock(&mut self, project: &Project) -> Result<Lock, Failure> {
-        if self.session.global.dry_run {
+impl Orchestrator<'_> {
+    /// Takes the lock of a project for a command, and tells whom it waits for. Who only pretends
+    /// needs none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be had, or somebody wants an end meanwhile.
+    pub async fn lock(&self, project: &str, command: &str) -> Result<Lock, OrchestrationError> {
+        if self.pretends() {
             return Ok(Lock::unneeded());
         }
-        let progress = &self.progress;
         let waiting = |holder: &str| {
-            progress.aside(&format!("waiting for {holder}, which works on this project\n"));
+            let text = format!("waiting for {holder}, which works on this project\n");
+            self.audience.aside(&text);
         };
-        let taken = Lock::take(
-            self.session.environment(),
-            (&project.name, self.session.command()),
-            waiting,
-        );
-        let mut shutdown = std::pin::pin!(self.interrupts.shutdown().reaches(Stage::Graceful));
         tokio::select! {
-            lock = taken => lock,
-            () = &mut shutdown => Err(Failure::Interrupted),
+            lock = Lock::take(self.environment, (project, command), waiting) => lock,
+            () = self.shutdown.clone().reaches(Stage::Graceful) => {
+                Err(OrchestrationError::Interrupted)
+            }
         }
     }
 
-    /// Tells what a plan has to say and runs it; with `--dry-run` only tells what it would do.
-    pub(in crate::cli) async fn run(&self, plan: &Plan) -> Result<Converged, Failure> {
+    /// Tells what a plan has to say and runs it; who pretends only tells what it would do.
+    ///
+    /// # Errors
+    ///
+    /// A step fails, or somebody wants an end.
+    pub async fn run(&self, plan: &Plan) -> Result<Converged, OrchestrationError> {
         self.run_with(plan, None).await
     }
 
     /// The same, with something done right before each container starts.
-    pub(in crate::cli) async fn run_with(
+    ///
+    /// # Errors
+    ///
+    /// A step fails, or somebody wants an end.
+    pub async fn run_with(
         &self,
         plan: &Plan,
         before_start: Option<BeforeStart<'_>>,
-    ) -> Result<Converged, Failure> {
+    ) -> Result<Converged, OrchestrationError> {
+        let tell = |event: Event| self.audience.event(plan, event);
         for warning in &plan.warnings {
-            (self.on_event())(Event::Warned { message: warning.clone() });
+            tell(Event::Warned { message: warning.clone() });
         }
-        if self.session.global.dry_run {
-            self.pretend(plan);
+        if self.pretends() {
+            pretend(plan, tell);
             return Ok(Converged::default());
         }
-        let show = self.on_event();
-        if let Some(recorder) = &self.recorder {
-            recorder.plan(plan);
-        }
-        let on_event = |event: Event| {
-            if let Some(recorder) = &self.recorder {
-                recorder.event(&event);
-            }
-            if !is_hushed(plan, &event, self.quiet) {
-                show(event);
-            }
-        };
+        self.audience.plan(plan);
         let how = Execution {
-            parallel: self.session.parallel(),
-            shutdown: self.interrupts.shutdown(),
-            on_event: &on_event,
+            parallel: self.parallel,
+            shutdown: self.shutdown.clone(),
+            on_event: &tell,
             before_start,
         };
-        let done = run_plan(plan, &*self.runtime, how).await;
-        if matches!(done, Err(Failure::Steps(_))) {
-            self.progress.finish();
-        }
-        done
-    }
-
-    fn on_event(&self) -> impl Fn(Event) {
-        |event| self.progress.apply(&event)
-    }
-
-    /// Tells the events of a plan as if it ran.
-    fn pretend(&self, plan: &Plan) {
-        let tell = self.on_event();
-        tell(Event::planned(plan));
-        for step in 0..plan.steps.len() {
-            tell(Event::Started { step });
-            let outcome = crate::event::Outcome::Done;
-            tell(Event::Ended { step, outcome, took: std::time::Duration::ZERO });
-        }
+        run_plan(plan, self.runtime, how).await
     }
 }
 
-/// Runs a plan to its end; what is known about steps that failed is in the failure.
-pub(in crate::cli) async fn run_plan(
+/// Tells the events of a plan as if it ran.
+fn pretend(plan: &Plan, tell: impl Fn(Event)) {
+    tell(Event::planned(plan));
+    for step in 0..plan.steps.len() {
+        tell(Event::Started { step });
+        tell(Event::Ended { step, outcome: Outcome::Done, took: Duration::ZERO });
+    }
+}
+
+/// Runs a plan to its end; what is known about steps that failed is in the error.
+///
+/// # Errors
+///
+/// A step fails, or somebody wants an end.
+pub async fn run_plan(
     plan: &Plan,
     runtime: &dyn Runtime,
     how: Execution<'_>,
-) -> Result<Converged, Failure> {
+) -> Result<Converged, OrchestrationError> {
     let output = RefCell::new(BuildLines::new());
     let tell = how.on_event;
     let on_event = |event: Event| {
@@ -136,19 +127,9 @@ pub(in crate::cli) async fn run_plan(
         return Ok(Converged { timings, warned, output, handed });
     }
     if report.is_interrupted() || shutdown.stage() > Stage::Running {
-        return Err(Failure::Interrupted);
+        return Err(OrchestrationError::Interrupted);
     }
-    Err(Failure::Steps(failures::describe(runtime, plan, report, &output).await))
-}
-
-/// Whether an event is a detail that nobody wants to see.
-fn is_hushed(plan: &Plan, event: &Event, quiet: Quiet) -> bool {
-    let Event::Progress { step, .. } = event else { return false };
-    match plan.steps.get(*step).map(|step| &step.op) {
-        Some(Op::PullImage(_)) => quiet.pull,
-        Some(Op::BuildImage(_)) => quiet.build,
-        _ => false,
-    }
+    Err(OrchestrationError::Steps(failures::describe(runtime, plan, report, &output).await))
 }
 
 /// Keeps a line that a build printed.
@@ -186,28 +167,10 @@ fn warned(report: &Report) -> BTreeSet<StepId> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{BuildLines, KEPT_LINES, Quiet, is_hushed, keep_line};
+    use super::{BuildLines, KEPT_LINES, keep_line};
     use crate::event::Event;
-    use crate::model::spec::{BuildSpec, PullSpec};
+    use crate::model::spec::BuildSpec;
     use crate::plan::{Cause, Op, Plan, Step};
-
-    #[test]
-    fn quiet_pulls_and_builds_are_told_without_their_details() {
-        let mut plan = Plan::default();
-        let build = Op::BuildImage(Arc::new(BuildSpec::default()));
-        for op in [Op::PullImage(PullSpec::default()), build] {
-            plan.add(Step::new(op, Cause::Missing, Vec::new()));
-        }
-        let detail = |step| {
-            let (part, status) = (String::new(), "layer".to_owned());
-            Event::Progress { step, part, status, current: 0, total: 0 }
-        };
-        let pull = Quiet { pull: true, build: false };
-        assert!(is_hushed(&plan, &detail(0), pull) && !is_hushed(&plan, &detail(1), pull));
-        let build = Quiet { pull: false, build: true };
-        assert!(!is_hushed(&plan, &detail(0), build) && is_hushed(&plan, &detail(1), build));
-        assert!(!is_hushed(&plan, &Event::Started { step: 0 }, pull));
-    }
 
     #[test]
     fn the_last_lines_of_builds_are_kept() {

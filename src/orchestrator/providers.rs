@@ -5,12 +5,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::{Engine, Target};
-use crate::cli::exit::Failure;
+use super::{OrchestrationError, Orchestrator, Target};
 use crate::diagnostic::Code;
-use crate::event::Event;
 use crate::model::spec::{Provided, ProviderAction, ProviderCall};
 use crate::model::{Dict, Project, ProviderMetadata};
 use crate::plan::providers::{self, ModelProgram, Program, Unknown};
@@ -23,20 +22,22 @@ const TAKES_FLAGS: [u64; 3] = [1, 0, 6];
 type Problem = (String, String);
 
 /// A project whose services have what external programs handed over.
-pub(in crate::cli) struct Supplied<'p> {
+#[derive(Debug)]
+pub struct Supplied<'p> {
     /// The project.
-    pub(in crate::cli) project: Cow<'p, Project>,
+    pub project: Cow<'p, Project>,
     /// What is not known, because nothing ran.
-    pub(in crate::cli) unknown: Unknown,
+    pub unknown: Unknown,
 }
 
-impl Engine<'_, '_> {
+impl Orchestrator<'_> {
     /// Finds the external programs that services and models need, to bring them up; refuses what
     /// is not there, at its place.
-    pub(in crate::cli) async fn admit_providers(
-        &mut self,
-        target: &mut Target,
-    ) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Something is not there.
+    pub async fn admit_providers(&self, target: &mut Target) -> Result<(), OrchestrationError> {
         if !providers::are_needed(&target.project) {
             return Ok(());
         }
@@ -51,36 +52,43 @@ impl Engine<'_, '_> {
                 }
             }
         }
-        self.refuse(target, Code::Unsupported, problems)
+        target.refuse(Code::Unsupported, problems)
     }
 
-    /// Finds the programs that run services, to take those down. What is not there is drawn, and
-    /// the rest can go on; returns whether all is well.
-    pub(in crate::cli) async fn find_providers(
-        &mut self,
+    /// Finds the programs that run services, to take those down.
+    ///
+    /// # Errors
+    ///
+    /// Some are not there; the rest can go on.
+    pub async fn find_providers(
+        &self,
         target: &mut Target,
         action: ProviderAction,
-    ) -> bool {
+    ) -> Result<(), OrchestrationError> {
         if target.project.services.values().all(|it| it.provider.is_none()) {
-            return true;
+            return Ok(());
         }
         let mut problems = self.find_programs(target).await;
         problems.extend(lacking_options(target, action));
-        self.refuse(target, Code::Unsupported, problems).is_ok()
+        target.refuse(Code::Unsupported, problems)
     }
 
     /// Lets the programs bring their services and models up, and takes in what they hand over.
-    pub(in crate::cli) async fn supply<'p>(
+    ///
+    /// # Errors
+    ///
+    /// A program fails.
+    pub async fn supply<'p>(
         &self,
         target: &Target,
         project: &'p Project,
-    ) -> Result<Supplied<'p>, Failure> {
+    ) -> Result<Supplied<'p>, OrchestrationError> {
         let plan = providers::up(project, &target.providers);
         if plan.is_empty() {
             return Ok(Supplied { project: Cow::Borrowed(project), unknown: Unknown::new() });
         }
         let done = self.run(&plan).await?;
-        if self.session.global.dry_run {
+        if self.pretends() {
             return Ok(forecast(project));
         }
         let mut project = project.clone();
@@ -88,7 +96,7 @@ impl Engine<'_, '_> {
             let Op::CallProvider(call) = &plan.steps[*step].op else { continue };
             let Provided::Service(service) = &call.subject else { continue };
             for message in providers::hand_over(&mut project, service, handed) {
-                self.progress.apply(&Event::Warned { message });
+                self.warn(message);
             }
         }
         if let Some(program) = &target.providers.models {
@@ -99,15 +107,12 @@ impl Engine<'_, '_> {
     }
 
     /// What the programs would do, and the project as far as it is known without them.
-    pub(in crate::cli) fn forecast_supply<'p>(
-        target: &Target,
-        project: &'p Project,
-    ) -> (Plan, Supplied<'p>) {
+    pub fn forecast_supply<'p>(target: &Target, project: &'p Project) -> (Plan, Supplied<'p>) {
         (providers::up(project, &target.providers), forecast(project))
     }
 
     async fn find_programs(&self, target: &mut Target) -> Vec<Problem> {
-        target.providers.environment = environment(self, target);
+        target.providers.environment = environment(self.environment, target);
         let mut problems = Vec::new();
         for (name, service) in &target.project.services {
             let Some(provider) = &service.provider else { continue };
@@ -175,10 +180,16 @@ impl Engine<'_, '_> {
     }
 
     /// Where AI models are reached.
-    async fn model_address(&self, program: &Path, environment: &Dict) -> Result<String, Failure> {
+    async fn model_address(
+        &self,
+        program: &Path,
+        environment: &Dict,
+    ) -> Result<String, OrchestrationError> {
         let text = self.ask((program, environment), &["status", "--json"]).await?;
         let status: Status = serde_json::from_str(&text).map_err(|error| {
-            Failure::Other(format!("`docker-model status` does not tell an address: {error}"))
+            OrchestrationError::Other(format!(
+                "`docker-model status` does not tell an address: {error}"
+            ))
         })?;
         Ok(status.endpoint)
     }
@@ -227,8 +238,8 @@ fn forecast(project: &Project) -> Supplied<'_> {
 }
 
 /// The environment of external programs: that of the process, and the variables of the project.
-fn environment(engine: &Engine<'_, '_>, target: &Target) -> Dict {
-    let process = engine.session.environment().iter();
+fn environment(process: &IndexMap<String, String>, target: &Target) -> Dict {
+    let process = process.iter();
     let project = target.variables.iter().map(|(name, variable)| (name, &variable.value));
     process.chain(project).map(|(name, value)| (name.clone(), value.clone())).collect()
 }

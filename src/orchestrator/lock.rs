@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use crate::cli::exit::Failure;
+use super::OrchestrationError;
 use crate::runtime::native::lock::has_name;
 use crate::runtime::native::root::RUN_DIR;
 
@@ -26,7 +26,7 @@ const LONGEST: u64 = 200;
 
 /// The right to change a project, held while it lives.
 #[derive(Debug)]
-pub(in crate::cli) struct Lock {
+pub struct Lock {
     held: Option<(PathBuf, File)>,
 }
 
@@ -43,18 +43,23 @@ impl Drop for Lock {
 
 impl Lock {
     /// Stands for the lock where nothing is changed.
-    pub(in crate::cli) fn unneeded() -> Self {
+    pub fn unneeded() -> Self {
         Self { held: None }
     }
 
-    /// Takes the lock of a project for a command; while somebody else holds it, tells `waiting` who, once, and waits.
-    pub(in crate::cli) async fn take(
+    /// Takes the lock of a project for a command; while somebody else holds it, tells `waiting`
+    /// who, once, and waits.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be made.
+    pub async fn take(
         environment: &IndexMap<String, String>,
         (project, command): (&str, &str),
         waiting: impl FnOnce(&str),
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, OrchestrationError> {
         let name = format!("{project}.lock");
-        let failed = |source| Failure::Lock { project: project.to_owned(), source };
+        let failed = |source| OrchestrationError::Lock { project: project.to_owned(), source };
         let path = directory(environment).map_err(failed)?.join(name);
         let mut waiting = Some(waiting);
         let mut file = open(&path).map_err(failed)?;

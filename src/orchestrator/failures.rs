@@ -7,11 +7,11 @@ use futures_util::StreamExt as _;
 
 use super::converge::BuildLines;
 use super::port_holder;
+use crate::event::StepFailure;
 use crate::model::observed::ObservedContainer;
 use crate::plan::{Op, Plan, StepId, Subject};
 use crate::runtime::{LogOptions, Runtime, RuntimeError};
 use crate::scheduler::{Report, StepError};
-use crate::ui::failure::Failure;
 
 /// How many last lines of a container are told.
 const LINES: u64 = 20;
@@ -22,7 +22,7 @@ pub(super) async fn describe(
     plan: &Plan,
     report: Report,
     output: &BuildLines,
-) -> Vec<Failure> {
+) -> Vec<StepFailure> {
     let mut told = Vec::new();
     for error in &report.failures {
         let step = error.step();
@@ -31,7 +31,7 @@ pub(super) async fn describe(
             Subject::Container(name) if concerns_process(op) => last_lines(runtime, name).await,
             _ => output.get(&step).into_iter().flatten().cloned().collect(),
         };
-        told.push(Failure {
+        told.push(StepFailure {
             what: op.to_string(),
             cause: cause(runtime, error).await,
             blocks: blocked(plan, step),
@@ -46,12 +46,12 @@ pub(super) async fn describe(
 pub(super) async fn of_fallen(
     runtime: &dyn Runtime,
     fallen: &[&ObservedContainer],
-) -> Vec<Failure> {
+) -> Vec<StepFailure> {
     let mut told = Vec::new();
     for container in fallen {
         let name = container.name.clone();
         let code = container.exit_code;
-        told.push(Failure {
+        told.push(StepFailure {
             what: format!("keep container {name} ready"),
             cause: if container.is_up() {
                 format!("container {name} is unhealthy")

@@ -8,7 +8,11 @@ use crate::runtime::{Result, Runtime};
 
 /// Asks the runtime for everything that a plan for this project has to know. `images` are
 /// references.
-pub(in crate::cli) async fn observe(
+///
+/// # Errors
+///
+/// The runtime fails.
+pub async fn observe(
     runtime: &dyn Runtime,
     project: &Project,
     images: &[String],

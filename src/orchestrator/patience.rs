@@ -3,15 +3,11 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use super::{Engine, interruptible};
-use crate::cli::exit::Failure;
-use crate::runtime::Result;
-
 /// How long nothing is said.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Does some work, and tells if it takes long.
-pub(super) async fn patiently<T>(work: impl Future<Output = T>, tell: impl FnOnce(&str)) -> T {
+pub async fn patiently<T>(work: impl Future<Output = T>, tell: impl FnOnce(&str)) -> T {
     let mut work = pin!(work);
     tokio::select! {
         biased;
@@ -22,17 +18,6 @@ pub(super) async fn patiently<T>(work: impl Future<Output = T>, tell: impl FnOnc
         }
     }
     work.await
-}
-
-impl Engine<'_, '_> {
-    /// Asks the engine something, until Ctrl-C, and tells if that takes long.
-    pub(in crate::cli) async fn asking<T>(
-        &self,
-        work: impl Future<Output = Result<T>>,
-    ) -> std::result::Result<T, Failure> {
-        let work = async { Ok(patiently(work, |text| self.progress.aside(text)).await?) };
-        interruptible(self.interrupts.shutdown(), work).await
-    }
 }
 
 #[cfg(test)]
