@@ -161,6 +161,7 @@ impl From<OrchestrationError> for Failure {
     fn from(error: OrchestrationError) -> Self {
         match error {
             OrchestrationError::Runtime(error) => Self::Runtime(error),
+            OrchestrationError::NoRuntime(error) => Self::NoRuntime(error),
             OrchestrationError::Steps(failures) => Self::Steps(failures),
             OrchestrationError::Refused { problems, sources } => {
                 Self::Refused { problems, sources }

@@ -13,6 +13,9 @@ pub enum OrchestrationError {
     /// The runtime failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// No engine answers, and this user may not use Ketch's own runtime.
+    #[error(transparent)]
+    NoRuntime(RuntimeError),
     /// Steps of a plan failed.
     #[error("{}", first(.0))]
     Steps(Vec<StepFailure>),

@@ -13,6 +13,7 @@
 //! Which steps there are (`plan`), in which order they run (`scheduler`), words (`ui`).
 
 mod bring_up;
+mod choose;
 mod converge;
 mod error;
 mod failures;
@@ -35,6 +36,7 @@ use crate::plan::Plan;
 use crate::runtime::Runtime;
 use crate::scheduler::{Shutdown, Stage};
 
+pub use choose::{Choice, Connection, RUNTIME, connect};
 pub use converge::{Converged, run_plan};
 pub use error::OrchestrationError;
 pub use lock::Lock;

@@ -5,11 +5,11 @@
 //!
 //! # Invariants
 //!
-//! - Nothing but `choose` knows which kinds of runtimes there are.
+//! - Nothing but `connect` knows which kinds of runtimes there are.
 
 mod audience;
 mod bring_up;
-mod choose;
+mod connect;
 mod ending;
 mod select;
 mod sight;
@@ -30,7 +30,7 @@ use super::session::Session;
 use super::usage::UsageError;
 
 pub(super) use bring_up::Consent;
-pub(super) use choose::native;
+pub(super) use connect::native;
 pub(super) use select::{one_container, short_name};
 pub(super) use sight::Sight;
 pub(super) use signals::{Interrupts, interruptible};
@@ -79,7 +79,7 @@ impl<'s, 'a> Engine<'s, 'a> {
         probes: Probes,
     ) -> Result<Self, Failure> {
         let mode = progress_mode(session)?;
-        let runtime = choose::connect(session, probes).await?;
+        let runtime = connect::connect(session, probes).await?;
         let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
         let progress = Progress::new(session.screen, mode, prefix);
         let interrupts = Interrupts::listen()?;
