@@ -19,6 +19,7 @@
 //! | [`orchestrator`] | brings the world to what is asked for: images, then observe, plan and run | `model`, `diagnostic`, `project`, `plan`, `event`, `runtime`, `scheduler` |
 //! | [`bundle`] | what is written down when a project does not come up | `model`, `plan`, `event`, `runtime`, `scheduler` |
 //! | [`watch`] | files that change while somebody develops: rules, events, batches | `model` |
+//! | [`testing`] | projects as test fixtures: the library face | everything but `cli` and `ui` |
 //! | [`ui`] | draws; the only module that prints | `model`, `diagnostic`, `event`, `plan`, and the nodes of `project` |
 //! | [`cli`] | the command line: one file for each command | everything; nothing uses it |
 //!
@@ -42,5 +43,6 @@ pub mod plan;
 pub mod project;
 pub mod runtime;
 pub mod scheduler;
+pub mod testing;
 pub mod ui;
 pub mod watch;

@@ -38,7 +38,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("runtime", &["model"]),
     ("scheduler", &["plan", "runtime", "event", "graph", "model"]),
     ("orchestrator", &["diagnostic", "event", "model", "plan", "project", "runtime", "scheduler"]),
-    ("bundle", &["event", "model", "plan", "runtime", "scheduler"]),
+    ("bundle", &["event", "model", "orchestrator", "plan", "runtime", "scheduler"]),
     ("watch", &["event", "model"]),
     ("ui", &["diagnostic", "model", "event", "plan", "project::node"]),
     ("testing", LIBRARY),

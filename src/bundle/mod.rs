@@ -43,6 +43,7 @@ use serde_json::json;
 
 use crate::model::Project;
 use crate::model::render::project_yaml;
+use crate::orchestrator::Target;
 use crate::runtime::Runtime;
 use folder::Folder;
 use mask::Mask;
@@ -69,6 +70,26 @@ pub struct Place {
     pub file: String,
     /// The line, from 1.
     pub line: usize,
+}
+
+impl<'a> Story<'a> {
+    /// The story of a project that did not come up.
+    pub fn of(
+        target: &Target,
+        failure: String,
+        environment: &'a indexmap::IndexMap<String, String>,
+    ) -> Self {
+        let place = |service: &String| {
+            let (file, line) = target.place(service)?;
+            Some((service.clone(), Place { file, line }))
+        };
+        Story {
+            project: target.project.clone(),
+            failure,
+            places: target.project.services.keys().filter_map(place).collect(),
+            environment: Some(environment),
+        }
+    }
 }
 
 /// Why nothing could be written.

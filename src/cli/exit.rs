@@ -170,6 +170,9 @@ impl From<OrchestrationError> for Failure {
                 Self::NoSuchService { name, reason: "", similar }
             }
             OrchestrationError::Lock { project, source } => Self::Lock { project, source },
+            OrchestrationError::Read { path, source } => Self::Read { path, source },
+            OrchestrationError::Write { path, source } => Self::Write { path, source },
+            OrchestrationError::NoDirectory(path) => Self::NoDirectory(path),
             OrchestrationError::Interrupted => Self::Interrupted,
             OrchestrationError::Other(text) => Self::Other(text),
         }

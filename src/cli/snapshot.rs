@@ -3,17 +3,15 @@
 //! In: a project and the name of a snapshot. Out: volumes and container file systems as they were;
 //! then the containers are started and waited for.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 
 use clap::{Args, Subcommand};
 
-use super::engine::{Consent, Engine, Sight};
+use super::engine::{Engine, Sight};
 use super::exit::Failure;
 use super::session::Session;
 use crate::model::Feature;
 use crate::orchestrator::Target;
-use crate::plan::{Create, Orphans, Until, Up};
 use crate::runtime::{
     Cancel, Existing, Moment, Result as Done, Runtime, RuntimeError, Save, Snapshots, Work,
 };
@@ -126,7 +124,7 @@ async fn save(args: &SaveArgs, session: &mut Session<'_>) -> Result<(), Failure>
     );
     engine.progress.aside(&text);
     leave_alone(&engine, "kept", &saved.left_alone);
-    start(&mut engine, &mut target, &saved.services).await
+    engine.orchestrator().start(&mut target, &saved.services).await.map_err(Failure::from)
 }
 
 async fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -147,34 +145,7 @@ async fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<(), Fa
     if args.no_start {
         return Ok(());
     }
-    start(&mut engine, &mut target, &restored.services).await
-}
-
-/// Starts services and what they depend on, and waits until they are ready.
-async fn start(
-    engine: &mut Engine<'_, '_>,
-    target: &mut Target,
-    services: &[String],
-) -> Result<(), Failure> {
-    let known = |name: &&String| {
-        let project = &target.project;
-        project.services.contains_key(*name) || project.disabled_services.contains_key(*name)
-    };
-    let services: Vec<String> = services.iter().filter(known).cloned().collect();
-    if services.is_empty() {
-        return Ok(());
-    }
-    let services: BTreeSet<String> = target.named(&services)?;
-    engine.orchestrator().admit(target).await?;
-    target.keep_with_dependencies(&services);
-    let up = Up {
-        until: Until::Ready,
-        create: Create::Nothing,
-        orphans: Orphans::Ignore,
-        targets: services,
-        ..target.up(&[])
-    };
-    engine.bring_up(target, up, Consent::Ask).await.map(drop)
+    engine.orchestrator().start(&mut target, &restored.services).await.map_err(Failure::from)
 }
 
 /// Waits for work that must not be left half done: a signal only asks it to end.

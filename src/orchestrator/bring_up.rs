@@ -1,9 +1,11 @@
 //! Brings containers up: what can be done at all, and the plan.
 
-use super::{Converged, OrchestrationError, Orchestrator, Target, failures, observe};
+use super::{Converged, OrchestrationError, Orchestrator, Supplied, Target, failures, observe};
 use crate::diagnostic::Code;
 use crate::plan::images;
-use crate::plan::{Desired, Plan, Until, Up, api_socket, fallen, needs, reconcile, refusals};
+use crate::plan::{
+    Create, Desired, Orphans, Plan, Until, Up, api_socket, fallen, needs, reconcile, refusals,
+};
 
 impl Orchestrator<'_> {
     /// Runs a plan that brings a project up; where readiness is wanted it must still hold in the end.
@@ -21,6 +23,41 @@ impl Orchestrator<'_> {
             self.look_once_more(up).await?;
         }
         Ok(done)
+    }
+
+    /// Starts containers that exist of services and of what they depend on, and waits until they
+    /// are ready. Services that the project does not have are passed over.
+    ///
+    /// # Errors
+    ///
+    /// A step fails, or the runtime does.
+    pub async fn start(
+        &self,
+        target: &mut Target,
+        services: &[String],
+    ) -> Result<(), OrchestrationError> {
+        let known = |name: &&String| {
+            let project = &target.project;
+            project.services.contains_key(*name) || project.disabled_services.contains_key(*name)
+        };
+        let services: Vec<String> = services.iter().filter(known).cloned().collect();
+        if services.is_empty() {
+            return Ok(());
+        }
+        let services = target.named(&services)?;
+        self.admit(target).await?;
+        target.keep_with_dependencies(&services);
+        let up = Up {
+            until: Until::Ready,
+            create: Create::Nothing,
+            orphans: Orphans::Ignore,
+            targets: services,
+            ..target.up(&[])
+        };
+        let Supplied { project, unknown } = self.supply(target, up.project).await?;
+        let up = Up { project: &project, unknown, ..up };
+        let plan = self.plan_up(target, &up).await?;
+        self.carry_out(&up, &plan).await.map(drop)
     }
 
     /// Fails if a container that was ready has ended while others were waited for.

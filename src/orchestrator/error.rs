@@ -1,6 +1,7 @@
 //! Why something was not done.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Sources};
 use crate::event::StepFailure;
@@ -43,6 +44,25 @@ pub enum OrchestrationError {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written where there is no directory for it.
+    #[error("invalid output path: directory \"{}\" does not exist", .0.display())]
+    NoDirectory(PathBuf),
     /// Somebody wanted an end.
     #[error("interrupted")]
     Interrupted,

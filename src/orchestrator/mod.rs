@@ -15,6 +15,7 @@
 mod bring_up;
 mod choose;
 mod converge;
+pub mod copy;
 mod error;
 mod failures;
 mod images;

@@ -25,7 +25,7 @@ pub enum Dependencies {
 }
 
 /// The project that a command is about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// The project.
     pub project: Project,
@@ -123,6 +123,13 @@ impl Target {
         };
         let problems = problems.into_iter().map(diagnose).collect();
         Err(OrchestrationError::Refused { problems, sources: sources.clone() })
+    }
+
+    /// Where a service stands: the file, as the user would write it, and the line, from 1.
+    pub fn place(&self, service: &str) -> Option<(String, usize)> {
+        let (sources, tree) = self.files.as_ref()?;
+        let span = span_at(tree, &format!("services.\"{service}\""))?;
+        Some((sources.get(span.file).name.clone(), sources.position(span).line))
     }
 
     /// Where the project comes from.

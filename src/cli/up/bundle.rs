@@ -3,15 +3,13 @@
 //! In: flags, the environment, and what the engine has recorded. Out: a folder, a summary on the
 //! terminal, and notes for the machine that runs the job.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::bundle::{self, Place, Story, annotate};
+use crate::bundle::{self, Story, annotate};
 use crate::cli::args::UpArgs;
 use crate::cli::engine::Engine;
 use crate::cli::exit::Failure;
 use crate::orchestrator::Target;
-use crate::project::path::span_at;
 use crate::ui::diagnostics::Message;
 
 /// The folder where machines run jobs, in the current one.
@@ -47,12 +45,7 @@ pub(super) async fn write(
     }
     engine.progress.finish();
     let environment = engine.session.environment().clone();
-    let story = Story {
-        project: target.project.clone(),
-        failure: words(failure),
-        places: places(target),
-        environment: Some(&environment),
-    };
+    let story = Story::of(target, words(failure), &environment);
     let runtime = engine.runtime.clone();
     let written = bundle::write(&directory, &story, (&recorder, &*runtime)).await;
     let reported = written.and_then(|summary| {
@@ -80,15 +73,4 @@ fn words(failure: &Failure) -> String {
         ),
         other => other.to_string(),
     }
-}
-
-/// Where each service stands.
-fn places(target: &Target) -> BTreeMap<String, Place> {
-    let Some((sources, tree)) = &target.files else { return BTreeMap::new() };
-    let place = |service: &String| {
-        let span = span_at(tree, &format!("services.{service}"))?;
-        let (file, line) = (sources.get(span.file).name.clone(), sources.position(span).line);
-        Some((service.clone(), Place { file, line }))
-    };
-    target.project.services.keys().filter_map(place).collect()
 }

@@ -7,25 +7,27 @@ use crate::project::short::clean;
 
 /// What is copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
+pub struct Origin {
     /// Its name.
-    pub(super) name: String,
+    pub name: String,
     /// What it is.
-    pub(super) kind: Kind,
+    pub kind: Kind,
     /// Whether only what is in it is meant: `DIR/.`.
-    pub(super) part: Part,
+    pub part: Part,
 }
 
 /// What lies at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A directory.
     Directory,
+    /// Anything else.
     Other,
 }
 
 /// How much of a directory is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub enum Part {
     /// It itself.
     Whole,
     /// What is in it.
@@ -98,15 +100,18 @@ pub(super) fn follow(path: &str, link: &str) -> String {
 
 /// One side of a copy: `SERVICE:PATH`, `PATH` or `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Side<'a> {
+pub enum Side<'a> {
+    /// A service, and a path in its containers.
     Service(&'a str, &'a str),
+    /// A path of the host.
     Path(&'a str),
+    /// `-`: an archive on a standard stream.
     Stream,
 }
 
 impl<'a> Side<'a> {
     /// Reads an argument. `./a:b` and `/a:b` are paths.
-    pub(super) fn parse(word: &'a str) -> Self {
+    pub fn parse(word: &'a str) -> Self {
         match word.split_once(':') {
             _ if word == "-" => Self::Stream,
             Some((service, path)) if !word.starts_with(['/', '.']) => Self::Service(service, path),

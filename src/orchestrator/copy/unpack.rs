@@ -30,7 +30,7 @@ const PERMISSIONS: u32 = 0o777;
 
 /// Whom files belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owners {
+pub enum Owners {
     /// The user who copies.
     Mine,
     /// Whom the archive says: `--archive`. Only root can give files away.

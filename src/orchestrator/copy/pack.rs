@@ -12,25 +12,30 @@ use tokio::sync::mpsc::Sender;
 use walkdir::WalkDir;
 
 use super::place::{Kind, Origin, part};
-use crate::cli::exit::Failure;
+use crate::orchestrator::OrchestrationError;
 use crate::project::short::clean;
 use crate::runtime::Bytes;
 use crate::runtime::pieces::Outgoing;
 
 /// What `-L` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Links {
+pub enum Links {
     /// They are copied.
     Keep,
     /// What they lead to is copied.
     Follow,
 }
 
-/// Looks at what shall be copied: the path to pack, and what lies there.
-pub(super) fn look(cwd: &Path, path: &str, links: Links) -> Result<(PathBuf, Origin), Failure> {
-    let failed = |source| Failure::Read { path: cwd.join(path), source };
-    let full = cwd.join(path);
-    let name = clean(&full.to_string_lossy());
+/// Looks at what shall be copied, at an absolute path: the path to pack, and what lies there.
+///
+/// # Errors
+///
+/// Nothing does.
+pub fn look(path: &Path, links: Links) -> Result<(PathBuf, Origin), OrchestrationError> {
+    let failed = |source| OrchestrationError::Read { path: path.to_owned(), source };
+    let full = path.to_owned();
+    let text = full.to_string_lossy().into_owned();
+    let name = clean(&text);
     let name = name.rsplit('/').next().unwrap_or_default().to_owned();
     let real = match links {
         Links::Keep => full,
@@ -39,7 +44,7 @@ pub(super) fn look(cwd: &Path, path: &str, links: Links) -> Result<(PathBuf, Ori
     // A slash at the end follows the link.
     let found = fs::symlink_metadata(&real).map_err(failed)?;
     let kind = if found.is_dir() { Kind::Directory } else { Kind::Other };
-    Ok((real, Origin { name, kind, part: part(path) }))
+    Ok((real, Origin { name, kind, part: part(&text) }))
 }
 
 /// Packs what lies at `path` under the name `name`; without a name, what is in it.
