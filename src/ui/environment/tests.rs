@@ -38,10 +38,30 @@ fn world() -> Vec<ObservedContainer> {
 fn what_is_published_is_told() {
     let instance = Instance { name: "x".to_owned(), project: "shop".to_owned() };
     let told = variables(&world(), ("shop-x", Some(&instance)), None);
-    assert_snapshot!(shell(&told), @"");
+    assert_snapshot!(shell(&told), @"
+    export COMPOSE_PROJECT_NAME='shop-x'
+    export KETCH_PROJECT='shop'
+    export KETCH_INSTANCE='x'
+    export KETCH_HOST_DNS='10.0.0.9'
+    export KETCH_PORT_DNS_53='53'
+    export KETCH_ADDRESS_DNS_53='10.0.0.9:53'
+    export KETCH_PORT_DNS_53_UDP='53'
+    export KETCH_ADDRESS_DNS_53_UDP='10.0.0.9:53'
+    export KETCH_HOST_MY_WEB='127.0.0.1'
+    export KETCH_PORT_MY_WEB_80='8080'
+    export KETCH_ADDRESS_MY_WEB_80='127.0.0.1:8080'
+    export KETCH_HOST_SIX='::1'
+    export KETCH_PORT_SIX_9='9'
+    export KETCH_ADDRESS_SIX_9='[::1]:9'
+    ");
     let plain = variables(&world()[..1], ("shop", None), Some("build.example"));
-    assert_snapshot!(dotenv(&plain), @"");
-    assert_snapshot!(json(&plain), @"");
+    assert_snapshot!(dotenv(&plain), @"
+    COMPOSE_PROJECT_NAME=shop
+    KETCH_HOST_MY_WEB=build.example
+    KETCH_PORT_MY_WEB_80=8081
+    KETCH_ADDRESS_MY_WEB_80=build.example:8081
+    ");
+    assert_snapshot!(json(&plain), @r#"{"COMPOSE_PROJECT_NAME":"shop","KETCH_HOST_MY_WEB":"build.example","KETCH_PORT_MY_WEB_80":"8081","KETCH_ADDRESS_MY_WEB_80":"build.example:8081"}"#);
 }
 
 #[test]
