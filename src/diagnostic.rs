@@ -111,6 +111,11 @@ impl Sources {
         Position { line, column: before.chars().count() + 1 }
     }
 
+    /// The texts of all files.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| &*file.text)
+    }
+
     /// `compose.yaml:12`, for a place in running text.
     pub fn place(&self, span: Span) -> String {
         format!("{}:{}", self.get(span.file).name, self.position(span).line)
@@ -197,6 +202,7 @@ codes! {
     DuplicateName = "duplicate-name", "Two services have the same container name.";
     // Against the runtime
     Unsupported = "unsupported-by-runtime", "The runtime cannot do what an attribute asks for.";
+    NoFreePort = "no-free-port", "No port of the host is free for a port of a service.";
     MissingExternal = "missing-external", "A resource that is declared as external does not exist.";
     // Warnings
     ObsoleteVersion = "obsolete-version", "The attribute `version` is obsolete and ignored.";

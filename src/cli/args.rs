@@ -17,8 +17,8 @@ mod session;
 pub(super) use engine::EngineArgs;
 pub(super) use image::{BuildArgs, CommitArgs, ExportArgs, PullArgs, PushArgs};
 pub(super) use inspect::{
-    DoctorArgs, EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs, PsArgs, StatsArgs,
-    VolumesArgs,
+    DoctorArgs, EnvArgs, EnvFormat, EventsArgs, GraphArgs, ImagesArgs, LogsArgs, LsArgs, PortArgs,
+    PsArgs, StatsArgs, VolumesArgs,
 };
 pub(super) use lifecycle::{
     CreateArgs, CreateFlags, DownArgs, KillArgs, PlanArgs, RestartArgs, RmArgs, ScaleArgs,
@@ -106,6 +106,8 @@ pub(super) enum Command {
     Top(Tolerant<ServicesArgs>),
     /// Show the address at which a port is published
     Port(Tolerant<PortArgs>),
+    /// Print the addresses of the project as variables, for programs of the host
+    Env(Tolerant<EnvArgs>),
     /// Show what containers have written
     Logs(Tolerant<LogsArgs>),
     /// Tell what happens to containers
@@ -144,6 +146,10 @@ pub(super) struct GlobalArgs {
     /// Name of the project
     #[arg(short, long, value_name = "NAME")]
     pub(super) project_name: Option<String>,
+    /// Run a further copy of the project, separate from all others; `auto` names it after the git
+    /// branch and worktree
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
     /// Profile to enable; may be repeated; `*` is all
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Vec<String>,

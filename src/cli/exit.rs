@@ -291,6 +291,7 @@ fn usage_hint(error: &UsageError) -> Option<String> {
         }
         UsageError::ProgressWithoutAnsi { .. } => "leave out `--progress` or `--ansi`".to_owned(),
         UsageError::OldAndNew { new, .. } => format!("use only `{new}`"),
+        UsageError::Instance(error) => error.hint(),
         UsageError::NotInteger { .. } => "set it to a whole number, or unset it".to_owned(),
         UsageError::Moment(_) | UsageError::Incompatible(..) | UsageError::Other(_) => {
             return None;

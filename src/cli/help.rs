@@ -16,7 +16,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Look at a project", &["config", "check", "explain", "graph", "plan"]),
     (
         "Look at containers",
-        &["ps", "logs", "top", "stats", "events", "port", "images", "volumes", "ls"],
+        &["ps", "logs", "top", "stats", "events", "port", "env", "images", "volumes", "ls"],
     ),
     ("Prepare images", &["pull", "build", "push", "image"]),
     ("Run a project", &["up", "watch", "down", "start", "stop", "restart", "scale"]),
@@ -75,6 +75,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  ketch snapshot save seeded          volumes and container files as they are now\n  \
            ketch snapshot restore seeded       the same again, and wait until all is ready\n  \
            ketch -p shop snapshot ls           those of one project",
+    ),
+    (
+        "env",
+        "  eval \"$(ketch --instance review env)\"      variables for this shell\n  \
+           ketch env --format json\n  \
+           ketch env --format dotenv > .env.test",
     ),
     (
         "schema",

@@ -22,6 +22,7 @@ mod cp;
 mod doctor;
 mod down;
 mod engine;
+mod env;
 mod events;
 mod exec;
 mod exit;
@@ -198,6 +199,7 @@ async fn look(command: Command, session: &mut Session<'_>) -> Result<u8, Failure
         Command::Volumes(args) => volumes::run(&args, session).await,
         Command::Top(args) => top::run(&args, session).await,
         Command::Port(args) => port::run(&args, session).await,
+        Command::Env(args) => env::run(&args, session).await,
         Command::Logs(args) => logs::run(&args, session).await,
         Command::Events(args) => events::run(&args, session).await,
         Command::Stats(args) => stats::run(&args, session).await,

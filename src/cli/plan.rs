@@ -6,6 +6,8 @@
 //!
 //! - Nothing runs and no lock is taken.
 
+use std::collections::BTreeMap;
+
 use super::args::PlanArgs;
 use super::down;
 use super::engine::Engine;
@@ -13,7 +15,7 @@ use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::model::spec::ProviderAction;
-use crate::orchestrator::{Dependencies, Orchestrator, Target};
+use crate::orchestrator::{Dependencies, Lock, Orchestrator, Target};
 use crate::plan::images::ImageFlags;
 use crate::plan::{Orphans, Plan, Recreate, Up};
 use crate::project::path::span_at;
@@ -51,6 +53,7 @@ async fn plan_up(args: &PlanArgs, session: &mut Session<'_>) -> Result<(Target, 
         .orphans(session, if args.remove_orphans { Orphans::Remove } else { Orphans::Tell })?;
     let recreate = if args.force_recreate { Recreate::Force } else { Recreate::Diverged };
     let engine = Engine::connect(session).await?;
+    engine.settle(&mut target, &BTreeMap::new(), &mut Lock::unneeded()).await?;
     engine.orchestrator().admit(&mut target).await?;
     engine.orchestrator().admit_providers(&mut target).await?;
     let up = Up { recreate, orphans, ..target.up(&args.services) };

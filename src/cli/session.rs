@@ -16,8 +16,11 @@ use super::args::GlobalArgs;
 use super::exit::Failure;
 use super::usage::UsageError;
 use crate::diagnostic::{Diagnostic, Sources};
-use crate::orchestrator::is_true;
-use crate::project::{self, Loaded, Report, Request, Source, Variable};
+use crate::model::Instance;
+use crate::orchestrator::{self, is_true};
+use crate::project::{
+    self, INSTANCE_VARIABLE, Loaded, PortVariables, Report, Request, Source, Variable,
+};
 use crate::ui::diagnostics::{Message, Style, Warnings, draw};
 use crate::ui::{Colour, Screen};
 
@@ -73,12 +76,19 @@ impl<'a> Session<'a> {
             environment,
             files: self.global.file.clone(),
             project_name: self.global.project_name.clone(),
+            instance: self.global.instance.clone(),
+            ports: PortVariables::Awaited,
             profiles: self.global.profile.clone(),
             env_files,
             project_directory: self.global.project_directory.clone(),
             all_resources: self.global.all_resources,
             ..Request::default()
         })
+    }
+
+    /// Where files come from.
+    pub(super) fn source(&self) -> &'a dyn Source {
+        self.source
     }
 
     /// The environment of the process.
@@ -105,10 +115,28 @@ impl<'a> Session<'a> {
     }
 
     /// The name that the user gives to the project without a file: `--project-name`, or
-    /// `COMPOSE_PROJECT_NAME`.
-    pub(super) fn given_name(&self) -> Option<String> {
-        let variable = self.process.environment.get("COMPOSE_PROJECT_NAME");
-        self.global.project_name.as_ref().or(variable).filter(|name| !name.is_empty()).cloned()
+    /// `COMPOSE_PROJECT_NAME`, with the instance if one is asked for.
+    pub(super) fn given_name(&self) -> Result<Option<String>, Failure> {
+        let variable = |name: &str| self.process.environment.get(name).cloned();
+        let told = || Some(project::base_name(variable("COMPOSE_PROJECT_NAME")?, variable));
+        let name = self.global.project_name.clone().or_else(told).filter(|name| !name.is_empty());
+        let Some(project) = name else { return Ok(None) };
+        let name = self.given_instance()?;
+        Ok(Some(match name {
+            Some(name) => Instance { name, project }.full_name(),
+            None => project,
+        }))
+    }
+
+    /// The instance that is asked for without a file.
+    pub(super) fn given_instance(&self) -> Result<Option<String>, Failure> {
+        let variable = self.process.environment.get(INSTANCE_VARIABLE);
+        let text = self.global.instance.as_ref().or(variable).filter(|text| !text.is_empty());
+        let Some(text) = text else { return Ok(None) };
+        let cwd = self.process.cwd.clone().ok_or(Failure::NoCurrentDirectory)?;
+        let folder = cwd.join(self.global.project_directory.as_deref().unwrap_or_default());
+        let name = project::instance_name(self.source, &folder, text);
+        Ok(Some(name.map_err(UsageError::from)?))
     }
 
     /// Reads a file that the command line names, relative to the current directory.
@@ -140,7 +168,7 @@ impl<'a> Session<'a> {
         request: &Request,
     ) -> Result<(Option<Loaded>, Report), Failure> {
         tracing::debug!(files = ?request.files, services = ?request.services, "load");
-        let (loaded, report) = project::load(self.source, request);
+        let (loaded, report) = orchestrator::load(self.source, request);
         if let Some(loaded) = &loaded {
             self.heed(&loaded.variables)?;
         }

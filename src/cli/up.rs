@@ -20,7 +20,7 @@ use super::engine::{Consent, Engine, Probes};
 use super::exit::Failure;
 use super::session::Session;
 use crate::bundle::Recorder;
-use crate::orchestrator::{Converged, Dependencies, Supplied, Target};
+use crate::orchestrator::{Converged, Dependencies, Lock, Supplied, Target};
 use crate::plan::images::{BuildMode, ImageFlags};
 use crate::plan::{AnonymousVolumes, Create, Orphans, Recreate, Until, Up};
 
@@ -43,12 +43,14 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     engine.quiet = flags::quiet(&args.create);
     let bundle = bundle::directory(args, &engine);
     engine.recorder = bundle.as_ref().map(|_| Recorder::default());
+    let mut lock = engine.lock(&target.project).await?;
+    engine.settle(&mut target, &scale, &mut lock).await?;
     engine.orchestrator().admit(&mut target).await?;
     engine.orchestrator().admit_providers(&mut target).await?;
     let up = wanted(args, &target, (scale, orphans));
     if !(args.detach || args.wait || args.no_start || engine.session.global.dry_run) {
         let consent = flags::consent(&args.create);
-        return attached_up(args, &mut engine, &target, (up, &images, consent)).await;
+        return attached_up(args, &mut engine, (&target, lock), (up, &images, consent)).await;
     }
     let limit = args.wait_timeout.filter(|_| args.wait);
     let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
@@ -113,10 +115,9 @@ fn until(args: &UpArgs) -> Until {
 async fn attached_up(
     args: &UpArgs,
     engine: &mut Engine<'_, '_>,
-    target: &Target,
+    (target, lock): (&Target, Lock),
     (up, images, consent): (Up<'_>, &ImageFlags, Consent),
 ) -> Result<u8, Failure> {
-    let lock = engine.lock(&target.project).await?;
     engine.orchestrator().prepare_images(&up, images).await?;
     let Supplied { project, unknown } = engine.orchestrator().supply(target, up.project).await?;
     let up = Up { project: &project, unknown, ..up };
@@ -136,6 +137,8 @@ pub(super) async fn create(args: &CreateArgs, session: &mut Session<'_>) -> Resu
     let images = flags::images(&args.create)?;
     let mut engine = Engine::connect(session).await?;
     engine.quiet = flags::quiet(&args.create);
+    let mut lock = engine.lock(&target.project).await?;
+    engine.settle(&mut target, &scale, &mut lock).await?;
     engine.orchestrator().admit(&mut target).await?;
     engine.orchestrator().admit_providers(&mut target).await?;
     let up = Up {
@@ -190,6 +193,8 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     target.check_scale(&scale)?;
     let orphans = target.orphans(session, Orphans::Tell)?;
     let mut engine = Engine::connect(session).await?;
+    let mut lock = engine.lock(&target.project).await?;
+    engine.settle(&mut target, &scale, &mut lock).await?;
     engine.orchestrator().admit(&mut target).await?;
     engine.orchestrator().admit_providers(&mut target).await?;
     let up =
@@ -199,14 +204,13 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     Ok(0)
 }
 
-/// Images, then containers, with the lock of the project.
+/// Images, then containers. Whoever calls it holds the lock of the project.
 pub(super) async fn bring_up(
     engine: &mut Engine<'_, '_>,
     target: &Target,
     up: Up<'_>,
     (images, consent): (&ImageFlags, Consent),
 ) -> Result<Converged, Failure> {
-    let _lock = engine.lock(&target.project).await?;
     engine.orchestrator().prepare_images(&up, images).await?;
     engine.bring_up(target, up, consent).await
 }

@@ -13,6 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::exit::Failure;
 use super::{args, help};
 use crate::diagnostic::closest;
+use crate::project::InvalidInstance;
 
 /// A command line that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +119,9 @@ pub enum UsageError {
         /// What it holds.
         value: String,
     },
+    /// A text that cannot be the name of an instance.
+    #[error(transparent)]
+    Instance(#[from] InvalidInstance),
     /// Anything else that clap refuses.
     #[error("{0}")]
     Other(String),

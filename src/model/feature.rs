@@ -46,6 +46,8 @@ pub enum Feature {
     BlockWeight,
     /// Images that are a directory or an archive: `rootfs:`, `oci:`, `docker-archive:`.
     LocalImage,
+    /// The same subnet for networks of several instances.
+    SharedSubnets,
     /// `ketch snapshot`.
     Snapshots,
 }

@@ -35,6 +35,10 @@ pub const VOLUME: &str = "com.docker.compose.volume";
 /// How the image was built.
 pub const BUILDER: &str = "com.docker.compose.image.builder";
 
+/// Ketch's own: the instance that the object belongs to.
+pub const INSTANCE: &str = "ketch.instance";
+/// Ketch's own: the name of the project without the instance.
+pub const BASE_PROJECT: &str = "ketch.project";
 /// Ketch's own: the service as the container was made from it, as JSON with the values of
 /// environment variables replaced by digests. By it a change is told by attribute.
 pub const SPEC: &str = "ketch.spec";

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Extensions, FileObject, Model, Network, Service, Volume};
+use super::{Extensions, FileObject, Instance, Model, Network, Service, Volume};
 
 /// A loaded project.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(test, derive(serde::Deserialize), serde(default))]
 pub struct Project {
-    /// Project name.
+    /// Project name; that of an instance ends with the instance.
     pub name: String,
+    /// Which copy this is, if it is one.
+    pub instance: Option<Instance>,
     /// Project directory.
     pub working_dir: PathBuf,
     /// The project's files, absolute.

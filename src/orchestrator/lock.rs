@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use super::OrchestrationError;
+use super::host_ports::HostPorts;
 use crate::runtime::native::lock::has_name;
 use crate::runtime::native::root::RUN_DIR;
 
@@ -28,6 +29,8 @@ const LONGEST: u64 = 200;
 #[derive(Debug)]
 pub struct Lock {
     held: Option<(PathBuf, File)>,
+    /// Ports that were chosen for what is done under it.
+    ports: Option<HostPorts>,
 }
 
 impl Drop for Lock {
@@ -44,7 +47,12 @@ impl Drop for Lock {
 impl Lock {
     /// Stands for the lock where nothing is changed.
     pub fn unneeded() -> Self {
-        Self { held: None }
+        Self { held: None, ports: None }
+    }
+
+    /// Keeps ports as long as this lock.
+    pub(super) fn keep(&mut self, ports: HostPorts) {
+        self.ports = Some(ports);
     }
 
     /// Takes the lock of a project for a command; while somebody else holds it, tells `waiting`
@@ -85,7 +93,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "`ketch {command}` (process {})", std::process::id()));
-        Ok(Self { held: Some((path, file)) })
+        Ok(Self { held: Some((path, file)), ports: None })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::spec::ProviderAction;
 use crate::plan::providers::{self, ProviderCalls, Providers};
 use crate::plan::{Origin, Up, api_socket, labels};
 use crate::project::path::span_at;
-use crate::project::{Loaded, Node, Request, Variable};
+use crate::project::{self, Loaded, Node, PortVariables, Report, Request, Source, Variable};
 use crate::runtime::Runtime;
 
 /// Whether services that the named ones depend on come along.
@@ -31,6 +31,8 @@ pub struct Target {
     pub project: Project,
     /// What it was read from, and the tree of values with their places.
     pub files: Option<(Sources, Node)>,
+    /// What was loaded, where there are files.
+    request: Option<Request>,
     /// What stands between the parts of names.
     pub separator: char,
     /// Whether containers of services that the project does not have are let be.
@@ -58,11 +60,35 @@ impl Target {
         Self {
             project,
             files: Some((sources, loaded.tree)),
+            request: Some(request.clone()),
             separator: if underscore { '_' } else { '-' },
             ignore_orphans: ignore,
             variables: loaded.variables,
             providers: Providers::default(),
         }
+    }
+
+    /// Loads the same services again, with ports that are known by now.
+    pub(super) fn reload(
+        &mut self,
+        source: &dyn Source,
+        environment: &IndexMap<String, String>,
+        ports: PortVariables,
+    ) -> Result<(), OrchestrationError> {
+        let Some(request) = &self.request else { return Ok(()) };
+        let request = Request { ports, ..request.clone() };
+        let (loaded, Report { sources, diagnostics }) = project::load(source, &request);
+        let Some(loaded) = loaded else {
+            return Err(OrchestrationError::Refused { problems: diagnostics, sources });
+        };
+        let mut again = Self::of(&request, environment, (loaded, sources));
+        again.separator = self.separator;
+        let is_left_out = |name: &&String| !self.project.services.contains_key(*name);
+        let others: Vec<String> =
+            again.project.services.keys().filter(is_left_out).cloned().collect();
+        again.disable(&others);
+        *self = again;
+        Ok(())
     }
 
     /// A project that is known by its containers only.
@@ -75,6 +101,7 @@ impl Target {
         Ok(Self {
             project: labels::project(name, &observed),
             files: None,
+            request: None,
             separator: '-',
             ignore_orphans: false,
             variables: IndexMap::new(),

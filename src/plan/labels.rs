@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::observed::{Observed, ObservedContainer};
-use crate::model::{Dependency, Network, Project, Service, Volume, label};
+use crate::model::{Dependency, Instance, Network, Project, Service, Volume, label};
 
 /// The project that these containers, networks and volumes were made from.
 pub fn project(name: &str, observed: &Observed) -> Project {
@@ -25,6 +25,7 @@ pub fn project(name: &str, observed: &Observed) -> Project {
     }
     Project {
         name: name.to_owned(),
+        instance: instance(&observed.containers),
         services,
         networks: keyed(&observed.networks, label::NETWORK, |it| (&it.labels, &it.name))
             .map(|(key, name)| (key, Network { name, ..Network::default() }))
@@ -34,6 +35,15 @@ pub fn project(name: &str, observed: &Observed) -> Project {
             .collect(),
         ..Project::default()
     }
+}
+
+/// Which copy of a project these containers are.
+pub fn instance(containers: &[ObservedContainer]) -> Option<Instance> {
+    let label = |name: &str| {
+        let mut values = containers.iter().map(|container| container.label(name));
+        values.find(|value| !value.is_empty()).map(str::to_owned)
+    };
+    Some(Instance { name: label(label::INSTANCE)?, project: label(label::BASE_PROJECT)? })
 }
 
 fn keyed<'o, T>(

@@ -26,11 +26,13 @@ pub mod labels;
 pub mod name;
 mod needs;
 pub mod one_off;
+pub mod ports;
 pub mod providers;
 mod references;
 mod refusals;
 pub mod spec;
 mod step;
+pub mod subnets;
 mod up;
 
 pub use desired::{

@@ -3,6 +3,7 @@
 //! In: a project. Out: features, each with the path of the value that asks for it. The command
 //! compares them with what the runtime lacks, before anything runs.
 
+use super::subnets;
 use crate::model::{Feature, Mount, Project, Service, ServiceNetwork};
 
 /// A feature and the path of the value that asks for it.
@@ -15,6 +16,8 @@ pub fn needs(project: &Project) -> Vec<Need> {
         let path = format!("services.{name}");
         of_service(&path, service, &mut needs);
     }
+    let addresses = subnets::fixed_addresses(project).map(|(path, _)| path);
+    needs.extend(addresses.map(|path| (Feature::SharedSubnets, path)));
     for (key, network) in &project.networks {
         if network.enable_ipv4 == Some(false) {
             needs.push((Feature::DisableIpv4, format!("networks.{key}.enable_ipv4")));

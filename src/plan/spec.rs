@@ -68,7 +68,16 @@ pub fn volume(project: &Project, key: &str) -> Option<VolumeSpec> {
 fn object_labels(project: &Project, kind: &str, key: &str) -> Dict {
     let entries =
         [(kind, key), (label::PROJECT, &project.name), (label::VERSION, label::COMPATIBLE_VERSION)];
-    entries.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let all = entries.into_iter().chain(instance_labels(project));
+    all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The labels that tell which copy of a project something belongs to.
+fn instance_labels(project: &Project) -> impl Iterator<Item = (&str, &str)> {
+    let labels = project.instance.iter().map(|instance| {
+        [(label::INSTANCE, &*instance.name), (label::BASE_PROJECT, &*instance.project)]
+    });
+    labels.flatten()
 }
 
 /// All labels of a container but the config hash; ours win over the user's.
@@ -87,6 +96,8 @@ fn labels(project: &Project, settings: &Service, identity: Identity<'_>) -> Dict
         (label::DEPENDS_ON, depends_on(settings)),
     ];
     labels.extend(entries.map(|(name, value)| (name.to_owned(), value)));
+    let copy = instance_labels(project);
+    labels.extend(copy.map(|(name, value)| (name.to_owned(), value.to_owned())));
     if let Some(number) = identity.number {
         labels.insert(label::CONTAINER_NUMBER.to_owned(), number.to_string());
     }
@@ -200,6 +211,10 @@ fn endpoints(project: &Project, settings: &Service, identity: Identity<'_>) -> V
         let mut aliases = vec![identity.name.to_owned()];
         if identity.number.is_some() {
             aliases.push(identity.service.to_owned());
+            // The name that others know it by, if the instance was added to it.
+            let instance = project.instance.as_ref();
+            let known = instance.and_then(|it| it.unscoped(&settings.container_name));
+            aliases.extend(known.filter(|name| *name != identity.service).map(str::to_owned));
             aliases.append(&mut options.aliases);
         }
         options.aliases = aliases;

@@ -10,6 +10,7 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 use super::compose::Parsed;
 use super::environment;
 use super::include::is_remote;
+use super::instance::base_name;
 use super::node::{Node, VariableSource};
 use super::session::{STDIN, Session};
 use super::short;
@@ -41,7 +42,7 @@ pub(super) struct Found {
 /// Finds all there is; problems are reported.
 pub(super) fn discover(session: &mut Session<'_>) -> Option<Found> {
     let request = session.request;
-    let mut variables = Variables::process(&request.environment);
+    let mut variables = Variables::process(&request.environment, &request.ports);
     if variables.get("PWD").is_none() {
         variables.set("PWD", &request.cwd.to_string_lossy(), VariableSource::Ketch);
     }
@@ -206,7 +207,9 @@ pub(super) fn project_name(
     files: &[Parsed],
 ) -> Option<String> {
     let imposed = session.request.project_name.clone().filter(|name| !name.is_empty());
-    let imposed = imposed.or_else(|| found.variables.lookup("COMPOSE_PROJECT_NAME"));
+    let variable = |name: &str| found.variables.lookup(name);
+    let imposed =
+        imposed.or_else(|| variable("COMPOSE_PROJECT_NAME").map(|it| base_name(it, variable)));
     if let Some(name) = imposed.filter(|name| !name.is_empty()) {
         return check_name(session, name, found);
     }
@@ -308,7 +311,7 @@ fn folder_name(session: &mut Session<'_>, dir: &Path) -> String {
 }
 
 /// What Compose makes of any text: lowercase letters, digits, `-` and `_`.
-fn normal_name(text: &str) -> String {
+pub(super) fn normal_name(text: &str) -> String {
     let lower = text.to_lowercase();
     let kept: String =
         lower.chars().filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')).collect();

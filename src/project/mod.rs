@@ -11,6 +11,7 @@
 //! | fill in what is implied | `normalize` |
 //! | give every value its final type | `lower` |
 //! | check references and contradictions | `consistency` |
+//! | give fixed names to an instance, if one is asked for | `instance`, `worktree` |
 //! | keep what is selected, read env files | `select`, `environment` |
 //!
 //! What holds for which attribute stands in one table: `attribute`.
@@ -36,6 +37,7 @@ mod environment;
 mod extends;
 mod implied;
 mod include;
+mod instance;
 mod interpolate;
 mod locations;
 mod lower;
@@ -57,6 +59,7 @@ mod unique;
 mod value;
 mod variables;
 pub mod words;
+mod worktree;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -65,7 +68,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 use crate::diagnostic::{Code, Diagnostic, Sources};
-use crate::model::Project;
+use crate::model::{Instance, Project};
 
 use compose::Scope;
 use cursor::Cursor;
@@ -74,6 +77,9 @@ use locations::Base;
 use node::VariableSource;
 use session::Session;
 
+pub use instance::{
+    INSTANCE_VARIABLE, InvalidInstance, PROJECT_VARIABLE, base_name, instance_name,
+};
 pub use locations::display;
 pub use node::Node;
 pub use source::{Disk, Memory, Source};
@@ -89,6 +95,10 @@ pub struct Request {
     pub files: Vec<String>,
     /// `--project-name`.
     pub project_name: Option<String>,
+    /// `--instance`; `None`: `KETCH_INSTANCE`.
+    pub instance: Option<String>,
+    /// What `${KETCH_PORT_…}` stands for.
+    pub ports: PortVariables,
     /// `--profile`; empty: `COMPOSE_PROFILES`.
     pub profiles: Vec<String>,
     /// `--env-file`; empty: `.env`.
@@ -101,6 +111,22 @@ pub struct Request {
     pub all_resources: bool,
     /// Which phases run.
     pub phases: Phases,
+}
+
+/// What the variables stand for that hold published ports. Which ports are published is known only
+/// when the files have been read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortVariables {
+    /// They are not known yet: any of them stands for some number.
+    Awaited,
+    /// They are known, by their whole names.
+    Known(IndexMap<String, String>),
+}
+
+impl Default for PortVariables {
+    fn default() -> Self {
+        Self::Known(IndexMap::new())
+    }
 }
 
 /// Switches for single phases; all on by default.
@@ -193,9 +219,18 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     // What the others hold is checked, as far as it does not depend on the missing ones.
     session.incomplete |= files.iter().any(Option::is_none);
     let files: Vec<_> = files.into_iter().flatten().collect();
-    let name = discover::project_name(session, &found, &files)?;
-    let named = discover::named(session, &found);
+    let base_name = discover::project_name(session, &found, &files)?;
+    let instance = instance::asked(session, &found).ok()?;
+    let instance = instance.map(|name| Instance { name, project: base_name.clone() });
+    let name = instance.as_ref().map_or(base_name, Instance::full_name);
+    let named = match instance {
+        Some(_) => discover::Named::By("project and instance make it"),
+        None => discover::named(session, &found),
+    };
     found.variables.set("COMPOSE_PROJECT_NAME", &name, VariableSource::Ketch);
+    if let Some(instance) = &instance {
+        found.variables.set(INSTANCE_VARIABLE, &instance.name, VariableSource::Ketch);
+    }
     let base = Base { prefix: found.dir.to_string_lossy().into_owned(), dir: found.dir.clone() };
     let scope = Scope { base, variables: found.variables.clone(), chain: Vec::new() };
     let Some(mut tree) = compose::compose(session, files, &scope) else {
@@ -207,13 +242,17 @@ fn run(session: &mut Session<'_>) -> Option<Loaded> {
     }
     if session.phases().normalize {
         put_name(&mut tree, &name, named);
+        if let Some(instance) = &instance {
+            instance::scope(&mut tree, instance);
+        }
         let variables = session.phases().interpolate.then_some(&found.variables);
         normalize::normalize(session, &mut tree, &name, variables);
     }
     if session.phases().interpolate {
-        finish(session, tree, found, name)
+        let loaded = finish(session, tree, found, name)?;
+        Some(Loaded { project: Project { instance, ..loaded.project }, ..loaded })
     } else {
-        let project = Project { name, ..Project::default() };
+        let project = Project { name, instance, ..Project::default() };
         Some(Loaded { project, tree, variables: found.variables.into_map() })
     }
 }

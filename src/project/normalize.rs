@@ -210,13 +210,16 @@ fn name_resources(tree: &mut Node, kind: &str, project: &str) {
         if resource.get("name").is_some_and(|name| !name.is_null()) {
             continue;
         }
-        let external = resource.get("external").and_then(Node::scalar_text);
-        let external =
-            matches!(external.as_deref(), Some("true" | "True" | "TRUE" | "1" | "t" | "T"));
-        let name = if external { key.clone() } else { format!("{project}_{key}") };
+        let name = if is_external(resource) { key.clone() } else { format!("{project}_{key}") };
         let name = implied(Value::Str(name), resource, "named after project and key");
         if let Some(resource) = resource.as_map_mut() {
             resource.insert("name".to_owned(), entry(name));
         }
     }
+}
+
+/// Whether a resource is not the project's own.
+pub(super) fn is_external(resource: &Node) -> bool {
+    let external = resource.get("external").and_then(Node::scalar_text);
+    matches!(external.as_deref(), Some("true" | "True" | "TRUE" | "1" | "t" | "T"))
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::{Code, Diagnostic, FileId, Severity, Span};
+use crate::model::port;
 
 use super::cursor::Cursor;
 use super::dotenv::Parsed;
@@ -296,7 +297,13 @@ impl<'a> Session<'a> {
             if places.len() > 1 {
                 diagnostic = diagnostic.note(format!("used in {} places", places.len()));
             }
-            let hint = format!("set it, or write `${{{name}:-default}}`");
+            let hint = if name.starts_with(port::VARIABLE) {
+                "no service publishes such a port: the name is `KETCH_PORT_SERVICE_TARGET`, for udp \
+                 with `_UDP` behind it"
+                    .to_owned()
+            } else {
+                format!("set it, or write `${{{name}:-default}}`")
+            };
             self.report(diagnostic.hint(hint));
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The largest file that is read, in bytes. Real projects stay a hundred times below it.
 pub const MAX_FILE: u64 = 16 << 20;
@@ -75,7 +76,13 @@ impl Source for Disk {
     }
 
     fn read_stdin(&self) -> io::Result<Vec<u8>> {
-        limited(io::stdin().lock(), 0)
+        // It can be read once, and a project may be loaded again.
+        static READ: OnceLock<Vec<u8>> = OnceLock::new();
+        if let Some(bytes) = READ.get() {
+            return Ok(bytes.clone());
+        }
+        let bytes = limited(io::stdin().lock(), 0)?;
+        Ok(READ.get_or_init(|| bytes).clone())
     }
 
     fn kind(&self, path: &Path) -> io::Result<Kind> {

@@ -64,6 +64,11 @@ pub trait Runtime: Send + Sync {
     /// Why a feature is not there; `None` if it is.
     fn lacks(&self, feature: Feature) -> Option<String>;
 
+    /// The machine at whose addresses ports are published; `None`: this one.
+    fn published_on(&self) -> Option<String> {
+        None
+    }
+
     /// The snapshots that this runtime can make; `None` if it lacks [`Feature::Snapshots`].
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         None

@@ -15,6 +15,7 @@
 
 pub mod containers;
 pub mod diagnostics;
+pub mod environment;
 pub mod events;
 pub mod explain;
 pub mod failure;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::listing::compact;
-use super::table::table;
+use super::table::{Layout, lay_out};
 use super::text::printable;
 use crate::model::label;
 use crate::model::observed::ObservedContainer;
@@ -18,10 +18,24 @@ use crate::model::observed::ObservedContainer;
 pub struct ProjectLine {
     /// Its name.
     pub name: String,
+    /// Which copy of which project it is, if it is one.
+    #[serde(flatten)]
+    pub instance: Option<InstanceLine>,
     /// `exited(1), running(2)`.
     pub status: String,
     /// Its files, joined with commas.
     pub config_files: String,
+}
+
+/// Which copy of which project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InstanceLine {
+    /// The instance.
+    #[serde(rename = "Instance")]
+    pub name: String,
+    /// The name of the project without it.
+    #[serde(rename = "Project")]
+    pub project: String,
 }
 
 /// The projects of containers, by name.
@@ -51,8 +65,15 @@ fn project(name: &str, containers: &[&ObservedContainer]) -> ProjectLine {
         .filter(|file| !file.is_empty())
         .collect();
     let files: Vec<&str> = files.into_iter().collect();
+    let label = |name: &str| {
+        let mut values = containers.iter().map(|container| container.label(name));
+        values.find(|value| !value.is_empty()).unwrap_or_default().to_owned()
+    };
+    let instance =
+        InstanceLine { name: label(label::INSTANCE), project: label(label::BASE_PROJECT) };
     ProjectLine {
         name: name.to_owned(),
+        instance: (!instance.name.is_empty()).then_some(instance),
         status: states.join(", "),
         config_files: if files.is_empty() { "N/A".to_owned() } else { files.join(",") },
     }
@@ -60,11 +81,18 @@ fn project(name: &str, containers: &[&ObservedContainer]) -> ProjectLine {
 
 /// For people.
 pub fn human(projects: &[ProjectLine]) -> String {
-    let cells = |line: &ProjectLine| {
-        [&line.name, &line.status, &line.config_files].map(|cell| printable(cell).into_owned())
-    };
-    let rows: Vec<[String; 3]> = projects.iter().map(cells).collect();
-    table(["NAME", "STATUS", "CONFIG FILES"], &rows)
+    let has_instances = projects.iter().any(|line| line.instance.is_some());
+    let show = |cell: &str| printable(cell).into_owned();
+    let rows = projects.iter().map(|line| {
+        let instance = line.instance.as_ref().map_or("", |it| &it.name);
+        let instance = has_instances.then(|| show(instance));
+        let cells = std::iter::once(show(&line.name)).chain(instance);
+        cells.chain([show(&line.status), show(&line.config_files)]).collect()
+    });
+    let instance = has_instances.then_some("INSTANCE");
+    let heading = std::iter::once("NAME").chain(instance).chain(["STATUS", "CONFIG FILES"]);
+    let heading: Vec<String> = heading.map(str::to_owned).collect();
+    lay_out(Layout::Wide, std::iter::once(heading).chain(rows))
 }
 
 /// For programs.
@@ -104,5 +132,26 @@ mod tests {
         ");
         assert_snapshot!(json(&projects), @r#"[{"Name":"hui","Status":"exited(1), running(2)","ConfigFiles":"/srv/a.yaml"},{"Name":"t","Status":"running(1)","ConfigFiles":"/srv/a.yaml"}]"#);
         assert_eq!(json(&[]), "[]\n");
+    }
+
+    #[test]
+    fn instances_stand_in_a_column_of_their_own() {
+        let container = |project: &str, labels: &[(&str, &str)]| ObservedContainer {
+            labels: labels
+                .iter()
+                .chain(&[(label::PROJECT, project)])
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..ObservedContainer::default()
+        };
+        let of = [(label::INSTANCE, "x"), (label::BASE_PROJECT, "shop")];
+        let containers = [container("shop-x", &of), container("shop", &[])];
+        let projects = projects(&containers);
+        assert_snapshot!(human(&projects), @"
+        NAME                INSTANCE            STATUS              CONFIG FILES
+        shop                                    created(1)          N/A
+        shop-x              x                   created(1)          N/A
+        ");
+        assert_snapshot!(json(&projects), @r#"[{"Name":"shop","Status":"created(1)","ConfigFiles":"N/A"},{"Name":"shop-x","Instance":"x","Project":"shop","Status":"created(1)","ConfigFiles":"N/A"}]"#);
     }
 }

@@ -1,6 +1,6 @@
 //! Arguments of the commands that look at containers.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Flags of `ps`.
 #[derive(Clone, Debug, Default, Args)]
@@ -50,6 +50,26 @@ pub(in crate::cli) struct LsArgs {
     /// Only names
     #[arg(short, long)]
     pub(in crate::cli) quiet: bool,
+}
+
+/// Flags of `env`.
+#[derive(Clone, Debug, Default, Args)]
+pub(in crate::cli) struct EnvArgs {
+    /// How variables are written
+    #[arg(long, value_enum, default_value_t)]
+    pub(in crate::cli) format: EnvFormat,
+}
+
+/// How variables are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum EnvFormat {
+    /// `export NAME=VALUE`, for `eval "$(ketch env)"`
+    #[default]
+    Shell,
+    /// One object
+    Json,
+    /// `NAME=VALUE`, as env files have it
+    Dotenv,
 }
 
 /// Flags of `doctor`.

@@ -76,7 +76,8 @@ pub(super) fn run(
     }
     // No list needs env files, so that a missing one does no harm.
     request.phases.resolve_environment = false;
-    let (loaded, _) = session.load(&request)?;
+    let (mut loaded, _) = session.load(&request)?;
+    crate::orchestrator::suppose_ports(&mut loaded.project);
     let underscore = session.joins_with_underscore(&loaded.variables);
     let separator = if underscore { '_' } else { '-' };
     let mut lines = lines(list, &loaded, separator)?;

@@ -22,6 +22,7 @@ use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::model::render;
+use crate::orchestrator::suppose_ports;
 use crate::project::{Phases, Request};
 use crate::ui::diagnostics::Message;
 
@@ -93,6 +94,7 @@ async fn interpolated(
 ) -> Result<String, Failure> {
     request.services.clone_from(&args.services_named);
     let (mut loaded, _) = session.load(&request)?;
+    suppose_ports(&mut loaded.project);
     if pins_images(args) {
         let services = loaded.project.services.values_mut();
         digests::resolve(session, services.map(|service| &mut service.image)).await?;

@@ -1,5 +1,7 @@
 //! Brings a project up, and asks the user where data would be lost.
 
+use std::collections::BTreeMap;
+
 use super::Engine;
 use crate::cli::exit::Failure;
 use crate::cli::prompt::ask;
@@ -22,6 +24,17 @@ impl Engine<'_, '_> {
     /// Takes the lock of a project for this command.
     pub(in crate::cli) async fn lock(&self, project: &Project) -> Result<Lock, Failure> {
         Ok(self.orchestrator().lock(&project.name, self.session.command()).await?)
+    }
+
+    /// Gives a project its ports, under its lock. `scale` replaces numbers of containers.
+    pub(in crate::cli) async fn settle(
+        &self,
+        target: &mut Target,
+        scale: &BTreeMap<String, u64>,
+        lock: &mut Lock,
+    ) -> Result<(), Failure> {
+        let source = self.session.source();
+        Ok(self.orchestrator().settle(source, target, (scale, lock)).await?)
     }
 
     /// Asks the runtime something, until Ctrl-C, and tells if that takes long.

@@ -30,12 +30,13 @@ impl Sight {
     /// Finds the project: by name if one is given, else by its files.
     pub(in crate::cli) fn find(session: &mut Session<'_>) -> Result<Self, Failure> {
         // A file that merely lies in this folder may be that of another project.
-        if let (Some(name), []) = (&session.global.project_name, session.global.file.as_slice()) {
-            return Ok(Self { name: name.clone(), project: None });
+        let is_named = session.global.project_name.is_some() && session.global.file.is_empty();
+        if let (true, Some(name)) = (is_named, session.given_name()?) {
+            return Ok(Self { name, project: None });
         }
         let request = session.request()?;
         let (loaded, report) = session.inspect(&request)?;
-        match (loaded, session.given_name()) {
+        match (loaded, session.given_name()?) {
             (Some(loaded), _) => {
                 Ok(Self { name: loaded.project.name.clone(), project: Some(loaded.project) })
             }

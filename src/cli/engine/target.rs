@@ -5,7 +5,7 @@ use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::diagnostic::Sources;
 use crate::orchestrator::Target;
-use crate::plan::Orphans;
+use crate::plan::{Orphans, labels};
 use crate::project::{Loaded, Request};
 use crate::ui::diagnostics::Warnings;
 
@@ -26,9 +26,17 @@ impl Target {
 
     /// Loads the whole project; where there are no files but a name, reads it from labels.
     pub(in crate::cli) async fn find(engine: &mut Engine<'_, '_>) -> Result<Self, Failure> {
-        let request = engine.session.request()?;
+        let mut request = engine.session.request()?;
+        let given = engine.session.given_name()?;
+        if let (Some(name), None) = (&given, engine.session.given_instance()?)
+            && let Some(instance) = labels::instance(&engine.containers(Some(name)).await?)
+        {
+            // It is called by its whole name: its files give names without the instance.
+            request.project_name = Some(instance.project);
+            request.instance = Some(instance.name);
+        }
         let (loaded, report) = engine.session.inspect(&request)?;
-        match (loaded, engine.session.given_name()) {
+        match (loaded, given) {
             (Some(loaded), _) => Ok(read(engine.session, &request, (loaded, report.sources))),
             (None, Some(name)) => Ok(Self::from_labels(&*engine.runtime, &name).await?),
             (None, None) => {

@@ -10,6 +10,8 @@
 
 mod flags;
 
+use std::collections::BTreeMap;
+
 use super::args::RunArgs;
 use super::engine::{Consent, Engine, Quiet};
 use super::exit::{Failure, code};
@@ -45,11 +47,14 @@ pub(super) async fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<u8,
         engine.silence();
     }
     engine.quiet = Quiet { pull: args.quiet_pull, build: args.quiet_build };
+    let mut lock = engine.lock(&target.project).await?;
+    engine.settle(&mut target, &BTreeMap::new(), &mut lock).await?;
     engine.orchestrator().admit(&mut target).await?;
     engine.orchestrator().admit_providers(&mut target).await?;
     let until = if args.detach { Until::Started } else { Until::Created };
     let up = Up { until, ..target.up(named) };
     prepare(&mut engine, &target, &up, (&run, &images, orphans)).await?;
+    drop(lock);
     let name = run.container_name(&up);
     if engine.session.global.dry_run {
         return Ok(0);
@@ -83,7 +88,6 @@ async fn prepare(
     up: &Up<'_>,
     (run, images, orphans): (&Run, &ImageFlags, Orphans),
 ) -> Result<(), Failure> {
-    let _lock = engine.lock(&target.project).await?;
     let others = without(&target.project, |name| name == run.service);
     let alone = without(&target.project, |name| name != run.service);
     let dependencies = Up { separator: target.separator, orphans, ..Up::all(&others) };

@@ -22,6 +22,8 @@ mod ledger;
 mod seat;
 mod session;
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 
 use super::args::WatchArgs;
@@ -51,15 +53,20 @@ pub(super) async fn run(args: &WatchArgs, session: &mut Session<'_>) -> Result<u
     }
     let mut engine = Engine::connect(session).await?;
     engine.quiet.build = args.quiet;
+    let _only = if args.check { Lock::unneeded() } else { alone(&engine, &target).await? };
+    let changes_nothing = args.check || args.no_up;
+    let mut lock =
+        if changes_nothing { Lock::unneeded() } else { engine.lock(&target.project).await? };
+    engine.settle(&mut target, &BTreeMap::new(), &mut lock).await?;
     engine.orchestrator().admit(&mut target).await?;
     engine.orchestrator().admit_providers(&mut target).await?;
     if args.check {
         return check::check(&engine, &target, rules).await;
     }
-    let _only = alone(&engine, &target).await?;
     if !args.no_up {
         bring_all_up(&mut engine, &mut target, args).await?;
     }
+    drop(lock);
     engine.progress.finish();
     let mut watcher = start(rules)?;
     let name = watcher.services().into_iter().collect::<Vec<_>>().join(", ");

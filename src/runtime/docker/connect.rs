@@ -93,6 +93,23 @@ pub enum Address {
     Remote(String),
 }
 
+impl Address {
+    /// The name or address of the machine, if it is not this one.
+    pub(super) fn other_machine(&self) -> Option<String> {
+        let Self::Remote(address) = self else { return None };
+        let rest = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
+        let place = rest.split('/').next().unwrap_or(rest);
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let (host, _) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+            Some(v6) => v6,
+            None => place.rsplit_once(':').unwrap_or((place, "")),
+        };
+        let is_this = host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        (!host.is_empty() && !is_this).then(|| host.to_owned())
+    }
+}
+
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -202,6 +219,12 @@ fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
                        need Ketch's own runtime: `ketch --runtime native …`";
             return Some(why.to_owned());
         }
+        Feature::SharedSubnets => {
+            let why = "an engine has every subnet once, so that each instance needs its own: leave \
+                       out this address, or use Ketch's own runtime, where they may be the same: \
+                       `ketch --runtime native …`";
+            return Some(why.to_owned());
+        }
         // What the engine's host lacks, the engine says.
         Feature::DeviceRequests
         | Feature::OciRuntime
@@ -246,7 +269,7 @@ fn release(minor: usize) -> &'static str {
 mod tests {
     use bollard::ClientVersion;
 
-    use super::{missing, spoken};
+    use super::{Address, missing, spoken};
     use crate::runtime::Feature;
 
     fn api(minor_version: usize) -> ClientVersion {
@@ -260,6 +283,24 @@ mod tests {
         assert_eq!(spoken(None, None), super::OLDEST);
         assert_eq!(spoken(Some("1.40"), Some("1.41")), api(40));
         assert_eq!(spoken(Some("nonsense"), Some("1.41")), api(41));
+    }
+
+    #[test]
+    fn an_engine_of_another_machine_publishes_there() {
+        let other = |text: &str| Address::Remote(text.to_owned()).other_machine();
+        for (address, machine) in [
+            ("tcp://build.example:2375", "build.example"),
+            ("ssh://me@build.example", "build.example"),
+            ("ssh://me@build.example:22/run/docker.sock", "build.example"),
+            ("tcp://[fd00::9]:2376", "fd00::9"),
+            ("http://10.0.0.9:2375/prefix", "10.0.0.9"),
+        ] {
+            assert_eq!(other(address).as_deref(), Some(machine), "{address}");
+        }
+        for address in ["tcp://127.0.0.1:2375", "tcp://localhost:2375", "tcp://[::1]:1", "tcp://"] {
+            assert_eq!(other(address), None, "{address}");
+        }
+        assert_eq!(Address::Unix("/run/docker.sock".into()).other_machine(), None);
     }
 
     #[test]

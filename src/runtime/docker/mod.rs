@@ -78,6 +78,10 @@ impl Runtime for Docker {
         self.feature_missing(feature)
     }
 
+    fn published_on(&self) -> Option<String> {
+        self.address.other_machine()
+    }
+
     async fn version(&self) -> Result<RuntimeVersion> {
         self.engine_version().await
     }

@@ -33,7 +33,7 @@ use super::{Endpoint, Networks};
 use dial::Dialer;
 use reserve::{Protocol, Reserved};
 
-pub use reserve::reserve;
+pub use reserve::{is_free, reserve};
 
 /// Ports of the host that are reserved as long as this lives.
 #[derive(Debug)]

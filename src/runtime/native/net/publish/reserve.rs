@@ -76,6 +76,17 @@ pub fn reserve(ports: &[Port]) -> Result<Listeners> {
     Ok(Listeners { reserved })
 }
 
+/// Whether a port of the host can be had; one that only others may take cannot.
+pub fn is_free(port: &Port) -> bool {
+    match reserve(std::slice::from_ref(port)) {
+        Ok(_) => true,
+        Err(RuntimeError::PortTaken { .. }) => false,
+        Err(RuntimeError::Io { source, .. }) => source.kind() != io::ErrorKind::PermissionDenied,
+        // Whoever publishes it says what is wrong with it.
+        Err(_) => true,
+    }
+}
+
 fn wanted(port: &Port) -> Result<Wanted> {
     let refuse = |why: &str| {
         let published = if port.published.is_empty() { "0" } else { &port.published };
