@@ -9,6 +9,7 @@ mod crash;
 mod depend;
 mod down;
 mod foreground;
+mod lease;
 mod logs;
 mod look;
 mod peer;

@@ -6,6 +6,7 @@ mod attached;
 mod bundle;
 pub(super) mod flags;
 mod happenings;
+mod lease;
 mod menu;
 mod watched;
 mod watching;
@@ -20,13 +21,14 @@ use super::engine::{Consent, Engine, Probes};
 use super::exit::Failure;
 use super::session::Session;
 use crate::bundle::Recorder;
-use crate::orchestrator::{Converged, Dependencies, Supplied, Target};
+use crate::orchestrator::{Converged, Dependencies, Lock, Supplied, Target};
 use crate::plan::images::{BuildMode, ImageFlags};
 use crate::plan::{AnonymousVolumes, Create, Orphans, Recreate, Until, Up};
 
 /// Brings the project up.
 pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
     flags::check_up(args)?;
+    let lease = lease::Wanted::from(args)?;
     let scale = flags::scale(&args.create.scale)?;
     let mut target = Target::load(session, &args.services)?;
     let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
@@ -47,12 +49,12 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     engine.orchestrator().admit_providers(&mut target).await?;
     let up = wanted(args, &target, (scale, orphans));
     if !(args.detach || args.wait || args.no_start || engine.session.global.dry_run) {
-        let consent = flags::consent(&args.create);
-        return attached_up(args, &mut engine, &target, (up, &images, consent)).await;
+        let how = (&images, flags::consent(&args.create), lease);
+        return attached_up(args, &mut engine, &target, (up, how)).await;
     }
     let limit = args.wait_timeout.filter(|_| args.wait);
-    let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
-    let done = match within(limit, work).await {
+    let how = (&images, flags::consent(&args.create), lease);
+    let done = match within(limit, bring_up_leased(&mut engine, &target, up, how)).await {
         Err(failure) => {
             bundle::write(&mut engine, &target, (bundle, &failure)).await;
             return Err(failure);
@@ -109,14 +111,32 @@ fn until(args: &UpArgs) -> Until {
     }
 }
 
-/// Brings the project up and shows what it writes.
+/// How a project is brought up: its images, whether the user is asked, and whom it belongs to.
+type How<'a> = (&'a ImageFlags, Consent, lease::Wanted);
+
+/// Brings the project up and shows what it writes; if it belongs to this command, it goes with it.
 async fn attached_up(
     args: &UpArgs,
     engine: &mut Engine<'_, '_>,
     target: &Target,
-    (up, images, consent): (Up<'_>, &ImageFlags, Consent),
+    (up, (images, consent, lease)): (Up<'_>, How<'_>),
 ) -> Result<u8, Failure> {
     let lock = engine.lock(&target.project).await?;
+    let is_own = matches!(lease, lease::Wanted::Own(_));
+    lease.take(engine, &target.project.name).await?;
+    let done = show(args, engine, target, (up, images, consent, lock)).await;
+    if is_own {
+        lease::remove(engine, &target.project.name).await?;
+    }
+    done
+}
+
+async fn show(
+    args: &UpArgs,
+    engine: &mut Engine<'_, '_>,
+    target: &Target,
+    (up, images, consent, lock): (Up<'_>, &ImageFlags, Consent, Lock),
+) -> Result<u8, Failure> {
     engine.orchestrator().prepare_images(&up, images).await?;
     let Supplied { project, unknown } = engine.orchestrator().supply(target, up.project).await?;
     let up = Up { project: &project, unknown, ..up };
@@ -199,6 +219,19 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     Ok(0)
 }
 
+/// The same for a project that may belong to a process.
+async fn bring_up_leased(
+    engine: &mut Engine<'_, '_>,
+    target: &Target,
+    up: Up<'_>,
+    (images, consent, lease): How<'_>,
+) -> Result<Converged, Failure> {
+    let _lock = engine.lock(&target.project).await?;
+    lease.take(engine, &target.project.name).await?;
+    engine.orchestrator().prepare_images(&up, images).await?;
+    engine.bring_up(target, up, consent).await
+}
+
 /// Images, then containers, with the lock of the project.
 pub(super) async fn bring_up(
     engine: &mut Engine<'_, '_>,
@@ -206,9 +239,8 @@ pub(super) async fn bring_up(
     up: Up<'_>,
     (images, consent): (&ImageFlags, Consent),
 ) -> Result<Converged, Failure> {
-    let _lock = engine.lock(&target.project).await?;
-    engine.orchestrator().prepare_images(&up, images).await?;
-    engine.bring_up(target, up, consent).await
+    let how = (images, consent, lease::Wanted::Unchanged);
+    bring_up_leased(engine, target, up, how).await
 }
 
 /// Ends with a failure after so many seconds.

@@ -18,11 +18,13 @@ mod converge;
 mod error;
 mod failures;
 mod images;
+mod lease;
 mod lock;
 mod observe;
 mod patience;
 mod port_holder;
 mod providers;
+mod route;
 mod target;
 
 use std::fmt;
@@ -39,10 +41,12 @@ use crate::scheduler::{Shutdown, Stage};
 pub use choose::{Choice, Connection, RUNTIME, connect};
 pub use converge::{Converged, run_plan};
 pub use error::OrchestrationError;
+pub use lease::{Lease, Owner};
 pub use lock::Lock;
 pub use observe::observe;
 pub use patience::patiently;
 pub use providers::Supplied;
+pub use route::Route;
 pub use target::{Dependencies, Target, is_true, no_such_service};
 
 /// What is done to projects in one runtime.

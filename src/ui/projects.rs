@@ -22,6 +22,19 @@ pub struct ProjectLine {
     pub status: String,
     /// Its files, joined with commas.
     pub config_files: String,
+    /// The process that it belongs to, if it is leased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Holder>,
+}
+
+/// A process that a project belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Holder {
+    /// Its number.
+    pub pid: i32,
+    /// The name of its program.
+    pub program: String,
 }
 
 /// The projects of containers, by name.
@@ -55,16 +68,26 @@ fn project(name: &str, containers: &[&ObservedContainer]) -> ProjectLine {
         name: name.to_owned(),
         status: states.join(", "),
         config_files: if files.is_empty() { "N/A".to_owned() } else { files.join(",") },
+        lease: None,
     }
 }
 
-/// For people.
+/// For people; whom projects belong to is a column where there is one that does.
 pub fn human(projects: &[ProjectLine]) -> String {
     let cells = |line: &ProjectLine| {
         [&line.name, &line.status, &line.config_files].map(|cell| printable(cell).into_owned())
     };
-    let rows: Vec<[String; 3]> = projects.iter().map(cells).collect();
-    table(["NAME", "STATUS", "CONFIG FILES"], &rows)
+    let heads = ["NAME", "STATUS", "CONFIG FILES"];
+    if projects.iter().all(|line| line.lease.is_none()) {
+        return table(heads, &projects.iter().map(cells).collect::<Vec<_>>());
+    }
+    let rows = projects.iter().map(|line| {
+        let holder = |it: &Holder| format!("{} ({})", printable(&it.program), it.pid);
+        let [name, status, files] = cells(line);
+        [name, status, files, line.lease.as_ref().map(holder).unwrap_or_default()]
+    });
+    let [name, status, files] = heads;
+    table([name, status, files, "LEASED TO"], &rows.collect::<Vec<_>>())
 }
 
 /// For programs.
@@ -76,7 +99,7 @@ pub fn json(projects: &[ProjectLine]) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::{human, json, projects};
+    use super::{Holder, human, json, projects};
     use crate::model::label;
     use crate::model::observed::{ObservedContainer, State};
 
@@ -104,5 +127,13 @@ mod tests {
         ");
         assert_snapshot!(json(&projects), @r#"[{"Name":"hui","Status":"exited(1), running(2)","ConfigFiles":"/srv/a.yaml"},{"Name":"t","Status":"running(1)","ConfigFiles":"/srv/a.yaml"}]"#);
         assert_eq!(json(&[]), "[]\n");
+        let mut leased = projects;
+        leased[1].lease = Some(Holder { pid: 7, program: "cargo".to_owned() });
+        assert_snapshot!(human(&leased), @"
+        NAME                STATUS                  CONFIG FILES        LEASED TO
+        hui                 exited(1), running(2)   /srv/a.yaml         
+        t                   running(1)              /srv/a.yaml         cargo (7)
+        ");
+        assert!(json(&leased).contains(r#""Lease":{"Pid":7,"Program":"cargo"}"#));
     }
 }
