@@ -1,19 +1,16 @@
 //! The `ketch` program: starts the async runtime, runs the command line, returns its exit code.
-//! Called as `ketch shim`, it looks after one container of the native runtime instead.
+//! When Ketch itself has started it, it looks after a container or a lease instead, and does not
+//! get here.
 
 use std::process::ExitCode;
 
 use ketch::cli::{self, Process};
-use ketch::runtime::native::{Allocator, exit, shim};
+use ketch::runtime::native::{Allocator, exit};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args_os().collect();
-    if let Some(code) = shim::dispatch(&arguments) {
-        return code;
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -7,6 +7,7 @@ mod bundle;
 mod fault;
 mod host;
 mod inside;
+mod lease;
 mod life;
 mod snapshot;
 mod stage;
@@ -96,8 +97,7 @@ impl Home {
     pub(crate) fn open(&self) -> Native {
         let environment: IndexMap<String, String> =
             self.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let program = Some(PathBuf::from(env!("CARGO_BIN_EXE_ketch")));
-        Native::open(Settings { environment, program }).unwrap()
+        Native::open(Settings { environment }).unwrap()
     }
 }
 

@@ -10,6 +10,7 @@ mod depend;
 mod down;
 mod foreground;
 mod instance;
+mod lease;
 mod logs;
 mod look;
 mod peer;

@@ -51,8 +51,9 @@ pub(super) async fn down(args: &DownArgs, session: &mut Session<'_>) -> Result<u
     }
     engine.orchestrator().run(&plan).await?;
     if args.volumes && args.services.is_empty() {
-        super::snapshot::forget(&engine, &target.project.name).await?;
+        engine.orchestrator().forget_snapshots(&target.project.name).await?;
     }
+    engine.orchestrator().settle_lease(&target.project.name).await?;
     // What nobody could take down was told above.
     if all_found { Ok(0) } else { Err(Failure::Project) }
 }

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::exit::Failure;
 use super::session::Session;
 use super::usage::{UsageError, table_or_json};
-use crate::ui::projects::{ProjectLine, human, json, projects};
+use crate::ui::projects::{Holder, ProjectLine, human, json, projects};
 
 /// Lists projects.
 pub(super) async fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
@@ -21,6 +21,11 @@ pub(super) async fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<u8, 
     let shown = containers.iter().filter(|container| args.all || container.is_up());
     let mut projects = projects(shown);
     projects.retain(|line| names.is_empty() || names.iter().any(|name| name.matches(&line.name)));
+    for lease in engine.orchestrator().leases().await? {
+        if let Some(line) = projects.iter_mut().find(|line| line.name == lease.project) {
+            line.lease = Some(Holder { pid: lease.owner.pid, program: lease.owner.program });
+        }
+    }
     let names = |projects: &[ProjectLine]| -> String {
         projects.iter().flat_map(|line| [&line.name, "\n"]).collect()
     };

@@ -219,18 +219,6 @@ async fn remove(args: &RmArgs, session: &mut Session<'_>) -> Result<(), Failure>
     Ok(())
 }
 
-/// Removes all snapshots of a project that is taken down with its data.
-pub(super) async fn forget(engine: &Engine<'_, '_>, project: &str) -> Result<(), Failure> {
-    let Some(snapshots) = engine.runtime.snapshots() else { return Ok(()) };
-    for snapshot in snapshots.list_snapshots(Some(project)).await? {
-        if !engine.session.global.dry_run {
-            snapshots.remove_snapshot(project, &snapshot.name).await?;
-        }
-        engine.progress.aside(&format!("Snapshot {} of {project} removed\n", snapshot.name));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::how;

@@ -6,6 +6,7 @@ mod attached;
 mod bundle;
 pub(super) mod flags;
 mod happenings;
+mod lease;
 mod menu;
 mod watched;
 mod watching;
@@ -27,6 +28,7 @@ use crate::plan::{AnonymousVolumes, Create, Orphans, Recreate, Until, Up};
 /// Brings the project up.
 pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
     flags::check_up(args)?;
+    let lease = lease::Wanted::from(args)?;
     let scale = flags::scale(&args.create.scale)?;
     let mut target = Target::load(session, &args.services)?;
     let dependencies = if args.no_deps { Dependencies::LeaveOut } else { Dependencies::Include };
@@ -49,12 +51,12 @@ pub(super) async fn up(args: &UpArgs, session: &mut Session<'_>) -> Result<u8, F
     engine.orchestrator().admit_providers(&mut target).await?;
     let up = wanted(args, &target, (scale, orphans));
     if !(args.detach || args.wait || args.no_start || engine.session.global.dry_run) {
-        let consent = flags::consent(&args.create);
-        return attached_up(args, &mut engine, (&target, lock), (up, &images, consent)).await;
+        let how = (&images, flags::consent(&args.create), lease);
+        return attached_up(args, &mut engine, (&target, lock), (up, how)).await;
     }
     let limit = args.wait_timeout.filter(|_| args.wait);
-    let work = bring_up(&mut engine, &target, up, (&images, flags::consent(&args.create)));
-    let done = match within(limit, work).await {
+    let how = (&images, flags::consent(&args.create), lease);
+    let done = match within(limit, bring_up_leased(&mut engine, &target, up, how)).await {
         Err(failure) => {
             bundle::write(&mut engine, &target, (bundle, &failure)).await;
             return Err(failure);
@@ -111,12 +113,30 @@ fn until(args: &UpArgs) -> Until {
     }
 }
 
-/// Brings the project up and shows what it writes.
+/// How a project is brought up: its images, whether the user is asked, and whom it belongs to.
+type How<'a> = (&'a ImageFlags, Consent, lease::Wanted);
+
+/// Brings the project up and shows what it writes; if it belongs to this command, it goes with it.
 async fn attached_up(
     args: &UpArgs,
     engine: &mut Engine<'_, '_>,
     (target, lock): (&Target, Lock),
-    (up, images, consent): (Up<'_>, &ImageFlags, Consent),
+    (up, (images, consent, lease)): (Up<'_>, How<'_>),
+) -> Result<u8, Failure> {
+    let is_own = matches!(lease, lease::Wanted::Own(_));
+    lease.take(engine, &target.project.name).await?;
+    let done = show(args, engine, target, (up, images, consent, lock)).await;
+    if is_own {
+        lease::remove(engine, &target.project.name).await?;
+    }
+    done
+}
+
+async fn show(
+    args: &UpArgs,
+    engine: &mut Engine<'_, '_>,
+    target: &Target,
+    (up, images, consent, lock): (Up<'_>, &ImageFlags, Consent, Lock),
 ) -> Result<u8, Failure> {
     engine.orchestrator().prepare_images(&up, images).await?;
     let Supplied { project, unknown } = engine.orchestrator().supply(target, up.project).await?;
@@ -202,6 +222,17 @@ pub(super) async fn scale(args: &ScaleArgs, session: &mut Session<'_>) -> Result
     let images = ImageFlags { build: BuildMode::Never, ..ImageFlags::default() };
     bring_up(&mut engine, &target, up, (&images, Consent::Ask)).await?;
     Ok(0)
+}
+
+/// The same for a project that may belong to a process.
+async fn bring_up_leased(
+    engine: &mut Engine<'_, '_>,
+    target: &Target,
+    up: Up<'_>,
+    (images, consent, lease): How<'_>,
+) -> Result<Converged, Failure> {
+    lease.take(engine, &target.project.name).await?;
+    bring_up(engine, target, up, (images, consent)).await
 }
 
 /// Images, then containers. Whoever calls it holds the lock of the project.

@@ -11,7 +11,9 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{OrchestrationError, patiently};
+use serde::{Deserialize, Serialize};
+
+use super::{OrchestrationError, Route, patiently};
 use crate::runtime::docker::{self, Docker};
 use crate::runtime::native::{self, Native};
 use crate::runtime::{Result, Runtime, RuntimeError};
@@ -20,7 +22,8 @@ use crate::runtime::{Result, Runtime, RuntimeError};
 pub const RUNTIME: &str = "KETCH_RUNTIME";
 
 /// Which runtime is wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Choice {
     /// The engine that answers, else our own.
     #[default]
@@ -34,6 +37,11 @@ pub enum Choice {
 impl Choice {
     /// How they are called.
     pub const WORDS: [&str; 3] = ["auto", "docker", "native"];
+
+    /// Whether it goes on with what it was asked for when who asked has been killed.
+    pub(super) fn finishes_alone(self) -> bool {
+        self != Self::Native
+    }
 }
 
 impl FromStr for Choice {
@@ -55,6 +63,8 @@ pub struct Connection {
     pub runtime: Arc<dyn Runtime>,
     /// Which one it is: never [`Choice::Auto`].
     pub kind: Choice,
+    /// How it is reached again.
+    pub route: Route,
 }
 
 impl std::fmt::Debug for Connection {
@@ -73,18 +83,21 @@ pub async fn connect(
     (engine, own): (docker::Settings, native::Settings),
     tell: impl FnOnce(&str),
 ) -> std::result::Result<Connection, OrchestrationError> {
+    let route = |kind, environment| Route::new(kind, &engine, environment);
+    let by_engine = route(Choice::Docker, &engine.environment);
+    let alone = route(Choice::Native, &own.environment);
     match choice {
-        Choice::Docker => Ok(connected(docker(engine, tell).await?)),
-        Choice::Native => Ok(opened(own)?),
+        Choice::Docker => Ok(connected(docker(engine, tell).await?, by_engine)),
+        Choice::Native => Ok(opened(own, alone)?),
         Choice::Auto => {
             let is_named = names_engine(&engine);
             match docker(engine, tell).await {
-                Ok(docker) => Ok(connected(docker)),
+                Ok(docker) => Ok(connected(docker, by_engine)),
                 Err(error @ RuntimeError::Unreachable { .. }) if !is_named => {
                     if Native::forbidden().is_some() {
                         return Err(OrchestrationError::NoRuntime(error));
                     }
-                    Ok(opened(own)?)
+                    Ok(opened(own, alone)?)
                 }
                 Err(error) => Err(error.into()),
             }
@@ -92,12 +105,12 @@ pub async fn connect(
     }
 }
 
-fn connected(docker: Docker) -> Connection {
-    Connection { runtime: Arc::new(docker), kind: Choice::Docker }
+fn connected(docker: Docker, route: Route) -> Connection {
+    Connection { runtime: Arc::new(docker), kind: Choice::Docker, route }
 }
 
-fn opened(settings: native::Settings) -> Result<Connection> {
-    Ok(Connection { runtime: Arc::new(Native::open(settings)?), kind: Choice::Native })
+fn opened(settings: native::Settings, route: Route) -> Result<Connection> {
+    Ok(Connection { runtime: Arc::new(Native::open(settings)?), kind: Choice::Native, route })
 }
 
 async fn docker(settings: docker::Settings, tell: impl FnOnce(&str)) -> Result<Docker> {

@@ -31,8 +31,8 @@ pub(super) type BuildLines = BTreeMap<StepId, VecDeque<String>>;
 const KEPT_LINES: usize = 500;
 
 impl Orchestrator<'_> {
-    /// Takes the lock of a project for a command, and tells whom it waits for. Who only pretends
-    /// needs none.
+    /// Takes the lock of a project for a command, and tells whom it waits for; what dead leases have
+    /// left goes first. Who only pretends needs none.
     ///
     /// # Errors
     ///
@@ -41,6 +41,7 @@ impl Orchestrator<'_> {
         if self.pretends() {
             return Ok(Lock::unneeded());
         }
+        self.sweep(project).await?;
         let waiting = |holder: &str| {
             let text = format!("waiting for {holder}, which works on this project\n");
             self.audience.aside(&text);

@@ -98,7 +98,7 @@ impl Lock {
 }
 
 /// Waits for the lock in a thread of its own, which the end of the process does not wait for.
-async fn wait(file: File) -> io::Result<()> {
+pub(super) async fn wait(file: File) -> io::Result<()> {
     let (tell, told) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("lock".to_owned()).spawn(move || tell.send(file.lock()))?;
     told.await.map_err(io::Error::other)?

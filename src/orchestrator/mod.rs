@@ -21,11 +21,13 @@ mod failures;
 mod host_ports;
 mod images;
 mod instance;
+mod lease;
 mod lock;
 mod observe;
 mod patience;
 mod port_holder;
 mod providers;
+mod route;
 mod target;
 
 use std::fmt;
@@ -43,10 +45,12 @@ pub use choose::{Choice, Connection, RUNTIME, connect};
 pub use converge::{Converged, run_plan};
 pub use error::OrchestrationError;
 pub use instance::{load, suppose_ports};
+pub use lease::{Lease, Owner};
 pub use lock::Lock;
 pub use observe::observe;
 pub use patience::patiently;
 pub use providers::Supplied;
+pub use route::Route;
 pub use target::{Dependencies, Target, is_true, no_such_service};
 
 /// What is done to projects in one runtime.

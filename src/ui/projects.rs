@@ -25,6 +25,19 @@ pub struct ProjectLine {
     pub status: String,
     /// Its files, joined with commas.
     pub config_files: String,
+    /// The process that it belongs to, if it is leased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Holder>,
+}
+
+/// A process that a project belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Holder {
+    /// Its number.
+    pub pid: i32,
+    /// The name of its program.
+    pub program: String,
 }
 
 /// Which copy of which project.
@@ -76,21 +89,26 @@ fn project(name: &str, containers: &[&ObservedContainer]) -> ProjectLine {
         instance: (!instance.name.is_empty()).then_some(instance),
         status: states.join(", "),
         config_files: if files.is_empty() { "N/A".to_owned() } else { files.join(",") },
+        lease: None,
     }
 }
 
-/// For people.
+/// For people; whom projects belong to is a column where there is one that does.
 pub fn human(projects: &[ProjectLine]) -> String {
     let has_instances = projects.iter().any(|line| line.instance.is_some());
+    let has_leases = projects.iter().any(|line| line.lease.is_some());
     let show = |cell: &str| printable(cell).into_owned();
     let rows = projects.iter().map(|line| {
         let instance = line.instance.as_ref().map_or("", |it| &it.name);
         let instance = has_instances.then(|| show(instance));
+        let holder = |it: &Holder| format!("{} ({})", printable(&it.program), it.pid);
+        let lease = has_leases.then(|| line.lease.as_ref().map(holder).unwrap_or_default());
         let cells = std::iter::once(show(&line.name)).chain(instance);
-        cells.chain([show(&line.status), show(&line.config_files)]).collect()
+        cells.chain([show(&line.status), show(&line.config_files)]).chain(lease).collect()
     });
     let instance = has_instances.then_some("INSTANCE");
     let heading = std::iter::once("NAME").chain(instance).chain(["STATUS", "CONFIG FILES"]);
+    let heading = heading.chain(has_leases.then_some("LEASED TO"));
     let heading: Vec<String> = heading.map(str::to_owned).collect();
     lay_out(Layout::Wide, std::iter::once(heading).chain(rows))
 }
@@ -104,7 +122,7 @@ pub fn json(projects: &[ProjectLine]) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::{human, json, projects};
+    use super::{Holder, human, json, projects};
     use crate::model::label;
     use crate::model::observed::{ObservedContainer, State};
 
@@ -132,6 +150,14 @@ mod tests {
         ");
         assert_snapshot!(json(&projects), @r#"[{"Name":"hui","Status":"exited(1), running(2)","ConfigFiles":"/srv/a.yaml"},{"Name":"t","Status":"running(1)","ConfigFiles":"/srv/a.yaml"}]"#);
         assert_eq!(json(&[]), "[]\n");
+        let mut leased = projects;
+        leased[1].lease = Some(Holder { pid: 7, program: "cargo".to_owned() });
+        assert_snapshot!(human(&leased), @"
+        NAME                STATUS                  CONFIG FILES        LEASED TO
+        hui                 exited(1), running(2)   /srv/a.yaml         
+        t                   running(1)              /srv/a.yaml         cargo (7)
+        ");
+        assert!(json(&leased).contains(r#""Lease":{"Pid":7,"Program":"cargo"}"#));
     }
 
     #[test]

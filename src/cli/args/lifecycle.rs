@@ -71,6 +71,10 @@ pub(in crate::cli) struct UpArgs {
     /// Folder for all that is known if `--wait` fails; empty: none. Default in CI: ketch-failure
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) bundle: Option<String>,
+    /// Remove the project, with its data, when a process ends, however it ends: PID, else `ketch`
+    /// itself, or with --detach or --wait whoever has called it
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(in crate::cli) lease: Option<String>,
     /// Tell which steps decided how long it took
     #[arg(long)]
     pub(in crate::cli) timings: bool,

@@ -2,15 +2,13 @@
 //! `KETCH_RUNTIME`, else `auto`. If `auto` is Ketch's own, that is said.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::Probes;
 use crate::cli::args::EngineArgs;
 use crate::cli::exit::Failure;
 use crate::cli::session::Session;
 use crate::cli::usage::UsageError;
-use crate::orchestrator::{Choice, RUNTIME, connect as connect_to};
-use crate::runtime::Runtime;
+use crate::orchestrator::{Choice, Connection, RUNTIME, connect as connect_to};
 use crate::runtime::docker::{self, TlsSettings};
 use crate::runtime::native::{Native, Settings};
 
@@ -18,7 +16,7 @@ use crate::runtime::native::{Native, Settings};
 pub(super) async fn connect(
     session: &mut Session<'_>,
     probes: Probes,
-) -> Result<Arc<dyn Runtime>, Failure> {
+) -> Result<Connection, Failure> {
     let choice = choice(session)?;
     let settings = (engine(session, probes), own(session));
     let screen = &mut *session.screen;
@@ -26,7 +24,7 @@ pub(super) async fn connect(
     if (choice, connection.kind) == (Choice::Auto, Choice::Native) {
         session.screen.tell("no Docker engine answers: using Ketch's own runtime\n");
     }
-    Ok(connection.runtime)
+    Ok(connection)
 }
 
 fn choice(session: &Session<'_>) -> Result<Choice, Failure> {
@@ -45,7 +43,7 @@ pub(in crate::cli) fn native(session: &Session<'_>) -> Result<Native, Failure> {
 }
 
 fn own(session: &Session<'_>) -> Settings {
-    Settings { environment: environment(session), program: None }
+    Settings { environment: environment(session) }
 }
 
 fn engine(session: &Session<'_>, probes: Probes) -> docker::Settings {

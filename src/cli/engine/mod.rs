@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bundle::Recorder;
-use crate::orchestrator::{Depth, Orchestrator};
+use crate::orchestrator::{Connection, Depth, Orchestrator, Route};
 use crate::runtime::Runtime;
 use crate::ui::progress::{How, Mode, Prefix, Progress};
 
@@ -41,6 +41,8 @@ pub(super) use time::{decimal, moment};
 pub(super) struct Engine<'s, 'a> {
     pub(super) session: &'s mut Session<'a>,
     pub(super) runtime: Arc<dyn Runtime>,
+    /// How the runtime is reached again.
+    pub(super) route: Route,
     pub(super) progress: Progress,
     pub(super) interrupts: Interrupts,
     pub(super) quiet: Quiet,
@@ -79,12 +81,12 @@ impl<'s, 'a> Engine<'s, 'a> {
         probes: Probes,
     ) -> Result<Self, Failure> {
         let mode = progress_mode(session)?;
-        let runtime = connect::connect(session, probes).await?;
+        let Connection { runtime, route, .. } = connect::connect(session, probes).await?;
         let prefix = if session.global.dry_run { Prefix::DryRun } else { Prefix::None };
         let progress = Progress::new(session.screen, mode, prefix);
         let interrupts = Interrupts::listen()?;
         let quiet = Quiet::default();
-        Ok(Self { session, runtime, progress, interrupts, quiet, recorder: None })
+        Ok(Self { session, runtime, route, progress, interrupts, quiet, recorder: None })
     }
 
     /// What does the work, and tells this command what happens.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bollard::ClientVersion;
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::{Docker, failure, wait};
@@ -63,7 +64,8 @@ pub struct Settings {
 }
 
 /// What the command line says about TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TlsSettings {
     /// `--tls`: TLS, with any engine.
     pub on: bool,

@@ -1,8 +1,8 @@
 //! Where this program gets its memory from.
 //!
 //! In: how the program was called. Out: an allocator. A command makes a tree of many small values
-//! and is over: `mimalloc` is quick at that, and keeps half a megabyte for it. A shim needs little
-//! for a long time: the allocator of the C library packs it tightly, and can give it back.
+//! and is over: `mimalloc` is quick at that, and keeps half a megabyte for it. A shim or guard needs
+//! little for a long time: the allocator of the C library packs it tightly, and can give it back.
 //!
 //! # Invariants
 //!
@@ -16,8 +16,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use mimalloc::MiMalloc;
 
-/// What a shim is called by who starts it.
-pub(super) const SHIM: &str = "ketch-shim";
+use super::role::{GUARD_NAME, SHIM_NAME};
 
 /// The allocator of the `ketch` program.
 #[derive(Debug)]
@@ -45,7 +44,8 @@ fn choose() -> u8 {
     // SAFETY: nobody writes to it once the program runs; it is null or a string.
     let name = unsafe { program_invocation_short_name };
     // SAFETY: see above; the string is the first argument, which stays where it is.
-    let is_shim = !name.is_null() && unsafe { CStr::from_ptr(name) }.to_bytes() == SHIM.as_bytes();
+    let called = if name.is_null() { &[] } else { unsafe { CStr::from_ptr(name) }.to_bytes() };
+    let is_shim = called == SHIM_NAME.as_bytes() || called == GUARD_NAME.as_bytes();
     let choice = if is_shim { OF_SHIMS } else { OF_COMMANDS };
     CHOICE.store(choice, Ordering::Relaxed);
     choice

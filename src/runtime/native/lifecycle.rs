@@ -2,12 +2,9 @@
 //!
 //! In: names. Out: shims that are started and asked. What has been done already is done.
 
-use std::process::Stdio;
-
 use rustix::process::Signal;
-use tokio::io::AsyncReadExt as _;
 
-use super::control::{self, Answer, Fault, Request, Then};
+use super::control::{self, Request, Then};
 use super::names::{self, Named};
 use super::record::Record;
 use super::recover::{Seen, look};
@@ -15,7 +12,7 @@ use super::root::{Place, RUN_DIR, STATE_DIR};
 use super::state::{self, Durability, Phase, Status, failed};
 use super::thread::in_thread;
 use super::watch::Lazy;
-use super::{Native, allocator, events, injected, lock, remove, shim, snapshot};
+use super::{Native, events, injected, lock, remove, role, shim, snapshot};
 use crate::model::label;
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
@@ -76,29 +73,9 @@ impl Native {
     /// Starts a shim and waits until it says that its container has started.
     async fn spawn(&self, id: &str) -> Result<()> {
         self.warm.ask();
-        let failed = |action: &str, source| RuntimeError::Io { action: action.to_owned(), source };
-        let mut command = tokio::process::Command::new(&self.program);
-        command
-            .arg0(allocator::SHIM)
-            .args([shim::WORD, id])
-            .env_clear()
-            .env(STATE_DIR, self.root.durable())
-            .env(RUN_DIR, self.root.volatile())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|error| failed("start a supervisor", error))?;
-        let mut said = Vec::new();
-        if let Some(mut stdout) = child.stdout.take() {
-            let read = stdout.read_to_end(&mut said).await;
-            read.map_err(|error| failed("hear from the supervisor", error))?;
-        }
-        match serde_json::from_slice::<Answer>(&said) {
-            Ok(answer) => answer.map_err(Fault::into_error),
-            Err(_) => Err(RuntimeError::Refused(format!(
-                "the supervisor of container {id} has ended without a word"
-            ))),
-        }
+        let mut command = self.program.command(&shim::SHIM, shim::WORD);
+        command.arg(id).env(STATE_DIR, self.root.durable()).env(RUN_DIR, self.root.volatile());
+        role::start(command).await
     }
 
     pub(super) async fn stop(&self, container: &str, seconds: Option<i32>) -> Result<()> {

@@ -10,7 +10,8 @@
 //! - `container`: what the kernel is told, from a spec to a process;
 //! - `net`: networks, addresses, names, ports;
 //! - `snapshot`: volumes and container file systems of a project, kept and put back;
-//! - `shim`: the process that looks after one container for as long as it lives.
+//! - `shim`: the process that looks after one container for as long as it lives;
+//! - `role`: how the program becomes such a process.
 //!
 //! # Invariants
 //!
@@ -50,8 +51,9 @@ mod record;
 mod recover;
 mod remove;
 mod restart;
+pub(crate) mod role;
 pub mod root;
-pub mod shim;
+mod shim;
 mod signal;
 mod snapshot;
 pub mod state;
@@ -61,8 +63,6 @@ mod volume;
 mod wait;
 mod watch;
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -73,6 +73,7 @@ pub use autostart::Revived;
 pub use disk::{Also, DiskUse, Pruned, Share};
 
 use net::Networks;
+use role::Program;
 use root::Root;
 
 /// How the native runtime is opened.
@@ -80,38 +81,18 @@ use root::Root;
 pub struct Settings {
     /// The environment: it names the roots, and where credentials are.
     pub environment: IndexMap<String, String>,
-    /// The program that becomes a shim; `None`: the one that runs.
-    pub program: Option<PathBuf>,
 }
 
 /// Containers with no engine. Copies share what they know.
 #[derive(Clone, Debug)]
 pub struct Native {
     root: Root,
-    program: PathBuf,
-    /// What `program` names, held open.
-    _sealed: Option<Arc<OwnedFd>>,
+    program: Program,
     environment: IndexMap<String, String>,
     networks: Networks,
     hubs: Arc<watch::Hubs>,
     execs: Arc<exec::Execs>,
     warm: container::Warm,
-}
-
-/// The program that becomes a shim: the one that runs, where no container can write to it.
-fn own_program(given: Option<PathBuf>) -> (PathBuf, Option<OwnedFd>) {
-    if let Some(program) = given {
-        return (program, None);
-    }
-    match container::sealed_program() {
-        Ok(sealed) => {
-            (PathBuf::from(format!("/proc/self/fd/{}", sealed.as_raw_fd())), Some(sealed))
-        }
-        Err(error) => {
-            tracing::debug!("shims are executed from a file that can be written to: {error}");
-            (PathBuf::from("/proc/self/exe"), None)
-        }
-    }
 }
 
 impl Native {
@@ -128,12 +109,10 @@ impl Native {
         create::make_roots(&root)?;
         remove::sweep(&root)?;
         snapshot::sweep(&root)?;
-        let (program, sealed) = own_program(settings.program);
         Ok(Self {
             networks: Networks::new(root.durable(), root.volatile()),
             root,
-            program,
-            _sealed: sealed.map(Arc::new),
+            program: Program::own(),
             environment: settings.environment,
             hubs: Arc::default(),
             execs: Arc::default(),

@@ -48,25 +48,11 @@ impl Root {
     ///
     /// The environment names no place, and the user has none.
     pub fn from_environment(environment: &IndexMap<String, String>) -> Result<Self> {
-        let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-        let is_root = rustix::process::geteuid().is_root();
-        let pick = |own: &str, system: &str, user: Option<PathBuf>| {
-            let directory = match given(own) {
-                Some(path) => PathBuf::from(path),
-                None if is_root => PathBuf::from(system),
-                None => user.ok_or_else(|| no_place(own))?,
-            };
-            std::path::absolute(&directory).map_err(|source| RuntimeError::Io {
-                action: format!("find the directory `{}`", directory.display()),
-                source,
-            })
-        };
-        let home = || given("HOME").map(|home| Path::new(home).join(".local/share"));
-        let data = given("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
-        let run = given("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let run = given(environment, "XDG_RUNTIME_DIR").map(PathBuf::from);
+        let user = run.map(|dir| dir.join("ketch"));
         Ok(Self {
-            durable: pick(STATE_DIR, "/var/lib/ketch", data.map(|dir| dir.join("ketch")))?,
-            volatile: pick(RUN_DIR, "/run/ketch", run.map(|dir| dir.join("ketch")))?,
+            durable: durable(environment)?,
+            volatile: pick(environment, (RUN_DIR, "/run/ketch"), user)?,
         })
     }
 
@@ -153,6 +139,38 @@ impl Root {
             volatile: self.volatile.join("containers").join(id),
         }
     }
+}
+
+/// The durable root alone: also those have it who cannot run containers.
+///
+/// # Errors
+///
+/// The environment names no place, and the user has none.
+pub fn durable(environment: &IndexMap<String, String>) -> Result<PathBuf> {
+    let home = || given(environment, "HOME").map(|home| Path::new(home).join(".local/share"));
+    let data = given(environment, "XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+    pick(environment, (STATE_DIR, "/var/lib/ketch"), data.map(|dir| dir.join("ketch")))
+}
+
+fn given<'e>(environment: &'e IndexMap<String, String>, name: &str) -> Option<&'e String> {
+    environment.get(name).filter(|value| !value.is_empty())
+}
+
+/// What a variable says, else the system's own place for root and the user's for others.
+fn pick(
+    environment: &IndexMap<String, String>,
+    (own, system): (&str, &str),
+    user: Option<PathBuf>,
+) -> Result<PathBuf> {
+    let directory = match given(environment, own) {
+        Some(path) => PathBuf::from(path),
+        None if rustix::process::geteuid().is_root() => PathBuf::from(system),
+        None => user.ok_or_else(|| no_place(own))?,
+    };
+    std::path::absolute(&directory).map_err(|source| RuntimeError::Io {
+        action: format!("find the directory `{}`", directory.display()),
+        source,
+    })
 }
 
 fn no_place(variable: &str) -> RuntimeError {

@@ -31,7 +31,7 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
         }
     };
     shim.tell("start", &[]);
-    starter.tell(&Ok(()));
+    starter.tell(Ok(()));
     let server = tokio::task::spawn_local(serve::serve(Rc::clone(shim), listener));
     let mut pauses = Pauses::default();
     loop {

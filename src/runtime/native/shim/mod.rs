@@ -26,26 +26,19 @@ mod serve;
 pub(super) use network::{host_resolv_conf, overwrite};
 
 use std::cell::{Cell, RefCell};
-use std::ffi::OsString;
-use std::io::Write as _;
-use std::process::ExitCode;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
 use tokio::sync::Notify;
 
-use super::control::Answer;
 use super::events::{self, Subject};
 use super::lock::{self, Lock};
 use super::names;
 use super::net::Networks;
 use super::record::Record;
+use super::role::{self, SHIM_NAME, Starter, role};
 use super::root::{Place, Root};
 use super::state::{self, Durability, Status};
 use crate::runtime::{Result, RuntimeError};
-
-/// The first argument of a shim.
-pub(super) const WORD: &str = "shim";
 
 /// What a shim knows.
 #[derive(Debug)]
@@ -70,36 +63,28 @@ struct Shim {
     is_told: Cell<bool>,
 }
 
-/// Runs a shim if the program was called as one; `None` if it was called by a user.
-///
-/// Must be called before anything else is done: there are no threads yet.
-pub fn dispatch(arguments: &[OsString]) -> Option<ExitCode> {
-    match arguments {
-        [_, word, id] if word == WORD => Some(main(&id.to_string_lossy())),
-        _ => None,
-    }
+role! {
+    /// What starts a container and looks after it: its argument is the id.
+    pub(super) SHIM, SHIM_NAME, main
 }
 
-fn main(id: &str) -> ExitCode {
-    close_inherited();
-    let environment: IndexMap<String, String> =
-        std::env::vars_os().filter_map(|(name, value)| pair(name, value)).collect();
+/// The first argument of a shim.
+pub(super) const WORD: &str = "shim";
+
+fn main(arguments: &[String]) -> u8 {
     let mut starter = Starter::from_stdout();
-    let lived = Root::from_environment(&environment)
-        .and_then(|root| settle().map(|()| root))
+    let id = arguments.last().map_or("", String::as_str);
+    let lived = Root::from_environment(&role::environment())
+        .and_then(|root| role::settle().map(|()| root))
         .and_then(|root| Shim::open(root, id))
         .and_then(|shim| live(shim, &mut starter));
     match lived {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
-            starter.tell(&Err(error.into()));
-            ExitCode::FAILURE
+            starter.tell(Err(error));
+            1
         }
     }
-}
-
-fn pair(name: OsString, value: OsString) -> Option<(String, String)> {
-    Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
 fn live(shim: Shim, starter: &mut Starter) -> Result<()> {
@@ -111,50 +96,6 @@ fn live(shim: Shim, starter: &mut Starter) -> Result<()> {
         .map_err(failed)?;
     let shim = Rc::new(shim);
     tokio::task::LocalSet::new().block_on(&executor, life::live(&shim, starter))
-}
-
-/// Leaves the terminal, session and directory of who started it.
-fn settle() -> Result<()> {
-    let failed = |action: &str, source| RuntimeError::Io { action: action.to_owned(), source };
-    // It fails where this process leads a group already: then it is alone anyway.
-    let _ = rustix::process::setsid();
-    rustix::process::chdir("/").map_err(|error| failed("leave the directory", error.into()))?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    Ok(())
-}
-
-/// Closes what who started it forgot to close: locks and pipes of theirs must not live on here.
-fn close_inherited() {
-    const FIRST: libc::c_uint = 3;
-    // SAFETY: nothing of this process has opened a file yet: what is open belongs to nobody here.
-    // A kernel without the call, which is older than namespaces of cgroups need, closes nothing.
-    unsafe { libc::close_range(FIRST, libc::c_uint::MAX, 0) };
-}
-
-/// Who waits for the start of the container.
-#[derive(Debug)]
-struct Starter(Option<std::fs::File>);
-
-impl Starter {
-    /// Takes the standard output away.
-    fn from_stdout() -> Self {
-        let taken = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3).ok();
-        let null = std::fs::OpenOptions::new().write(true).open("/dev/null");
-        if let Ok(null) = null {
-            // What cannot be replaced stays open: who waits then waits for the end of the shim.
-            let _ = rustix::stdio::dup2_stdout(&null);
-        }
-        Self(taken.map(std::fs::File::from))
-    }
-
-    /// Tells once how the start went.
-    fn tell(&mut self, answer: &Answer) {
-        let Some(mut pipe) = self.0.take() else { return };
-        let mut line = serde_json::to_vec(answer).unwrap_or_default();
-        line.push(b'\n');
-        // Who asked may have been killed; the container runs anyway.
-        let _ = pipe.write_all(&line);
-    }
 }
 
 impl Shim {
