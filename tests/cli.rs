@@ -364,15 +364,6 @@ fn explain_leads_to_what_was_meant() {
 }
 
 #[test]
-fn drives_stay_as_they_are_on_this_system() {
-    // Docker Compose heeds the variable where the system itself knows drives: on Windows only.
-    let text = format!("{WEB}    volumes: ['C:\\a:/b']\n");
-    let dir = folder(&[("compose.yaml", &text)]);
-    let run = ketch(dir.path(), "config").env("COMPOSE_CONVERT_WINDOWS_PATHS", "1").output();
-    assert!(run.stdout.contains("source: C:\\a\n"), "{run:?}");
-}
-
-#[test]
 fn standard_input_has_a_name() {
     let said = ketch(folder(&[]).path(), "-f - config").stdin("# nothing\n").output().stderr;
     assert!(said.contains("`<stdin>` defines nothing\n --> <stdin>:1:1\n"), "{said}");

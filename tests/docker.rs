@@ -6,6 +6,7 @@
 mod contain;
 mod reach;
 mod share;
+mod ssh;
 mod wait;
 
 use std::collections::BTreeMap;

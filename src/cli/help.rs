@@ -139,7 +139,7 @@ fn groups(command: &clap::Command) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{EXAMPLES, GROUPS, command};
+    use super::{EXAMPLES, GROUPS, command, whole};
 
     #[test]
     fn every_command_stands_in_one_group() {
@@ -155,5 +155,34 @@ mod tests {
     fn the_tree_is_consistent() {
         command().debug_assert();
         crate::cli::args::tolerant(command()).debug_assert();
+    }
+
+    /// Whether a command has a flag, written as in `-t --timeout=`, by its name or another one.
+    fn has(command: &clap::Command, flag: &str) -> bool {
+        let takes_value = flag.ends_with('=');
+        let (short, long) = flag.trim_end_matches('=').split_once("--").expect("a long name");
+        let (short, long) = (short.trim().strip_prefix('-'), long);
+        command.get_arguments().any(|arg| {
+            let longs = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
+            let shorts = arg.get_short_and_visible_aliases().unwrap_or_default();
+            longs.into_iter().any(|name| name == long)
+                && short.is_none_or(|short| shorts.iter().any(|one| short.starts_with(*one)))
+                && arg.get_action().takes_values() == takes_value
+        })
+    }
+
+    #[test]
+    fn every_flag_of_docker_compose_is_there() {
+        let ketch = whole();
+        let table = include_str!("compose-flags.txt");
+        let rows = table.lines().filter(|line| !line.starts_with('#'));
+        let missing = rows.flat_map(|row| {
+            let (name, flags) = row.split_once(": ").expect("a command and its flags");
+            let command = Some(&ketch).filter(|_| name == "ketch");
+            let command = command.or_else(|| ketch.find_subcommand(name)).expect(name);
+            let flags = flags.split(", ").filter(|flag| !has(command, flag));
+            flags.map(move |flag| format!("{name} {flag}"))
+        });
+        assert_eq!(missing.collect::<Vec<_>>(), [""; 0]);
     }
 }

@@ -348,9 +348,25 @@ impl Observed {
             .filter(move |container| container.service() == service && !container.is_one_off())
     }
 
-    /// The network of this name.
+    /// The network of this name; of several, one that containers are in.
     pub fn network(&self, name: &str) -> Option<&ObservedNetwork> {
-        self.networks.iter().find(|network| network.name == name)
+        let mut alike = self.networks.iter().filter(|network| network.name == name);
+        let first = alike.next()?;
+        let in_use = |network: &&ObservedNetwork| {
+            let attached = self.containers.iter().flat_map(|container| &container.networks);
+            attached.into_iter().any(|attachment| attachment.id == network.id)
+        };
+        if alike.clone().next().is_none() || in_use(&first) {
+            return Some(first);
+        }
+        alike.find(in_use).or(Some(first))
+    }
+
+    /// By what a runtime is told which network is meant: its name, or its id if others have that
+    /// name too. Engines make a second one if the command that made the first was killed meanwhile.
+    pub fn handle<'a>(&self, network: &'a ObservedNetwork) -> &'a str {
+        let alike = self.networks.iter().filter(|it| it.name == network.name);
+        if alike.count() > 1 { &network.id } else { &network.name }
     }
 
     /// The volume of this name.

@@ -320,7 +320,7 @@ impl<'a> Walk<'a> {
                 container.networks.iter().any(|attached| attached.network == network.name)
             });
             let after = members.filter_map(|it| removed.get(it.id.as_str()).copied()).collect();
-            self.try_to(Op::RemoveNetwork(network.name.clone()), after);
+            self.try_to(Op::RemoveNetwork(self.observed.handle(network).to_owned()), after);
         }
     }
 
@@ -344,6 +344,14 @@ impl<'a> Walk<'a> {
                 it.volumes.iter().any(|mount| mount.kind == "volume" && mount.source == key)
             };
             if !goes || !self.is_free(down, meant, mounts) {
+                continue;
+            }
+            // The data of others is not this project's to lose.
+            if let Some(owner) = volume.labels.get(label::PROJECT).filter(|_| !is_ours) {
+                let name = &volume.name;
+                self.plan.warnings.push(format!(
+                    "volume {name} stays, because it was created for project {owner:?}"
+                ));
                 continue;
             }
             let users =

@@ -232,6 +232,30 @@ networks: {default: {}}
 }
 
 #[test]
+fn of_networks_with_one_name_the_one_in_use_stays() {
+    let yaml = "services: {a: {image: x}}";
+    let project = project(yaml);
+    let mut observed = settled(&project);
+    let double = |id: &str| ObservedNetwork { id: id.to_owned(), ..observed.networks[0].clone() };
+    let doubles = [double("one"), double("two")];
+    observed.networks.splice(0..0, doubles);
+    at(&mut observed, "shop-a-1").state = State::Exited;
+    check_up(
+        yaml,
+        &observed,
+        "\
+1 remove network one (left over from an interrupted command)
+2 remove network two after 1 (left over from an interrupted command)
+3 start container shop-a-1 after 2 (not running)
+",
+    );
+    let down = reconcile(&Desired::Down(down(&project)), &observed).to_string();
+    for id in ["one", "two", "id-shop_default"] {
+        assert!(down.contains(&format!("remove network {id}")), "{down}");
+    }
+}
+
+#[test]
 fn a_stopped_container_that_was_taken_out_of_a_network_is_replaced() {
     let yaml = "
 services: {a: {image: x, networks: [one, two]}}
@@ -375,6 +399,22 @@ fn down(project: &Project) -> Down<'_> {
         origin: Origin::Files,
         calls: ProviderCalls::new(),
     }
+}
+
+#[test]
+fn down_leaves_the_volume_of_another_project() {
+    let project = project(
+        "
+services: {a: {image: x, volumes: ['data:/data']}}
+volumes: {data: {}}
+",
+    );
+    let mut observed = settled(&project);
+    observed.volumes[0].labels.insert(label::PROJECT.to_owned(), "other".to_owned());
+    let plan = reconcile(&Desired::Down(Down { volumes: true, ..down(&project) }), &observed);
+    assert!(!plan.to_string().contains("remove volume"), "{plan}");
+    let said = "volume shop_data stays, because it was created for project \"other\"";
+    assert!(plan.warnings.iter().any(|warning| warning == said), "{:?}", plan.warnings);
 }
 
 #[test]

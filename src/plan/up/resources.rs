@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::Planner;
-use crate::model::observed::ObservedContainer;
+use crate::model::observed::{ObservedContainer, ObservedNetwork};
 use crate::model::{Service, hash, label};
 use crate::plan::desired::{ChangedVolumes, Create};
 use crate::plan::step::{Cause, Op, Role, Step, StepId};
@@ -135,11 +135,15 @@ impl<'a> Planner<'a> {
             let Some(resource) = self.networks.get(network.name.as_str()).copied() else {
                 continue;
             };
+            let alone = if network.external { None } else { self.remove_doubles(&network.name) };
             let (cause, after) = match resource.fate {
-                ResourceFate::Keep => continue,
+                ResourceFate::Keep => {
+                    self.networks.insert(&network.name, Resource { made: alone, ..resource });
+                    continue;
+                }
                 ResourceFate::Create => (Cause::Missing, Vec::new()),
                 ResourceFate::Remake => {
-                    (Cause::ConfigChanged, vec![self.clear_network(&network.name)])
+                    (Cause::ConfigChanged, vec![self.clear_network(&network.name, alone)])
                 }
             };
             let Some(spec) = spec::network(project, key) else { continue };
@@ -148,16 +152,33 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Stops and detaches the containers of a network and removes it.
-    fn clear_network(&mut self, network: &'a str) -> StepId {
+    /// Removes what else has the name of a network, so that the name says which one is meant.
+    fn remove_doubles(&mut self, name: &str) -> Option<StepId> {
+        let observed = self.observed;
+        let kept = observed.network(name)?;
+        let is_double = |network: &&ObservedNetwork| {
+            let owner = network.labels.get(label::PROJECT);
+            network.name == name && network.id != kept.id && owner == Some(&self.up.project.name)
+        };
+        let doubles: Vec<_> = observed.networks.iter().filter(is_double).collect();
+        doubles.into_iter().fold(None, |before, double| {
+            let op = Op::RemoveNetwork(double.id.clone());
+            Some(self.add(op, Cause::LeftOver, before.into_iter().collect()))
+        })
+    }
+
+    /// Stops and detaches the containers of a network and removes it. `alone`: after this step no
+    /// other one has its name.
+    fn clear_network(&mut self, network: &'a str, alone: Option<StepId>) -> StepId {
         let cause = Cause::Uses { resource: network.to_owned() };
         let observed = self.observed;
         let is_attached = |container: &&ObservedContainer| {
             container.networks.iter().any(|at| at.network == network)
         };
-        let mut cleared = Vec::new();
+        let mut cleared = Vec::from_iter(alone);
         for container in observed.containers.iter().filter(is_attached) {
-            let after = self.stop(container, &cause, Role::Alone, Vec::new());
+            let mut after = self.stop(container, &cause, Role::Alone, Vec::new());
+            after.extend(alone);
             let op =
                 Op::Disconnect { network: network.to_owned(), container: container.name.clone() };
             cleared.push(self.add(op, cause.clone(), after));

@@ -7,10 +7,11 @@ use crate::model::observed::{Milestone, ObservedContainer, State};
 use crate::model::spec::InjectedFile;
 use crate::model::{Dependency, Project};
 use crate::plan::desired::Until;
-use crate::plan::spec;
 use crate::plan::step::{Cause, Op, Step, StepId};
+use crate::plan::{name, spec};
 
 use super::fate::Fate;
+use super::resources::ResourceFate;
 
 /// The words of `depends_on.*.condition`.
 const HEALTHY: &str = "service_healthy";
@@ -70,8 +71,17 @@ impl<'a> Planner<'a> {
         };
         if replica.fate.keeps() {
             after.extend(stopped);
+            after.extend(self.told_apart(service));
         }
         Some((replica.name.clone(), cause, after))
+    }
+
+    /// The steps after which a name of the service's networks means one network.
+    fn told_apart(&self, service: &str) -> impl Iterator<Item = StepId> {
+        let keys = self.settings(service).into_iter().flat_map(|settings| settings.networks.keys());
+        keys.filter_map(|key| self.networks.get(name::network(self.up.project, key)))
+            .filter(|network| network.fate == ResourceFate::Keep)
+            .filter_map(|network| network.made)
     }
 
     /// A container that stays and is frozen.

@@ -6,6 +6,7 @@
 //!
 //! - Names are compared here: engines also find networks by the beginning of an id.
 
+use bollard::ClientVersion;
 use bollard::models::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, Network, NetworkConnectRequest,
     NetworkCreateRequest, NetworkDisconnectRequest,
@@ -15,11 +16,13 @@ use serde_json::{Map, json};
 use super::{Docker, body};
 use crate::model::observed::ObservedNetwork;
 use crate::model::spec::NetworkSpec;
-use crate::model::{self, Dict, ServiceNetwork};
+use crate::model::{self, Dict, ServiceNetwork, label};
 use crate::runtime::{Result, RuntimeError};
 
 /// The option of an endpoint that names its interface.
 const INTERFACE: &str = "com.docker.network.endpoint.ifname";
+/// From this version of the API on no two networks have one name.
+const UNIQUE_NAMES: ClientVersion = ClientVersion { major_version: 1, minor_version: 44 };
 
 impl Docker {
     pub(super) async fn network_named(&self, name: &str) -> Result<Option<ObservedNetwork>> {
@@ -28,11 +31,11 @@ impl Docker {
     }
 
     pub(super) async fn make_network(&self, network: &NetworkSpec) -> Result<()> {
-        // Since API 1.44 this is how it is.
+        // From UNIQUE_NAMES on this is how it is.
         let unique = Map::from_iter([("CheckDuplicate".to_owned(), json!(true))]);
         let client = body::sending(&self.patient, &body::extended(&request(network), unique));
         match client.create_network(NetworkCreateRequest::default()).await {
-            Ok(_) => Ok(()),
+            Ok(made) => self.give_way(network, &made.id).await,
             Err(error) => match self.failure(error) {
                 conflict @ RuntimeError::Conflict(_) => {
                     let found = self.network_named(&network.network.name).await?;
@@ -41,6 +44,24 @@ impl Docker {
                 other => Err(other),
             },
         }
+    }
+
+    /// Removes a network again if the project has one of this name already: before API 1.44 engines
+    /// look for the name first, and the request of a command that was killed may still be under way.
+    async fn give_way(&self, spec: &NetworkSpec, id: &str) -> Result<()> {
+        if self.api >= UNIQUE_NAMES {
+            return Ok(());
+        }
+        let all = self.client.list_networks(None).await.map_err(|error| self.failure(error))?;
+        let same = |other: &ObservedNetwork| {
+            other.name == spec.network.name
+                && other.id != id
+                && other.labels.get(label::PROJECT) == spec.labels.get(label::PROJECT)
+        };
+        if all.into_iter().map(observed).any(|other| same(&other)) {
+            self.delete_network(id).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn delete_network(&self, network: &str) -> Result<()> {
