@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use ketch::model::observed::{Health, Milestone, Observed, ObservedContainer, State};
 use ketch::model::spec::{ContainerSpec, Endpoint, NetworkSpec, PullSpec, VolumeSpec};
 use ketch::model::{
@@ -280,6 +281,18 @@ fn making_what_exists_and_removing_what_is_gone_will_do() {
             runtime.remove_volume(&volume.volume.name).await.unwrap();
             runtime.remove_image("ketch-conformance/none:1").await.unwrap();
         }
+    });
+}
+
+#[test]
+fn a_container_that_never_ran_has_files() {
+    on_every_runtime("unstarted", &async |world| {
+        let spec = world.spec("unstarted", &["true"]);
+        world.create(&spec).await;
+        let found = world.runtime.stat_path(&spec.name, "/").await.unwrap();
+        assert!(found.unwrap().is_dir);
+        let pieces: Vec<_> = world.runtime.copy_out(&spec.name, "/tmp").collect().await;
+        assert!(!pieces.is_empty() && pieces.iter().all(Result::is_ok), "{pieces:?}");
     });
 }
 

@@ -97,6 +97,15 @@ pub(super) fn share(path: &Path) -> Result<Lock> {
     hold(path, file, FlockOperation::LockShared)
 }
 
+/// Locks a directory itself, which leaves no file behind. It is never locked for long.
+pub(super) fn directory(path: &Path) -> Result<Lock> {
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let opened = openat(CWD, path, flags, Mode::empty());
+    let opened = opened.map_err(|error| failed("open", path, error.into()))?;
+    hold(path, opened, FlockOperation::LockExclusive)
+}
+
 fn hold(path: &Path, file: OwnedFd, how: FlockOperation) -> Result<Lock> {
     on(file, how).map_err(|error| failed("lock", path, error.into()))
 }

@@ -26,6 +26,7 @@ pub(super) fn release(root: &Root, place: &Place, record: &Record) -> Result<()>
     for endpoint in networks.endpoints(&place.id)? {
         networks.leave(&place.id, &endpoint.network)?;
     }
+    volume::let_go(root, &record.config.mounts)?;
     let removed = Cgroup::open(&record.config).and_then(|cgroup| {
         cgroup.kill()?;
         cgroup.remove()

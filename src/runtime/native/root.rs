@@ -91,6 +91,11 @@ impl Root {
         self.durable.join("volumes")
     }
 
+    /// Where the volumes are mounted that are not directories, by name.
+    pub fn mounted_volumes(&self) -> PathBuf {
+        self.volatile.join("volumes")
+    }
+
     /// Snapshots, by project and name.
     pub fn snapshots(&self) -> PathBuf {
         self.durable.join("snapshots")
@@ -196,15 +201,10 @@ impl Place {
         self.durable.join("volumes.json")
     }
 
-    /// Where the root of a container that does not run is mounted for a moment.
+    /// Where a thread with mounts of its own mounts the root of a container that does not run for
+    /// a moment. Any directory will do that is there as long as the container is.
     pub fn view(&self) -> PathBuf {
-        self.volatile.join("view")
-    }
-
-    /// Held by who mounts the root, until nobody else can take the container for one that does not
-    /// run: the kernel promises nothing for two overlays that write to the same directory.
-    pub fn view_lock(&self) -> PathBuf {
-        self.volatile.join("view.lock")
+        self.log()
     }
 
     /// Held while the networks are changed.

@@ -5,8 +5,9 @@
 //!
 //! # Invariants
 //!
-//! - A volume is filled once and whole: what is copied gathers beside it, under a name that tells
-//!   whether it is complete; who finds that after a crash ends the work.
+//! - A volume is filled once and whole: what is copied gathers beside it (in it, where it is a file
+//!   system of its own), under a name that tells whether it is complete; who finds that after a
+//!   crash ends the work.
 //! - Two containers that start at once do not fill it twice: a lock on its directory is held.
 //! - Links are copied, never followed.
 
@@ -43,7 +44,7 @@ fn fill(root: BorrowedFd<'_>, path: &Path, volume: &Path) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let target = rustix::fs::open(volume, flags, Mode::empty())?;
     rustix::fs::flock(&target, FlockOperation::LockExclusive)?;
-    let beside = Beside::of(volume);
+    let beside = Beside::of(volume)?;
     beside.finish(volume)?;
     if fs::read_dir(volume)?.next().is_some() {
         return Ok(());
@@ -74,13 +75,19 @@ struct Beside {
 }
 
 impl Beside {
-    fn of(volume: &Path) -> Self {
+    fn of(volume: &Path) -> io::Result<Self> {
+        let device = |path: &Path| Ok::<_, io::Error>(rustix::fs::stat(path)?.st_dev);
+        // Names change within a file system only: in one of its own the volume itself must do.
+        let is_alone = match volume.parent() {
+            Some(parent) => device(parent)? != device(volume)?,
+            None => true,
+        };
         let named = |end: &str| {
             let mut name = volume.file_name().unwrap_or_default().to_owned();
             name.push(end);
-            volume.with_file_name(name)
+            if is_alone { volume.join(name) } else { volume.with_file_name(name) }
         };
-        Self { partial: named(".copying"), complete: named(".copied") }
+        Ok(Self { partial: named(".copying"), complete: named(".copied") })
     }
 
     /// Ends what another has left.
@@ -360,8 +367,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = image(folder.path());
         let volume = folder.path().join("_data");
-        let beside = Beside::of(&volume);
-        for directory in [&volume, &beside.partial, &beside.complete] {
+        fs::create_dir(&volume).unwrap();
+        let beside = Beside::of(&volume).unwrap();
+        for directory in [&beside.partial, &beside.complete] {
             fs::create_dir(directory).unwrap();
         }
         fs::write(beside.partial.join("half"), "").unwrap();

@@ -5,7 +5,9 @@
 //! # Invariants
 //!
 //! - Only the calling thread sees what is mounted, and it goes with that thread.
-//! - The root is mounted once at a time, by its shim or by one visitor.
+//! - The root is mounted once at a time, by its shim or by one visitor: the kernel promises nothing
+//!   for two overlays that write to the same directory. Who mounts it has the lock of the
+//!   container's directory until nobody else can take the container for one that does not run.
 
 use std::fs::File;
 use std::io;
@@ -25,6 +27,7 @@ use crate::runtime::native::lock;
 use crate::runtime::native::names::{self, Named};
 use crate::runtime::native::recover::look;
 use crate::runtime::native::root::{Place, Root};
+use crate::runtime::native::volume;
 use crate::runtime::{Result, RuntimeError};
 
 /// The files of a container.
@@ -36,16 +39,28 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Does something in the root. Must be called on a thread that ends after it.
-    pub(super) fn visit<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
+    /// Does something in the root.
+    pub(super) fn visit<T: Send>(
+        &self,
+        act: impl FnOnce(BorrowedFd<'_>) -> Result<T> + Send,
+    ) -> Result<T> {
         if let Some(root) = self.running()? {
             return act(root.as_fd());
         }
-        let turn = lock::wait(&self.place.view_lock())?;
+        let turn = lock::directory(&self.place.durable)?;
         // It may have started while others had their turn.
         if let Some(root) = self.running()? {
             return act(root.as_fd());
         }
+        let volumes = volume::hold(&self.root, &self.config.mounts)?;
+        // What that thread mounts goes with it, and volumes are given back outside of it.
+        let done = std::thread::scope(|scope| scope.spawn(move || self.visit_mounted(act)).join());
+        drop(volumes);
+        drop(turn);
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn visit_mounted<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
         let failed = |error: io::Error| {
             let said = format!("cannot see the files of the container: {}", whole(&error));
             RuntimeError::Refused(said)
@@ -55,7 +70,6 @@ impl Files {
         drop(root);
         // Else it would go with the thread, a moment later than the turn.
         let _ = unmount(self.place.view(), UnmountFlags::DETACH);
-        drop(turn);
         done
     }
 
@@ -77,7 +91,6 @@ impl Files {
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         let tree = overlay(&self.config.root).map_err(io::Error::other)?;
         let view = self.place.view();
-        std::fs::create_dir_all(&view)?;
         attach(&tree, CWD, &view)?;
         let root: OwnedFd = File::open(&view)?.into();
         for mount in &self.config.mounts {

@@ -59,7 +59,7 @@ pub(super) async fn live(shim: &Rc<Shim>, starter: &mut Starter) -> Result<()> {
 /// Starts the container once.
 async fn start(shim: &Rc<Shim>) -> Result<Rc<Run>> {
     // Until the state says that it runs.
-    let _turn = lock::wait(&shim.place.view_lock())?;
+    let _turn = lock::directory(&shim.place.durable)?;
     match Run::start(shim).await {
         Ok(run) => {
             let run = Rc::new(run);

@@ -25,6 +25,7 @@ use crate::runtime::native::container::{self, Cgroup, Joined, Launch, Namespace,
 use crate::runtime::native::injected;
 use crate::runtime::native::names;
 use crate::runtime::native::state::{self, BoundPort, HealthReport, Status};
+use crate::runtime::native::volume::{self, Hold};
 use crate::runtime::signal::is_lost;
 use crate::runtime::{Result, RuntimeError};
 
@@ -37,6 +38,7 @@ pub(super) struct Run {
     pub(super) console: Rc<Console>,
     pub(super) network: Connected,
     tasks: RefCell<JoinSet<()>>,
+    volumes: RefCell<Vec<Hold>>,
     is_checked: bool,
     /// The clock on the wall may be set while it runs.
     began: Instant,
@@ -67,16 +69,21 @@ impl Run {
         console.admit_waiting(&shim.place).await;
         let joined = joined(shim).map_err(before)?;
         let files = injected::read(&shim.place).map_err(before)?;
+        let volumes = volume::hold(&shim.root, &shim.record.config.mounts).map_err(before)?;
         let launch = Launch { streams, joined, files: &files };
         let started =
             container::start(&shim.record.config, launch, |pid| network.attach(shim, pid));
         let started =
             started.map_err(|error| (i64::from(error.exit_code()), error.into_runtime_error()))?;
-        Self::of(shim, started, (console, network)).map_err(before)
+        Self::of(shim, started, (console, network, volumes)).map_err(before)
     }
 
-    fn of(shim: &Shim, started: Started, parts: (Rc<Console>, Connected)) -> Result<Self> {
-        let (console, network) = parts;
+    fn of(
+        shim: &Shim,
+        started: Started,
+        parts: (Rc<Console>, Connected, Vec<Hold>),
+    ) -> Result<Self> {
+        let (console, network, volumes) = parts;
         let Started { pid, pidfd, terminal, cgroup } = started;
         let failed = |source| RuntimeError::Io { action: "watch the container".to_owned(), source };
         if let Some(terminal) = terminal {
@@ -92,6 +99,7 @@ impl Run {
             console,
             network,
             tasks,
+            volumes: volumes.into(),
             is_checked,
             began: Instant::now(),
         })
@@ -141,6 +149,7 @@ impl Run {
         while tasks.join_next().await.is_some() {}
         self.network.close();
         self.console.finish().await;
+        self.volumes.take();
         let kills = self.cgroup.oom_kills().unwrap_or(0);
         // The next start gets a new one: it counts from zero, and some kernels (6.14 and later) kill
         // at once what is cloned into one that was killed before.

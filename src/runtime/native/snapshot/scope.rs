@@ -84,7 +84,7 @@ impl Scope {
                     self.trees.insert(Owner::Volume { name }, path);
                 }
                 None => {
-                    left.insert(format!("volume `{name}`, which is a directory of the host"));
+                    left.insert(format!("volume `{name}`, whose data lie elsewhere"));
                 }
             }
         }

@@ -1,21 +1,29 @@
 //! Volumes: a directory for each, with what it is and its data.
 //!
-//! In: specs and names. Out: directories of data, and what there is. The driver is `local`, with
-//! the options that mount a directory of the host (`o: bind`).
+//! In: specs and names. Out: directories of data, and what there is. The driver is `local`; its
+//! options are read in `options`, and what they mount is mounted in `hold`.
 //!
 //! # Invariants
 //!
 //! - A volume appears and vanishes whole: it is made aside and renamed, and renamed before it is
 //!   removed. Names of volumes do not begin with a dot, names aside do.
 
+mod hold;
+mod options;
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+pub(super) use hold::{Hold, hold, let_go};
+use options::{Data, parse};
 
 use super::names::check;
 use super::root::Root;
@@ -48,7 +56,7 @@ pub(super) fn create(root: &Root, spec: &VolumeSpec) -> Result<()> {
         )));
     }
     let options = spec.volume.driver_opts.clone();
-    bound(name, &options)?;
+    parse(name, &options)?;
     let record = Record { created: clock::now(), labels: spec.labels.clone(), options };
     if root.volumes().join(name).is_dir() {
         return Ok(());
@@ -95,6 +103,7 @@ pub(super) fn remove(root: &Root, name: &str) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         done => done.map_err(|error| failed("remove", &path, error))?,
     }
+    hold::forget(root, name)?;
     match fs::remove_dir_all(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(failed("remove", &aside, error))
@@ -119,7 +128,7 @@ pub(super) fn sweep(root: &Root) -> Result<()> {
             fs::remove_dir_all(&path).map_err(|error| failed("remove", &path, error))?;
         }
     }
-    Ok(())
+    hold::sweep(root)
 }
 
 /// The volume of this name.
@@ -148,11 +157,15 @@ pub(super) fn list(root: &Root) -> Result<Vec<ObservedVolume>> {
     Ok(found)
 }
 
-/// Where the data of a volume is; `None` if there is no such volume.
+/// Where the data of a volume is, if it is to be mounted while it is held; `None` if there is no
+/// such volume.
 pub(super) fn data(root: &Root, name: &str) -> Result<Option<PathBuf>> {
     let Some(record) = read(root, name)? else { return Ok(None) };
-    let own = root.volumes().join(name).join("_data");
-    Ok(Some(bound(name, &record.options)?.unwrap_or(own)))
+    Ok(Some(match parse(name, &record.options)? {
+        Data::Own => root.volumes().join(name).join("_data"),
+        Data::Bound(path) => path,
+        Data::Mounted(_) => hold::mountpoint(root, name),
+    }))
 }
 
 fn read(root: &Root, name: &str) -> Result<Option<Record>> {
@@ -160,80 +173,4 @@ fn read(root: &Root, name: &str) -> Result<Option<Record>> {
         return Ok(None);
     }
     state::read(&root.volumes().join(name).join("volume.json"))
-}
-
-/// The directory of the host that the options name; `None` if they name none.
-fn bound(name: &str, options: &Dict) -> Result<Option<PathBuf>> {
-    let option = |key: &str| options.get(key).map_or("", String::as_str);
-    if let Some(unknown) = options.keys().find(|key| !["type", "o", "device"].contains(&&***key)) {
-        let said = format!("volume `{name}`: `{unknown}` is no option of the driver `local`");
-        return Err(RuntimeError::Refused(said));
-    }
-    if options.is_empty() {
-        return Ok(None);
-    }
-    let is_bind = option("o").split(',').any(|word| matches!(word, "bind" | "rbind"));
-    let device = Path::new(option("device"));
-    if !is_bind {
-        return Err(RuntimeError::Unsupported(format!(
-            "volume `{name}`: of the volumes that are mounted only `o: bind` works without an \
-             engine, not the type `{}`",
-            option("type")
-        )));
-    }
-    if !device.is_absolute() {
-        let said = format!("volume `{name}`: `device` must be the absolute path of a directory");
-        return Err(RuntimeError::Refused(said));
-    }
-    Ok(Some(device.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Root, VolumeSpec, create, data, find, list, remove, sweep};
-    use crate::model::{Dict, Volume};
-
-    fn spec(name: &str, options: &[(&str, &str)]) -> VolumeSpec {
-        let driver_opts: Dict =
-            options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        let volume = Volume { name: name.to_owned(), driver_opts, ..Volume::default() };
-        VolumeSpec { volume, labels: Dict::from([("a".to_owned(), "b".to_owned())]) }
-    }
-
-    #[test]
-    fn volumes_are_made_once_found_and_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = Root::at(directory.path(), directory.path());
-        std::fs::create_dir(root.volumes()).unwrap();
-        create(&root, &spec("v", &[])).unwrap();
-        let path = data(&root, "v").unwrap().unwrap();
-        std::fs::write(path.join("file"), "x").unwrap();
-        create(&root, &spec("v", &[])).unwrap();
-        assert!(path.join("file").exists(), "it stays as it is");
-        assert_eq!(find(&root, "v").unwrap().unwrap().labels["a"], "b");
-        assert_eq!(find(&root, "..").unwrap(), None);
-        assert_eq!(list(&root).unwrap().len(), 1);
-        for unfinished in [".new-x", ".old-y"] {
-            std::fs::create_dir(root.volumes().join(unfinished)).unwrap();
-        }
-        sweep(&root).unwrap();
-        assert_eq!(std::fs::read_dir(root.volumes()).unwrap().count(), 1, "the volume");
-        remove(&root, "v").unwrap();
-        remove(&root, "v").unwrap();
-        assert_eq!(std::fs::read_dir(root.volumes()).unwrap().count(), 0, "nothing is left");
-    }
-
-    #[test]
-    fn a_directory_of_the_host_is_a_volume() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = Root::at(directory.path(), directory.path());
-        std::fs::create_dir(root.volumes()).unwrap();
-        let bind = [("type", "none"), ("o", "bind"), ("device", "/srv/x")];
-        create(&root, &spec("v", &bind)).unwrap();
-        assert_eq!(data(&root, "v").unwrap().unwrap().to_str(), Some("/srv/x"));
-        for wrong in [&[("type", "nfs")][..], &[("o", "bind"), ("device", "x")], &[("size", "1")]] {
-            assert!(create(&root, &spec("w", wrong)).is_err(), "{wrong:?}");
-        }
-        assert_eq!(find(&root, "w").unwrap(), None);
-    }
 }
