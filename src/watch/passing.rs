@@ -18,6 +18,12 @@ fn is_temporary(name: &str) -> bool {
         let end = name.rsplit('.').next().unwrap_or_default();
         name.starts_with('.') && matches!(end, "swp" | "swx" | "swo" | "swn" | "kate-swp")
     };
+    // `sed -i` has six random letters and digits; words have lower case alone.
+    let is_sed = || {
+        let random = name.strip_prefix("sed").filter(|it| it.len() == 6).unwrap_or_default();
+        random.bytes().all(|it| it.is_ascii_alphanumeric())
+            && random.bytes().any(|it| !it.is_ascii_lowercase())
+    };
     name.ends_with('~')
         || name == "4913"
         || name.starts_with(".#")
@@ -26,6 +32,7 @@ fn is_temporary(name: &str) -> bool {
         || name.ends_with("___jb_old___")
         || name.ends_with("-go-tmp-umask")
         || is_swap()
+        || is_sed()
 }
 
 #[cfg(test)]
@@ -46,11 +53,14 @@ mod tests {
             "x/.git",
             ".idea/a/b",
             ".c.kate-swp",
+            "d/sedvRx5rv",
         ];
         for path in passing {
             assert!(is_passing(path), "{path}");
         }
-        for path in ["a.rs", "49130", "#", "a.swp", "x.git/y", "src/git", ".env", ""] {
+        let code =
+            ["a.rs", "49130", "#", "a.swp", "x.git/y", "src/git", ".env", "", "sed", "sedentary"];
+        for path in code {
             assert!(!is_passing(path), "{path}");
         }
     }

@@ -298,6 +298,7 @@ fn mistakes_are_told_with_their_place() {
         ),
         ("FROM corpus/busybox:1\nADD http://127.0.0.1:1/x /x", "Dockerfile:2: cannot reach"),
         ("FROM localhost:1/none:1\nRUN x", "Dockerfile:1: "),
+        ("FROM corpus/busybox:1\nCOPY --from=0 /x /y", "Dockerfile:2: `0` is no earlier stage"),
     ] {
         let said = stage.fails(dockerfile);
         assert!(said.contains(expected), "{dockerfile}: {said}");

@@ -15,6 +15,7 @@ use rustix::fs::{
     fchown, fstat, futimens, mkdirat, openat, readlink, renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::{in_order, is_absent, is_executable, is_still, kind, look_at, open_at, split};
 use crate::model::transfer::{Stamp, Transfer, Transferred};
@@ -29,30 +30,41 @@ const ROOM: usize = 64 * 1024;
 /// From how many files on they are copied by all processors.
 const MANY: usize = 64;
 
+/// How a file is held that is not looked into.
+const OLD: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// Does what the transfers say, as far as it can be done.
 pub(in crate::runtime) fn apply(root: BorrowedFd<'_>, transfers: &[Transfer]) -> Transferred {
     let ordered = in_order(transfers);
     // Directories come before what lies in them, and removals before everything.
     let is_file = |it: &&Transfer| it.source.as_ref().is_some_and(|source| !source.is_dir());
     let (files, first): (Vec<&Transfer>, Vec<&Transfer>) = ordered.into_iter().partition(is_file);
-    let mut report = Writer::new(root).bring_all(&first);
+    let mut report = Writer::new(root, 0).bring_all(&first).0;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    if files.len() < MANY || processors == 1 {
-        report.take(Writer::new(root).bring_all(&files));
-        return report;
-    }
-    std::thread::scope(|scope| {
-        let parts = files.chunks(files.len().div_ceil(processors));
-        let threads: Vec<_> =
-            parts.map(|part| scope.spawn(move || Writer::new(root).bring_all(part))).collect();
-        for thread in threads {
-            match thread.join() {
-                Ok(done) => report.take(done),
-                Err(panic) => std::panic::resume_unwind(panic),
+    let writers = if files.len() < MANY { 1 } else { processors };
+    let keeps = descriptors() / writers;
+    let all_replaced: Vec<_> = std::thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(writers).max(1));
+        let threads: Vec<_> = parts
+            .map(|part| scope.spawn(move || Writer::new(root, keeps).bring_all(part)))
+            .collect();
+        let ended = threads.into_iter().map(|thread| match thread.join() {
+            Ok((done, replaced)) => {
+                report.take(done);
+                replaced
             }
-        }
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect()
     });
+    drop(all_replaced);
     report
+}
+
+/// How many descriptors may be taken for files that were replaced.
+fn descriptors() -> usize {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 4;
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 /// Why something failed, and what to do where that is not plain.
@@ -93,20 +105,28 @@ struct Writer<'r> {
     content: Vec<u8>,
     /// Directories that were made.
     made: Vec<PathBuf>,
+    /// Files that were replaced, until all are there: to give a file up can take longer than to
+    /// write one, where the disk is told of each block that is free.
+    replaced: Vec<OwnedFd>,
+    /// How many of these are kept at most.
+    keeps: usize,
 }
 
 impl<'r> Writer<'r> {
-    fn new(root: BorrowedFd<'r>) -> Self {
+    fn new(root: BorrowedFd<'r>, keeps: usize) -> Self {
         Self {
             root,
             directory: None,
             temporary: temporary_name(),
             content: Vec::new(),
             made: Vec::new(),
+            replaced: Vec::new(),
+            keeps,
         }
     }
 
-    fn bring_all(&mut self, transfers: &[&Transfer]) -> Transferred {
+    /// Also gives what was replaced, which goes when it is dropped.
+    fn bring_all(mut self, transfers: &[&Transfer]) -> (Transferred, Vec<OwnedFd>) {
         let mut report = Transferred::default();
         for transfer in transfers {
             match self.bring(transfer) {
@@ -115,8 +135,8 @@ impl<'r> Writer<'r> {
                 Err(error) => report.failed.push(((*transfer).clone(), words(&error))),
             }
         }
-        report.made = std::mem::take(&mut self.made);
-        report
+        report.made = self.made;
+        (report, self.replaced)
     }
 
     fn bring(&mut self, transfer: &Transfer) -> io::Result<Brought> {
@@ -205,12 +225,14 @@ impl<'r> Writer<'r> {
             opened => File::from(opened?),
         };
         let mut content = std::mem::take(&mut self.content);
+        let keeps = self.replaced.len() < self.keeps;
         let temporary = self.temporary.clone();
         let (parent, name) = self.enter(place)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         let to = openat(parent, &temporary, flags | OFlags::CLOEXEC, mode)?;
         let to = File::from(to);
+        let mut replaced = None;
         let written = pour((&from, before), &to, &mut content).and_then(|()| {
             let after = fstat(&from)?;
             let moment = |it: &Stat| (it.st_ino, it.st_size, it.st_mtime, it.st_mtime_nsec);
@@ -218,7 +240,9 @@ impl<'r> Writer<'r> {
                 return Ok(Brought::Unsettled);
             }
             dress(&to, (parent, &name), &after)?;
+            let before = keeps.then(|| openat(parent, &name, OLD, Mode::empty()));
             put(parent, (&temporary, &name))?;
+            replaced = before.and_then(Result::ok);
             Ok(Brought::Done)
         });
         if !matches!(written, Ok(Brought::Done)) {
@@ -226,6 +250,7 @@ impl<'r> Writer<'r> {
             let _ = unlinkat(parent, &temporary, AtFlags::empty());
         }
         self.content = content;
+        self.replaced.extend(replaced);
         written
     }
 

@@ -245,3 +245,26 @@ fn archives_are_unpacked_as_by_the_engine() {
         std::fs::write(ctx.join("b.tgz"), &packed).unwrap();
     });
 }
+
+#[test]
+fn a_directory_that_comes_to_be_by_a_copy_is_open_whatever_its_source_is() {
+    let dockerfile = "FROM corpus/busybox:1 AS closed\n\
+        RUN mkdir -p /c/sub && chmod 700 /c && chmod 710 /c/sub && echo c > /c/sub/f\n\
+        FROM closed\nCOPY private /one\nCOPY private/ /deep/er/\nADD private /added\n\
+        COPY --chown=5:6 private /owned\nCOPY private /c/\nCOPY pri* /globbed/\nCOPY --from=closed /c /other\n";
+    let files = [("Dockerfile", dockerfile), ("private/f", "f"), ("private/sub/g", "g")];
+    conforms_with("closed", (&files, &[]), |ctx| {
+        use std::os::unix::fs::PermissionsExt as _;
+        for (name, mode) in [("private", 0o700), ("private/sub", 0o711)] {
+            let rights = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(ctx.join(name), rights).unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_image_from_nothing_has_the_settings_of_the_engine() {
+    let dockerfile =
+        "FROM scratch\nCOPY --from=corpus/busybox:1 / /\nENV A=$PATH:/x\nWORKDIR w\nCMD [\"x\"]\n";
+    conforms("scratch", &[("Dockerfile", dockerfile)], &[]);
+}

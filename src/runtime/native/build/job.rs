@@ -65,7 +65,7 @@ impl Key {
     pub(super) fn new(job: &Job, kind: &str) -> Self {
         let mut key = Self::default();
         // Another number when steps do something else with the same inputs.
-        key.add("1").add(kind).add(&job.epoch.map(|it| it.to_string()).unwrap_or_default());
+        key.add("2").add(kind).add(&job.epoch.map(|it| it.to_string()).unwrap_or_default());
         key
     }
 

@@ -133,6 +133,13 @@ impl Stages {
         }
     }
 
+    /// Whether a stage has that name or number.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        let has_number = |at: usize| at < self.all.len();
+        !self.contexts.contains(name)
+            && (self.find(name).is_some() || name.parse().is_ok_and(has_number))
+    }
+
     /// The stage that is to be built: by name or number; empty: the last one.
     pub(super) fn target(&self, target: &str) -> Result<usize, String> {
         if target.is_empty() {
@@ -229,6 +236,7 @@ mod tests {
         let error = found.target("lost").unwrap_err();
         assert_eq!(error, "there is no stage `lost`, did you mean `last`?");
         assert_eq!(found.source(1, "1"), other("1"), "later stages are none of its own");
+        assert!(found.knows("1") && found.knows("LAST") && !found.knows("4") && !found.knows(""));
     }
 
     #[test]

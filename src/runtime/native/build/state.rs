@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::dockerfile::{Command, Expander, Form, Healthcheck, Quotes};
-use crate::runtime::native::image::{Defaults, HealthCheck, History, ImageConfig, Layer, Origin};
+use crate::runtime::native::image::{
+    Defaults, HealthCheck, History, ImageConfig, Layer, Origin, PATH, Platform,
+};
 
 /// A stage between two instructions.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,14 @@ type Checked<T> = Result<T, String>;
 impl State {
     pub(super) fn new(origin: Origin, config: ImageConfig, escape: char) -> Self {
         Self { origin, config, arguments: BTreeMap::new(), escape, has_command: false }
+    }
+
+    /// No files, and what every builder gives such an image.
+    pub(super) fn scratch(platform: Platform, escape: char) -> Self {
+        let (env, working_dir) = (vec![PATH.to_owned()], "/".to_owned());
+        let config = Defaults { env, working_dir, ..Defaults::default() };
+        let config = ImageConfig { platform, config, ..ImageConfig::default() };
+        Self::new(Origin::default(), config, escape)
     }
 
     /// The same files and settings, for a stage that starts from this one.

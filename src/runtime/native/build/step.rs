@@ -23,7 +23,7 @@ use super::sandbox::view;
 use super::stage::{Base, is_proxy};
 use super::state::State;
 use crate::runtime::native::container;
-use crate::runtime::native::image::{ImageConfig, Layer, Step};
+use crate::runtime::native::image::{Layer, Step};
 use crate::runtime::native::thread::in_thread;
 use crate::runtime::{Progress, Result, RuntimeError};
 
@@ -104,11 +104,7 @@ impl Builder {
         let job = Arc::clone(&self.job);
         let stage = job.stages.all[self.at].clone();
         self.state = match &stage.base {
-            Base::Scratch => {
-                let platform = job.platform.clone();
-                let config = ImageConfig { platform, ..ImageConfig::default() };
-                State::new(super::super::image::Origin::default(), config, job.stages.escape)
-            }
+            Base::Scratch => State::scratch(job.platform.clone(), job.stages.escape),
             Base::Stage(other) => self.other(*other).await?.child(),
             Base::Other(name) => {
                 let found = self.image(name, &stage.platform).await;
@@ -179,6 +175,11 @@ impl Builder {
         if let Some(directory) = directory {
             let files = self.job.named_context(name, directory)?;
             return Ok(From::Files(files, name.to_owned()));
+        }
+        if self.job.stages.knows(name) {
+            let said =
+                format!("`{name}` is no earlier stage: files come from those before this one");
+            return Err(refused(said).into());
         }
         let state = self.image(name, "").await?;
         Ok(From::Origin(state.origin, name.to_owned()))

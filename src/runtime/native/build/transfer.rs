@@ -221,7 +221,7 @@ impl<W: Write> Writer<'_, W> {
         }
     }
 
-    /// A directory of the source. The top one keeps what the image has at the target.
+    /// A directory of the source. The top one is what the image has at the target, else a new one.
     fn directory(
         &mut self,
         selected: &Selected,
@@ -239,6 +239,7 @@ impl<W: Write> Writer<'_, W> {
         self.known.insert(path.to_owned());
         let mut header = match &existing {
             Some(found) if is_top => self.as_it_is(found),
+            None if is_top && !self.put.parents => self.made(&item.stat),
             _ => self.header(&item.stat, &selected.files),
         };
         if existing.is_none() {
@@ -388,6 +389,13 @@ impl<W: Write> Writer<'_, W> {
             header.set_mode(change.apply(found.st_mode & 0o7777));
         }
         header
+    }
+
+    /// The header of the directory that files of a directory are put into, and that comes to be by
+    /// that: who may enter the source says nothing about it.
+    fn made(&self, source: &Stat) -> Header {
+        let mode = self.put.dress.mode.map_or(DIRECTORY, |change| change.apply(DIRECTORY));
+        self.own(mode, u64::try_from(source.st_mtime).unwrap_or(0))
     }
 
     fn as_it_is(&self, found: &Stat) -> Header {

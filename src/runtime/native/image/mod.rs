@@ -67,6 +67,7 @@ pub use load::Loaded;
 pub use platform::{NotAPlatform, Platform};
 pub use reference::{Name, NotAReference, Reference};
 pub use registry::{Downloaded, download};
+pub use rootfs::PATH;
 pub use save::Output;
 pub use spec::{Defaults, HealthCheck, History, ImageConfig, RootFs};
 pub use steps::Step;

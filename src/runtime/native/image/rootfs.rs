@@ -33,8 +33,8 @@ use super::spec::{Defaults, ImageConfig, RootFs};
 use super::store::Store;
 use crate::runtime::{Result, RuntimeError};
 
-/// Where programs look for programs.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs look for programs, as a variable of images that no other gave one.
+pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Names at the top that hold programs and what they need; `lib*` too.
 const PROGRAMS: &[&str] = &["bin", "sbin", "usr", "etc", "opt", "nix", "gnu"];
 /// Below these, what not everybody may read is a secret.

@@ -274,23 +274,34 @@ impl Store {
         if let Some(layer) = gone {
             return Ok(Recorded::LayerVanished(layer.directory.clone()));
         }
-        let staging = self.place.stage_under(&lock)?;
-        let config = staging.path().join("config.json");
-        fs::write(&config, &recipe.config).map_err(failed("write", &config))?;
-        self.place.write(&staging.path().join("record.json"), &recipe.record, &lock)?;
+        // Nothing is written where all is as it is: each write waits for the disk.
+        if self.record_of(&id)?.as_ref() != Some(&recipe.record) {
+            self.write_image(&id, recipe, &lock)?;
+        }
+        let mut all = self.names()?;
+        let new = names.iter().filter(|(name, stamp)| !all.has(name, &id, stamp));
+        let new: Vec<_> = new.cloned().collect();
+        if !new.is_empty() {
+            for (name, stamp) in new {
+                all.give(&name, &id, stamp);
+            }
+            self.write_names(&all, &lock)?;
+        }
+        Ok(Recorded::Done(id))
+    }
+
+    fn write_image(&self, id: &Digest, recipe: &Recipe, lock: &Lock) -> Result<()> {
         let target = self.place.image(id.hex());
         if target.is_dir() {
             // The layers may be others now, if the old ones were damaged.
-            self.place.write(&target.join("record.json"), &recipe.record, &lock)?;
-        } else {
-            staging.publish(&target)?;
+            return self.place.write(&target.join("record.json"), &recipe.record, lock);
         }
-        let mut all = self.names()?;
-        for (name, stamp) in names {
-            all.give(name, &id, stamp.clone());
-        }
-        self.write_names(&all, &lock)?;
-        Ok(Recorded::Done(id))
+        let staging = self.place.stage_under(lock)?;
+        let config = staging.path().join("config.json");
+        fs::write(&config, &recipe.config).map_err(failed("write", &config))?;
+        self.place.write(&staging.path().join("record.json"), &recipe.record, lock)?;
+        staging.publish(&target)?;
+        Ok(())
     }
 }
 
@@ -303,6 +314,11 @@ pub(super) enum Recorded {
 }
 
 impl Names {
+    /// Whether a name stands for an image already.
+    fn has(&self, name: &str, image: &Digest, stamp: &str) -> bool {
+        self.names.get(name).is_some_and(|it| it.image == *image && it.stamp == stamp)
+    }
+
     /// Gives a name to an image, whoever had it.
     pub(super) fn give(&mut self, name: &str, image: &Digest, stamp: String) {
         let named = Named { image: image.clone(), at: now(), stamp };

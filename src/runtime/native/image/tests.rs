@@ -6,6 +6,7 @@ mod archives;
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -496,6 +497,27 @@ fn an_image_whose_layer_was_removed_meanwhile_is_not_recorded() {
     assert!(matches!(vanished, Ok(store::Recorded::LayerVanished(_))), "{vanished:?}");
     assert!(site.store.find("x:1").unwrap().is_none() && site.count("images") == 0);
     assert!(matches!(site.store.hold(&image, Path::new("/")), Err(RuntimeError::NotFound(_))));
+}
+
+#[test]
+fn what_is_recorded_already_is_not_written_again() {
+    let site = Site::new();
+    let layer = tar(&[("f", "1")]);
+    let image = load(&site.store, &saved(&[("x:1", &[&layer])])).unwrap().remove(0).image;
+    let config = site.store.config_of(&image.id).unwrap();
+    let record = site.store.record_of(&image.id).unwrap().unwrap();
+    let recipe = store::Recipe { config, record };
+    let identity = |path: &str| fs::metadata(site.store.place.path(path)).unwrap().ino();
+    let files = ["names.json".to_owned(), format!("images/{}/record.json", image.id.hex())];
+    let before = files.clone().map(|path| identity(&path));
+    let record = |name: &str| {
+        let name = format!("docker.io/library/{name}");
+        site.store.record(&recipe, &[(name, String::new())]).unwrap()
+    };
+    assert_eq!(record("x:1"), store::Recorded::Done(image.id.clone()));
+    assert_eq!(files.clone().map(|path| identity(&path)), before);
+    record("x:2");
+    assert_eq!(site.store.find("x:2").unwrap().unwrap().names, ["x:1", "x:2"]);
 }
 
 #[test]
