@@ -22,4 +22,5 @@ mod plugin;
 mod runtime;
 mod scenario;
 mod session;
+mod testing;
 mod tidy;

@@ -13,6 +13,7 @@ mod image;
 mod inspect;
 mod lifecycle;
 mod session;
+mod test;
 
 pub(super) use engine::EngineArgs;
 pub(super) use image::{BuildArgs, CommitArgs, ExportArgs, PullArgs, PushArgs};
@@ -25,6 +26,7 @@ pub(super) use lifecycle::{
     ServicesArgs, StartArgs, StopArgs, UpArgs, WaitArgs, WatchArgs,
 };
 pub(super) use session::{AttachArgs, CpArgs, ExecArgs, RunArgs};
+pub(super) use test::{ShowLogs, TestArgs};
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -114,6 +116,8 @@ pub(super) enum Command {
     Events(Tolerant<EventsArgs>),
     /// Show what containers use: processors, memory, network
     Stats(Tolerant<StatsArgs>),
+    /// Run a command against a copy of the project that is there for it alone
+    Test(Tolerant<TestArgs>),
     /// Run a command in a container of its own
     Run(Tolerant<Box<RunArgs>>),
     /// Run a command in a container that runs

@@ -7,8 +7,9 @@ use super::engine::{Engine, Sight};
 use super::exit::Failure;
 use super::session::Session;
 use crate::model::observed::ObservedContainer;
+use crate::model::reach::variables;
 use crate::plan::labels;
-use crate::ui::environment::{dotenv, json, shell, variables};
+use crate::ui::environment::{dotenv, json, shell};
 
 /// Prints the variables.
 pub(super) async fn run(args: &EnvArgs, session: &mut Session<'_>) -> Result<u8, Failure> {
@@ -34,8 +35,9 @@ pub(super) async fn run(args: &EnvArgs, session: &mut Session<'_>) -> Result<u8,
 
 #[cfg(test)]
 mod tests {
+    use crate::model::reach::Variables;
     use crate::project::{Memory, Request, load};
-    use crate::ui::environment::{Variables, dotenv};
+    use crate::ui::environment::dotenv;
 
     #[test]
     fn env_files_give_back_what_is_written_into_them() {

@@ -13,6 +13,7 @@ use crate::orchestrator::OrchestrationError;
 use crate::project::source::reason;
 use crate::runtime::RuntimeError;
 use crate::runtime::native::Native;
+use crate::testing::StackError;
 use crate::ui::Screen;
 use crate::ui::diagnostics::{Message, Style, Warnings, draw};
 use crate::ui::failure;
@@ -175,6 +176,16 @@ impl From<OrchestrationError> for Failure {
             OrchestrationError::NoDirectory(path) => Self::NoDirectory(path),
             OrchestrationError::Interrupted => Self::Interrupted,
             OrchestrationError::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+impl From<StackError> for Failure {
+    fn from(error: StackError) -> Self {
+        match error {
+            StackError::Project { problems, sources } => Self::Refused { problems, sources },
+            StackError::Orchestration(error) => error.into(),
+            other => Self::Other(other.to_string()),
         }
     }
 }

@@ -19,7 +19,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         &["ps", "logs", "top", "stats", "events", "port", "env", "images", "volumes", "ls"],
     ),
     ("Prepare images", &["pull", "build", "push", "image"]),
-    ("Run a project", &["up", "watch", "down", "start", "stop", "restart", "scale"]),
+    ("Run a project", &["up", "watch", "test", "down", "start", "stop", "restart", "scale"]),
     ("Work in containers", &["run", "exec", "attach", "cp"]),
     (
         "Treat containers",
@@ -69,6 +69,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  ketch watch                         bring up, then follow every change of files\n  \
            ketch watch --no-up web             only follow, and only `web`\n  \
            ketch watch --check                 do containers have what the files say?",
+    ),
+    (
+        "test",
+        "  ketch test -- pytest                with all services ready, and gone afterwards\n  \
+           ketch test --service tests          the command of a service of the project\n  \
+           ketch test --parallel 4 -- ./run    four copies at once; KETCH_SHARD is 1 to 4",
     ),
     (
         "snapshot",

@@ -46,6 +46,7 @@ mod snapshot;
 mod stats;
 mod system;
 mod terminal;
+mod test;
 mod top;
 mod transfer;
 mod up;
@@ -175,6 +176,7 @@ async fn run_command(command: Command, session: &mut Session<'_>) -> Result<u8, 
 /// Runs a command that works in containers.
 async fn work(command: Command, session: &mut Session<'_>) -> Result<u8, Failure> {
     match command {
+        Command::Test(args) => test::run(&args, session).await,
         Command::Run(args) => run::run(&args, session).await,
         Command::Exec(args) => exec::run(&args, session).await,
         Command::Attach(args) => attach::run(&args, session).await,

@@ -8,7 +8,8 @@ use super::exit::Failure;
 use super::session::Session;
 use super::usage::UsageError;
 use crate::model::observed::ObservedContainer;
-use crate::ui::containers::{address, ports};
+use crate::model::reach::address;
+use crate::ui::containers::ports;
 
 /// Shows the address of a port.
 pub(super) async fn run(args: &PortArgs, session: &mut Session<'_>) -> Result<u8, Failure> {

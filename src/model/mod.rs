@@ -47,6 +47,7 @@ mod output;
 pub mod port;
 mod project;
 mod provider;
+pub mod reach;
 pub mod relations;
 pub mod render;
 mod scalar;

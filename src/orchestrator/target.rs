@@ -232,7 +232,8 @@ impl Target {
         self.disable(&others);
     }
 
-    fn disable(&mut self, services: &[String]) {
+    /// Leaves services out; who depends on them does not wait for them.
+    pub fn disable(&mut self, services: &[String]) {
         for name in services {
             if let Some(service) = self.project.services.remove(name) {
                 self.project.disabled_services.insert(name.clone(), service);

@@ -5,12 +5,12 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
 use super::source::Overlay;
 use super::{RuntimeChoice, Stack, StackError};
-use crate::orchestrator::{RUNTIME, Target};
-use crate::project::{self, Request};
+use crate::orchestrator::{RUNTIME, Target, load};
+use crate::plan::images::{BuildMode, ImageFlags};
+use crate::project::{PortVariables, Request};
+use crate::runtime::{docker, native};
 
 /// How long a stack may take until it is ready, unless a test says otherwise.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -20,8 +20,11 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[must_use = "nothing runs before `up`"]
 pub struct Blueprint {
     pub(super) request: Request,
-    overlay: Overlay,
+    pub(super) overlay: Overlay,
     pub(super) choice: Option<RuntimeChoice>,
+    engine: Option<docker::Settings>,
+    without: Vec<String>,
+    pub(super) images: ImageFlags,
     pub(super) scale: BTreeMap<String, u64>,
     pub(super) patience: Duration,
     pub(super) bundle: Option<PathBuf>,
@@ -38,16 +41,22 @@ impl Blueprint {
             request: Request { cwd, environment, ..Request::default() },
             overlay: Overlay::default(),
             choice: None,
+            engine: None,
+            without: Vec::new(),
+            images: ImageFlags::default(),
             scale: BTreeMap::new(),
             patience: PATIENCE,
             bundle: None,
         }
     }
 
+    /// The project that a command line names.
+    pub(crate) fn of(request: Request) -> Self {
+        Self { request, ..Self::new() }
+    }
+
     pub(super) fn of_file(path: &Path) -> Self {
-        let new = Self::new();
-        // Files are named for messages as they are for the test.
-        new.file(path)
+        Self::new().file(path)
     }
 
     pub(super) fn of_yaml(text: &str) -> Self {
@@ -92,6 +101,18 @@ impl Blueprint {
         self
     }
 
+    /// Leaves a service out when all are brought up: [`super::Service::run`] runs it.
+    pub fn without(mut self, service: impl Into<String>) -> Self {
+        self.without.push(service.into());
+        self
+    }
+
+    /// Builds images anew, even those that are there.
+    pub fn build(mut self) -> Self {
+        self.images.build = BuildMode::Always;
+        self
+    }
+
     /// Gives a service several containers.
     pub fn scale(mut self, service: impl Into<String>, containers: u64) -> Self {
         self.scale.insert(service.into(), containers);
@@ -103,6 +124,21 @@ impl Blueprint {
     pub fn runtime(mut self, choice: RuntimeChoice) -> Self {
         self.choice = Some(choice);
         self
+    }
+
+    /// Says how an engine is reached, if the environment does not.
+    pub(crate) fn engine(mut self, settings: docker::Settings) -> Self {
+        self.engine = Some(settings);
+        self
+    }
+
+    /// How runtimes are reached.
+    pub(super) fn settings(&self) -> (docker::Settings, native::Settings) {
+        let environment = self.request.environment.clone();
+        let own = native::Settings { environment: environment.clone() };
+        let usual =
+            || docker::Settings { environment, eager_probes: true, ..docker::Settings::default() };
+        (self.engine.clone().unwrap_or_else(usual), own)
     }
 
     /// Says how long the stack may take until it is ready. Otherwise five minutes.
@@ -144,27 +180,24 @@ impl Blueprint {
         })
     }
 
-    /// Reads the project, under a name of its own.
+    /// Reads the project, as an instance of its own.
     pub(super) fn load(&self) -> Result<Target, StackError> {
-        let base = self.read(&self.request)?.project.name;
-        let project_name = Some(format!("{base}-{}", unique()));
-        self.read(&Request { project_name, ..self.request.clone() })
-    }
-
-    fn read(&self, request: &Request) -> Result<Target, StackError> {
-        let (loaded, report) = project::load(&self.overlay, request);
-        let environment: &IndexMap<String, String> = &request.environment;
-        match loaded {
-            Some(loaded) => Ok(Target::of(request, environment, (loaded, report.sources))),
-            None => {
-                Err(StackError::Project { problems: report.diagnostics, sources: report.sources })
-            }
-        }
+        let request = Request {
+            instance: Some(unique()),
+            ports: PortVariables::Awaited,
+            ..self.request.clone()
+        };
+        let (loaded, report) = load(&self.overlay, &request);
+        let (problems, sources) = (report.diagnostics, report.sources);
+        let Some(loaded) = loaded else { return Err(StackError::Project { problems, sources }) };
+        let mut target = Target::of(&request, &request.environment, (loaded, sources));
+        target.disable(&self.without);
+        Ok(target)
     }
 }
 
 /// A word that no other stack on this machine has, now or later.
-fn unique() -> String {
+pub(super) fn unique() -> String {
     // Its keys are random.
     let random = RandomState::new().build_hasher().finish();
     format!("t{:010x}", random >> 24)

@@ -1,9 +1,10 @@
 //! A service of a stack: where it is reached, and what can be done to it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -15,9 +16,10 @@ use super::world::World;
 use super::{ExecSpec, Stack, StackError, WaitFor};
 use crate::model::Output;
 use crate::model::observed::{ObservedContainer, ObservedPort, State};
+use crate::model::reach;
 use crate::orchestrator::copy::{self, Destination, Links, Owners, outgoing, receive};
 use crate::plan::{Action, Dependents};
-use crate::runtime::LogOptions;
+use crate::runtime::{Chunk, LogOptions, Runtime};
 
 /// The most that is kept of what a command or container writes, in bytes.
 const LONGEST: usize = 64 << 20;
@@ -144,6 +146,43 @@ impl<'s> Service<'s> {
         .await
     }
 
+    /// Runs a command, or the service's own without one, in a container that is made for it and goes
+    /// with it, as `ketch run --rm` does.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started. Of what it writes at most 64 MiB are kept.
+    pub async fn run(&self, command: Option<Vec<String>>) -> Result<Executed, StackError> {
+        let said = command.clone().unwrap_or_default().join(" ");
+        let streams = Arc::new(Mutex::new((Vec::new(), Vec::new())));
+        let kept = streams.clone();
+        let tell = move |chunk: Chunk| {
+            let mut streams = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_error = chunk.output == Output::Stderr;
+            let stream = if is_error { &mut streams.1 } else { &mut streams.0 };
+            // What is too much is cut off: the container runs to its end all the same.
+            let _ = keep(stream, &chunk.bytes);
+        };
+        let code = self.run_with(command, Box::new(tell)).await?;
+        let streams = streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&streams.0), text(&streams.1));
+        Ok(Executed { code, stdout, stderr, service: self.name.clone(), command: said })
+    }
+
+    /// The same; tells what it writes.
+    pub(crate) async fn run_with(
+        &self,
+        command: Option<Vec<String>>,
+        tell: Box<dyn Fn(Chunk) + Send>,
+    ) -> Result<i64, StackError> {
+        let name = self.name.clone();
+        self.stack
+            .worker
+            .call(move |world| Box::pin(async move { world.run(&name, command, &*tell).await }))
+            .await
+    }
+
     /// What the container has written so far, to both streams. What is not UTF-8 is replaced.
     ///
     /// # Errors
@@ -151,14 +190,7 @@ impl<'s> Service<'s> {
     /// It cannot be read, or is more than 64 MiB.
     pub async fn logs(&self) -> Result<String, StackError> {
         self.on_one(|world, container| {
-            Box::pin(async move {
-                let mut logs = world.runtime.logs(&container.id, &LogOptions::default());
-                let mut kept = Vec::new();
-                while let Some(chunk) = logs.try_next().await? {
-                    keep(&mut kept, &chunk.bytes)?;
-                }
-                Ok(String::from_utf8_lossy(&kept).into_owned())
-            })
+            Box::pin(async move { log_of(&*world.runtime, &container.id).await })
         })
         .await
     }
@@ -378,12 +410,7 @@ pub(super) fn address_of(
 }
 
 fn address(port: &ObservedPort) -> Option<SocketAddr> {
-    let host = match port.host_ip.parse() {
-        Ok(IpAddr::V4(v4)) if !v4.is_unspecified() => IpAddr::V4(v4),
-        Ok(IpAddr::V6(v6)) if !v6.is_unspecified() => IpAddr::V6(v6),
-        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
-    };
-    Some(SocketAddr::new(host, port.published?))
+    Some(SocketAddr::new(reach::host(port, None).parse().ok()?, port.published?))
 }
 
 async fn execute(
@@ -415,6 +442,16 @@ async fn execute(
     let code = world.runtime.exec_exit_code(&id).await?.unwrap_or_default();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Executed { code, stdout: text(stdout), stderr: text(stderr), service, command })
+}
+
+/// What a container has written.
+pub(super) async fn log_of(runtime: &dyn Runtime, container: &str) -> Result<String, StackError> {
+    let mut logs = runtime.logs(container, &LogOptions::default());
+    let mut kept = Vec::new();
+    while let Some(chunk) = logs.try_next().await? {
+        keep(&mut kept, &chunk.bytes)?;
+    }
+    Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
 /// Keeps output, up to a bound.

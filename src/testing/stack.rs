@@ -5,6 +5,8 @@ use std::path::Path;
 use super::worker::Worker;
 use super::world::World;
 use super::{Blueprint, RuntimeChoice, Service, StackError};
+use crate::model::reach::Variables;
+use crate::orchestrator::OrchestrationError;
 
 /// A copy of a project that runs. Dropping it takes it down, with its volumes, and waits for that.
 #[derive(Debug)]
@@ -54,6 +56,47 @@ impl Stack {
         Service::new(self, name.into())
     }
 
+    /// What all its containers have written, by name.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is more than 64 MiB for one of them.
+    pub async fn logs(&self) -> Result<Vec<(String, String)>, StackError> {
+        self.worker.call(|world| Box::pin(async move { world.logs().await })).await
+    }
+
+    /// Writes all that is known about a failure of a test, where a folder is named for it.
+    pub async fn write_bundle(&self, failure: impl Into<String>) {
+        let error = OrchestrationError::Other(failure.into()).into();
+        let write = self.worker.call(move |world| {
+            Box::pin(async move {
+                world.write_bundle(&error).await;
+                Ok(())
+            })
+        });
+        // The thread is there as long as the stack is.
+        let _ = write.await;
+    }
+
+    /// Lets it run on when the test is over: `ketch -p NAME down -v` takes it down.
+    ///
+    /// # Errors
+    ///
+    /// Its lease cannot be ended: it goes with this process.
+    pub async fn keep(self) -> Result<(), StackError> {
+        self.worker.call(|world| Box::pin(async move { world.keep().await })).await
+    }
+
+    /// Where its services are reached from this machine, as variables for programs: what
+    /// `ketch env` prints.
+    ///
+    /// # Errors
+    ///
+    /// The runtime fails.
+    pub async fn environment(&self) -> Result<Variables, StackError> {
+        self.worker.call(|world| Box::pin(async move { world.variables().await })).await
+    }
+
     /// Takes it down, with its volumes. Dropping does the same, and tells nobody what went wrong.
     ///
     /// # Errors
@@ -71,7 +114,7 @@ impl Drop for Stack {
             Box::pin(async move {
                 if has_failed {
                     let text = "a test panicked".to_owned();
-                    let error = crate::orchestrator::OrchestrationError::Other(text);
+                    let error = OrchestrationError::Other(text);
                     world.write_bundle(&error.into()).await;
                 }
                 world.down().await

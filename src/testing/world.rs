@@ -6,19 +6,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use indexmap::IndexMap;
 
+use super::blueprint::unique;
+use super::service::log_of;
 use super::{Blueprint, RuntimeChoice, StackError};
 use crate::bundle::{self, Recorder, Story};
 use crate::event::Event;
+use crate::model::ShellCommand;
 use crate::model::observed::ObservedContainer;
-use crate::model::spec::ProviderAction;
+use crate::model::reach::{Variables, variables};
+use crate::model::spec::{InjectedFile, ProviderAction};
 use crate::orchestrator::{
-    Audience, Depth, OrchestrationError, Orchestrator, Supplied, Target, connect, observe,
+    Audience, Depth, OrchestrationError, Orchestrator, Owner, Route, Supplied, Target, connect,
+    observe,
 };
-use crate::plan::images::ImageFlags;
-use crate::plan::{Action, Desired, Down, Orphans, Plan, Treatment, Until, Up, reconcile};
-use crate::runtime::{Runtime, docker, native};
+use crate::plan::images;
+use crate::plan::one_off::{self, Run};
+use crate::plan::{Action, Desired, Down, Orphans, Plan, Treatment, Until, Up, reconcile, spec};
+use crate::runtime::{AttachOptions, Chunk, Runtime, Volumes};
 use crate::scheduler::{Stage, Trigger};
 
 /// The variable that names the folder for what is known about a failure.
@@ -32,6 +39,7 @@ pub(super) struct World {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) project: String,
     kind: RuntimeChoice,
+    route: Route,
     environment: IndexMap<String, String>,
     target: RefCell<Target>,
     blueprint: Blueprint,
@@ -46,16 +54,11 @@ impl World {
     pub(super) async fn open(blueprint: Blueprint) -> Result<Self, StackError> {
         let target = blueprint.load()?;
         let environment = blueprint.request.environment.clone();
-        let engine = docker::Settings {
-            environment: environment.clone(),
-            eager_probes: true,
-            ..docker::Settings::default()
-        };
-        let own = native::Settings { environment: environment.clone(), program: None };
-        let connection = connect(blueprint.choice()?, (engine, own), |_| {}).await?;
+        let connection = connect(blueprint.choice()?, blueprint.settings(), |_| {}).await?;
         Ok(Self {
             runtime: connection.runtime,
             kind: connection.kind,
+            route: connection.route,
             project: target.project.name.clone(),
             environment,
             target: RefCell::new(target),
@@ -85,7 +88,7 @@ impl World {
     /// Brings all up and waits until it is ready.
     pub(super) async fn up(&self) -> Result<(), StackError> {
         let limit = self.blueprint.patience;
-        let done = tokio::time::timeout(limit, self.bring_up(ImageFlags::default())).await;
+        let done = tokio::time::timeout(limit, self.bring_up()).await;
         let done = done.unwrap_or_else(|_| Err(late(limit).into()));
         if let Err(error) = &done {
             self.write_bundle(error).await;
@@ -93,11 +96,13 @@ impl World {
         done
     }
 
-    async fn bring_up(&self, images: ImageFlags) -> Result<(), StackError> {
+    async fn bring_up(&self) -> Result<(), StackError> {
         let orchestrator = self.orchestrator();
-        let _lock = orchestrator.lock(&self.project, "test").await?;
+        let mut lock = orchestrator.lock(&self.project, "test").await?;
         let mut target = self.target.borrow().clone();
-        target.check_scale(&self.blueprint.scale)?;
+        let scale = &self.blueprint.scale;
+        target.check_scale(scale)?;
+        orchestrator.settle(&self.blueprint.overlay, &mut target, (scale, &mut lock)).await?;
         orchestrator.admit(&mut target).await?;
         orchestrator.admit_providers(&mut target).await?;
         let up = Up {
@@ -106,7 +111,9 @@ impl World {
             orphans: Orphans::Ignore,
             ..target.up(&[])
         };
-        orchestrator.prepare_images(&up, &images).await?;
+        // From here on the guard removes what this process cannot any more.
+        orchestrator.lease(&self.project, &self.route, owner()?).await?;
+        orchestrator.prepare_images(&up, &self.blueprint.images).await?;
         let Supplied { project, unknown } = orchestrator.supply(&target, up.project).await?;
         let up = Up { project: &project, unknown, ..up };
         let plan = orchestrator.plan_up(&target, &up).await?;
@@ -138,6 +145,8 @@ impl World {
             calls: target.calls(ProviderAction::Down),
         };
         orchestrator.run(&reconcile(&Desired::Down(down), &observed)).await?;
+        orchestrator.forget_snapshots(&self.project).await?;
+        orchestrator.settle_lease(&self.project).await?;
         Ok(found?)
     }
 
@@ -203,6 +212,75 @@ impl World {
         self.blueprint.request.cwd.join(path)
     }
 
+    /// Runs a container of its own for a service to its end; gives its exit code.
+    pub(super) async fn run(
+        &self,
+        service: &str,
+        command: ShellCommand,
+        tell: &(dyn Fn(Chunk) + Send),
+    ) -> Result<i64, StackError> {
+        let (name, files) = self.prepare_run(service, command).await?;
+        let mut output = self.runtime.attach(&name, &AttachOptions::default()).await?.output;
+        self.runtime.start_container(&name, &files).await?;
+        while let Some(chunk) = output.try_next().await? {
+            tell(chunk);
+        }
+        let code = self.runtime.wait_ended(&name).await?;
+        self.runtime.remove_container(&name, Volumes::Remove).await?;
+        Ok(code)
+    }
+
+    /// Makes that container; gives its name, and the files that it starts with.
+    async fn prepare_run(
+        &self,
+        service: &str,
+        command: ShellCommand,
+    ) -> Result<(String, Vec<InjectedFile>), StackError> {
+        let orchestrator = self.orchestrator();
+        let _lock = orchestrator.lock(&self.project, "test").await?;
+        let mut target = self.target.borrow().clone();
+        let named = [service.to_owned()];
+        target.named(&named)?;
+        orchestrator.admit(&mut target).await?;
+        let (service, slug) = (service.to_owned(), unique());
+        let run = Run { service, command, slug, ..Run::default() };
+        let up = Up { until: Until::Created, ..target.up(&named) };
+        orchestrator.prepare_images(&up, &self.blueprint.images).await?;
+        let references = images::references(&up);
+        let observed = observe(&*self.runtime, &target.project, &references).await?;
+        orchestrator.run(&one_off::plan(&up, &observed, &run)).await?;
+        let settings = target.project.services.get(&run.service);
+        let settings = settings.map(|it| run.settings(it)).unwrap_or_default();
+        Ok((run.container_name(&up), spec::injected(&target.project, &settings)))
+    }
+
+    /// Lets all be when the stack is dropped, and when this process ends.
+    pub(super) async fn keep(&self) -> Result<(), StackError> {
+        self.is_down.set(true);
+        Ok(self.orchestrator().release(&self.project).await?)
+    }
+
+    /// Where the services are reached from this machine, as `ketch env` tells it.
+    pub(super) async fn variables(&self) -> Result<Variables, StackError> {
+        let mut found = self.runtime.containers(Some(&self.project)).await?;
+        found.retain(ObservedContainer::is_up);
+        let target = self.target.borrow();
+        let instance = target.project.instance.as_ref();
+        let machine = self.runtime.published_on();
+        Ok(variables(&found, (&self.project, instance), machine.as_deref()))
+    }
+
+    /// What every service has written, with the name of its container.
+    pub(super) async fn logs(&self) -> Result<Vec<(String, String)>, StackError> {
+        let mut found = self.runtime.containers(Some(&self.project)).await?;
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut logs = Vec::new();
+        for container in found {
+            logs.push((container.name.clone(), log_of(&*self.runtime, &container.id).await?));
+        }
+        Ok(logs)
+    }
+
     /// The containers of a service, in order.
     pub(super) async fn containers(
         &self,
@@ -254,6 +332,12 @@ impl Audience for World {
     fn aside(&self, text: &str) {
         tracing::info!("{}", text.trim_end());
     }
+}
+
+/// The process that a stack belongs to.
+fn owner() -> Result<Owner, StackError> {
+    let failed = |source| StackError::File { action: "look at this process".to_owned(), source };
+    Owner::this_process().map_err(failed)
 }
 
 fn late(limit: Duration) -> OrchestrationError {

@@ -8,6 +8,7 @@ use super::listing::{Columns, Listing, Row, Truncation, ellipsis, labels, short_
 use super::{size, time};
 use crate::model::label;
 use crate::model::observed::{Health, ObservedContainer, ObservedMount, ObservedPort, State};
+use crate::model::reach::address;
 
 const COLUMNS: Columns = &[
     ("Name", "NAME"),
@@ -112,11 +113,6 @@ fn health(health: Health) -> &'static str {
 pub fn ago(moment: i64, now: i64) -> String {
     let seconds = u64::try_from(now.saturating_sub(moment)).unwrap_or(0);
     format!("{} ago", size::words(std::time::Duration::from_secs(seconds)))
-}
-
-/// `0.0.0.0:8080`, `[::]:8080`.
-pub fn address(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn publishers(ports: &[ObservedPort]) -> Value {

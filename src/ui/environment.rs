@@ -1,7 +1,6 @@
-//! `env`: where a project can be reached, as variables.
+//! `env`: where a project can be reached, as text.
 //!
-//! In: the containers that run. Out: names and values, and their text for shells, programs and env
-//! files.
+//! In: variables. Out: their text for shells, programs and env files.
 //!
 //! # Invariants
 //!
@@ -9,59 +8,8 @@
 
 use std::fmt::Write as _;
 
-use indexmap::IndexMap;
-
-use super::containers::address;
 use super::listing::compact;
-use crate::model::Instance;
-use crate::model::observed::{ObservedContainer, ObservedPort};
-use crate::model::port::{VARIABLE, variable_part, variable_suffix};
-
-/// Names and values, in the order in which they are told.
-pub type Variables = IndexMap<String, String>;
-
-/// The variables of a project. `machine` is where ports are published if that is not this one.
-pub fn variables(
-    containers: &[ObservedContainer],
-    (project, instance): (&str, Option<&Instance>),
-    machine: Option<&str>,
-) -> Variables {
-    let mut found = Variables::new();
-    found.insert("COMPOSE_PROJECT_NAME".to_owned(), project.to_owned());
-    if let Some(instance) = instance {
-        found.insert("KETCH_PROJECT".to_owned(), instance.project.clone());
-        found.insert("KETCH_INSTANCE".to_owned(), instance.name.clone());
-    }
-    let mut replicas: Vec<_> = containers.iter().filter(|it| !it.is_one_off()).collect();
-    replicas.sort_by_key(|container| (container.service(), container.number()));
-    for container in replicas {
-        let mut ports: Vec<_> =
-            container.ports.iter().filter(|port| port.published.is_some()).collect();
-        ports.sort_by_key(|port| (port.target, &port.protocol, port.host_ip.contains(':')));
-        for port in ports {
-            add(&mut found, container.service(), (port, machine));
-        }
-    }
-    found
-}
-
-/// Adds a port; of several for the same one the first counts.
-fn add(found: &mut Variables, service: &str, (port, machine): (&ObservedPort, Option<&str>)) {
-    let Some(number) = port.published else { return };
-    let host = match (port.host_ip.as_str(), machine) {
-        ("" | "0.0.0.0" | "::", Some(machine)) => machine,
-        ("" | "0.0.0.0", None) => "127.0.0.1",
-        ("::", None) => "::1",
-        (address, _) => address,
-    };
-    let suffix = variable_suffix(service, port.target.into(), &port.protocol);
-    let mut set = |name: String, value: String| {
-        found.entry(name).or_insert(value);
-    };
-    set(format!("KETCH_HOST_{}", variable_part(service)), host.to_owned());
-    set(format!("{VARIABLE}{suffix}"), number.to_string());
-    set(format!("KETCH_ADDRESS_{suffix}"), address(host, number));
-}
+use crate::model::reach::Variables;
 
 /// For `eval` in a shell.
 pub fn shell(variables: &Variables) -> String {

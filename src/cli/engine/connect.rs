@@ -27,7 +27,8 @@ pub(super) async fn connect(
     Ok(connection)
 }
 
-fn choice(session: &Session<'_>) -> Result<Choice, Failure> {
+/// The runtime that is wanted.
+pub(in crate::cli) fn choice(session: &Session<'_>) -> Result<Choice, Failure> {
     let word = session.global.engine.runtime.as_ref().or(session.environment().get(RUNTIME));
     let Some(word) = word else { return Ok(Choice::Auto) };
     word.parse().map_err(|()| {
@@ -46,7 +47,8 @@ fn own(session: &Session<'_>) -> Settings {
     Settings { environment: environment(session) }
 }
 
-fn engine(session: &Session<'_>, probes: Probes) -> docker::Settings {
+/// How an engine is reached.
+pub(in crate::cli) fn engine(session: &Session<'_>, probes: Probes) -> docker::Settings {
     let flags = &session.global.engine;
     docker::Settings {
         environment: environment(session),

@@ -30,7 +30,7 @@ use super::session::Session;
 use super::usage::UsageError;
 
 pub(super) use bring_up::Consent;
-pub(super) use connect::native;
+pub(super) use connect::{choice, engine, native};
 pub(super) use select::{one_container, short_name};
 pub(super) use sight::Sight;
 pub(super) use signals::{Interrupts, interruptible};

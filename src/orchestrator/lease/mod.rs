@@ -132,6 +132,16 @@ impl Orchestrator<'_> {
         lease.end().map_err(|error| cannot("end", project, &error))
     }
 
+    /// Lets a project be though its owner ends.
+    ///
+    /// # Errors
+    ///
+    /// The runtime fails, or the file cannot be removed.
+    pub async fn release(&self, project: &str) -> Result<(), OrchestrationError> {
+        let Some(lease) = self.lease_of(project).await? else { return Ok(()) };
+        lease.end().map_err(|error| cannot("end", project, &error))
+    }
+
     /// Removes a project at once, with its data and snapshots, and ends its lease. Whoever calls
     /// this holds the lock of the project.
     ///
