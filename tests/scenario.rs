@@ -19,6 +19,7 @@ mod refuse;
 mod relay;
 mod stage;
 mod treat;
+mod trial;
 mod up;
 mod watch;
 

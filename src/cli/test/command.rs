@@ -82,8 +82,11 @@ fn failed(action: &str, source: std::io::Error) -> StackError {
 fn start(command: &Command<'_>, is_shown: bool) -> Result<Child, StackError> {
     let (program, arguments) =
         command.words.split_first().map_or(("", &[][..]), |(it, rest)| (it.as_str(), rest));
+    // What runs inside another test belongs to that too.
+    let outer = std::env::var(MARK).map(|mark| mark + ":").unwrap_or_default();
+    let mark = format!("{outer}{}", command.mark);
     let mut builder = tokio::process::Command::new(program);
-    builder.args(arguments).envs(&command.environment).env(MARK, command.mark).kill_on_drop(true);
+    builder.args(arguments).envs(&command.environment).env(MARK, mark).kill_on_drop(true);
     if is_shown {
         builder.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
@@ -136,9 +139,8 @@ impl Drop for End {
 
 /// Kills all that has this mark, until nothing has: what is killed may have started more.
 fn kill_marked(mark: &str) {
-    let wanted = format!("{MARK}={mark}");
     for _ in 0..ROUNDS {
-        let found = marked(wanted.as_bytes());
+        let found = marked(mark);
         if found.is_empty() {
             return;
         }
@@ -149,8 +151,14 @@ fn kill_marked(mark: &str) {
     }
 }
 
-/// The processes that have a variable in the environment that they were started with.
-fn marked(variable: &[u8]) -> Vec<Pid> {
+fn has_mark(variable: &[u8], mark: &str) -> bool {
+    let text = std::str::from_utf8(variable).unwrap_or_default();
+    let marks = text.strip_prefix(MARK).and_then(|rest| rest.strip_prefix('='));
+    marks.is_some_and(|marks| marks.split(':').any(|it| it == mark))
+}
+
+/// The processes that have a mark in the environment that they were started with.
+fn marked(mark: &str) -> Vec<Pid> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let own = std::process::id();
     let has = |pid: u32| {
@@ -158,7 +166,7 @@ fn marked(variable: &[u8]) -> Vec<Pid> {
         let mut environment = Vec::new();
         // One that has ended, but was not waited for, has none.
         let _ = file.take(LONGEST).read_to_end(&mut environment);
-        environment.split(|byte| *byte == 0).any(|it| it == variable)
+        environment.split(|byte| *byte == 0).any(|variable| has_mark(variable, mark))
     };
     let pids = processes.flatten().filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
     let found = pids.filter(|pid| *pid != own && has(*pid));
