@@ -46,12 +46,13 @@ role! {
 pub(super) async fn start(lease: &Lease, owner: Option<OwnedFd>) -> Result<()> {
     let text = serde_json::to_string(lease).map_err(io::Error::from);
     let text = text.map_err(|source| failed("write down the lease", source))?;
-    let mut command = Program::own().command(&GUARD, &lease.project);
+    let program = Program::own();
+    let mut command = program.command(&GUARD, &lease.project);
     command.envs(&lease.route.environment).env(LEASE, text);
     if let Some(owner) = owner {
         command.stdin(owner);
     }
-    role::start(command).await
+    program.start(command).await
 }
 
 fn failed(action: &str, source: io::Error) -> RuntimeError {

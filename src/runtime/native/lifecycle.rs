@@ -12,7 +12,7 @@ use super::root::{Place, RUN_DIR, STATE_DIR};
 use super::state::{self, Durability, Phase, Status, failed};
 use super::thread::in_thread;
 use super::watch::Lazy;
-use super::{Native, events, injected, lock, remove, role, shim, snapshot};
+use super::{Native, events, injected, lock, remove, shim, snapshot};
 use crate::model::label;
 use crate::model::observed::State;
 use crate::model::spec::InjectedFile;
@@ -75,7 +75,7 @@ impl Native {
         self.warm.ask();
         let mut command = self.program.command(&shim::SHIM, shim::WORD);
         command.arg(id).env(STATE_DIR, self.root.durable()).env(RUN_DIR, self.root.volatile());
-        role::start(command).await
+        self.program.start(command).await
     }
 
     pub(super) async fn stop(&self, container: &str, seconds: Option<i32>) -> Result<()> {

@@ -181,26 +181,29 @@ impl Program {
         }
     }
 
-    /// How it is started in a role: with no environment, and nothing to read.
+    /// How it is started in a role: with no environment, and nothing to read. The program must
+    /// outlive that.
     pub(crate) fn command(&self, role: &Role, argument: &str) -> Command {
         black_box(role.entry);
         let mut command = Command::new(&self.path);
         command.arg0(role.name).arg(argument).env_clear().stdin(Stdio::null());
         command
     }
-}
 
-/// Starts a role and waits until it says how that went.
-pub(crate) async fn start(mut command: Command) -> Result<()> {
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| failed("start a supervisor", error))?;
-    let mut said = Vec::new();
-    if let Some(mut stdout) = child.stdout.take() {
-        let read = stdout.read_to_end(&mut said).await;
-        read.map_err(|error| failed("hear from the supervisor", error))?;
-    }
-    match serde_json::from_slice::<Answer>(&said) {
-        Ok(answer) => answer.map_err(Fault::into_error),
-        Err(_) => Err(RuntimeError::Refused("a supervisor has ended without a word".to_owned())),
+    /// Starts it, and waits until it says how that went.
+    pub(crate) async fn start(&self, mut command: Command) -> Result<()> {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|error| failed("start a supervisor", error))?;
+        let mut said = Vec::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            let read = stdout.read_to_end(&mut said).await;
+            read.map_err(|error| failed("hear from the supervisor", error))?;
+        }
+        match serde_json::from_slice::<Answer>(&said) {
+            Ok(answer) => answer.map_err(Fault::into_error),
+            Err(_) => {
+                Err(RuntimeError::Refused("a supervisor has ended without a word".to_owned()))
+            }
+        }
     }
 }
