@@ -36,10 +36,17 @@ impl Docker {
             name: Some(container.name.clone()),
             platform: self.platform(&container.service.platform),
         };
-        let _slot = self.slot().await?;
+        let slot = self.slot().await?;
         let client = body::sending(&self.patient, &request.body);
         let made = client.create_container(Some(options), ContainerCreateBody::default()).await;
-        let made = made.map_err(|error| self.failure(error))?;
+        let made = match made.map_err(|error| self.failure(error)) {
+            Err(error) if needs_no_links(container) && has_no_links(&error) => {
+                drop(slot);
+                let plain = ContainerSpec { links: Vec::new(), ..container.clone() };
+                return Box::pin(self.make_container(&plain)).await;
+            }
+            made => made?,
+        };
         self.join_all(&made.id, request.later).await?;
         let mut remarks = request.remarks;
         remarks.extend(made.warnings);
@@ -69,4 +76,15 @@ impl Docker {
         let closed = |_| RuntimeError::Refused("the connection is closed".to_owned());
         self.slots.acquire().await.map_err(closed)
     }
+}
+
+/// Whether all links are those that `run` adds: they say little that the names of services do not.
+fn needs_no_links(container: &ContainerSpec) -> bool {
+    let service = &container.service;
+    !container.links.is_empty() && service.links.is_empty() && service.external_links.is_empty()
+}
+
+/// Whether an engine says that it has no links at all, as Podman does.
+fn has_no_links(error: &RuntimeError) -> bool {
+    error.to_string().contains("link is not supported")
 }
