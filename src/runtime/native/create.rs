@@ -33,7 +33,7 @@ pub(super) fn create(root: &Root, spec: &ContainerSpec) -> Result<Vec<String>> {
     let image = store.find(&spec.image)?;
     let image =
         image.ok_or_else(|| RuntimeError::NotFound(format!("no such image: {}", spec.image)))?;
-    check_networks(root, spec)?;
+    check_others(root, spec)?;
     let _making = lock::share(&root.making())?;
     let place = root.container(&random_id()?);
     let mut draft = Draft { root, place, anonymous: Vec::new(), is_done: false };
@@ -46,28 +46,35 @@ pub(super) fn create(root: &Root, spec: &ContainerSpec) -> Result<Vec<String>> {
     Ok(remarks)
 }
 
-fn check_networks(root: &Root, spec: &ContainerSpec) -> Result<()> {
+/// Looks whether the networks and containers are there that it is to be connected with.
+fn check_others(root: &Root, spec: &ContainerSpec) -> Result<()> {
     let networks = net::Networks::new(root.durable(), root.volatile());
-    for endpoint in &spec.endpoints {
-        if networks.find(&endpoint.network)?.is_none() {
-            let said = format!("no such network: {}", endpoint.network);
-            return Err(RuntimeError::NotFound(said));
+    for Joining { network, .. } in joinings(spec) {
+        if network != net::DEFAULT && networks.find(&network)?.is_none() {
+            return Err(RuntimeError::NotFound(format!("no such network: {network}")));
         }
+    }
+    for link in &spec.links {
+        names::the(root, link.split(':').next().unwrap_or_default())?;
     }
     Ok(())
 }
 
-/// What a container joins: its networks, else with `network_mode: bridge` the one that is there
-/// for those without one.
+/// What a container joins: its networks, else the one that `network_mode` names; `bridge` is the one
+/// that is there for those without one.
 fn joinings(spec: &ContainerSpec) -> Vec<Joining> {
     let joining = |network: &str, options: &ServiceNetwork| Joining {
         network: network.to_owned(),
         options: options.clone(),
     };
-    if matches!(spec.service.network_mode.as_str(), "bridge" | "default") {
-        return vec![joining(net::DEFAULT, &ServiceNetwork::default())];
+    let usual = ServiceNetwork::default();
+    match spec.service.network_mode.as_str() {
+        "" => spec.endpoints.iter().map(|it| joining(&it.network, &it.options)).collect(),
+        "bridge" | "default" => vec![joining(net::DEFAULT, &usual)],
+        "none" | "host" => Vec::new(),
+        mode if mode.starts_with("container:") => Vec::new(),
+        name => vec![joining(name, &usual)],
     }
-    spec.endpoints.iter().map(|it| joining(&it.network, &it.options)).collect()
 }
 
 /// A new id: 64 hexadecimal digits, not all of them decimal ones, as Docker's.
