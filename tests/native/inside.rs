@@ -164,7 +164,7 @@ fn look(place: &Place, case: &std::path::Path) -> String {
     let variables = description["env"].as_object().cloned().unwrap_or_default();
     let project = format!("kin{}", std::process::id());
     let ketch = |arguments: &[&str]| {
-        let run = ketch(folder.path(), "").args(["-p", &project]).args(arguments);
+        let run = ketch(folder.path(), "").arguments(&["-p", &project]).arguments(arguments);
         let run = place.environment().iter().fold(run, |run, (name, value)| run.env(name, value));
         let variables = variables.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
         variables.fold(run, |run, (name, value)| run.env(name, value)).output()
