@@ -180,7 +180,8 @@ fn local_place(full: &Path, origin: &Origin) -> Result<Place, OrchestrationError
     }
     let metadata = std::fs::metadata(full).ok();
     if metadata.as_ref().is_some_and(|it| !it.is_dir() && !it.is_file()) {
-        let text = format!("destination \"{}\" must be a directory or a regular file", full.display());
+        let text =
+            format!("destination \"{}\" must be a directory or a regular file", full.display());
         return Err(OrchestrationError::Other(text));
     }
     let found = metadata.map(|it| if it.is_dir() { Kind::Directory } else { Kind::Other });

@@ -146,7 +146,6 @@ impl Draft<'_> {
         let mut record = record(spec, image, config)?;
         record.labels.insert(label::CONFIG_HASH.to_owned(), self.hash(spec));
         (record.log, record.anonymous) = (log, self.anonymous.clone());
-        state::write(&self.place.networks(), &joinings(spec), Durability::Durable)?;
         state::write(&self.place.state(), &Status::default(), Durability::Volatile)?;
         state::write(&self.place.config(), &record, Durability::Durable)?;
         let (id, image, labels) = (&self.place.id, &record.image, &record.labels);
@@ -255,6 +254,7 @@ fn record(spec: &ContainerSpec, image: &Image, config: Config) -> Result<Record>
         command: command_line(&config.process.args),
         ports: service.ports.clone(),
         exposed: exposed(service, &image.config.config),
+        networks: joinings(spec),
         names: Names::of(service, &spec.links),
         check: check.or_else(usual),
         probe,
