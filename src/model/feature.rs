@@ -44,6 +44,16 @@ pub enum Feature {
     SwapLimit,
     /// Weights in `blkio_config`.
     BlockWeight,
+    /// `logging.driver`, but for those that write files.
+    LoggingDriver,
+    /// Mounts of type `npipe` and `cluster`.
+    ForeignMount,
+    /// `driver` of a volume, but for `local`.
+    VolumeDriver,
+    /// `driver` of a network or of its addresses, but for `bridge` and the usual one.
+    NetworkDriver,
+    /// `x-ketch-probe`.
+    OutsideProbe,
     /// Images that are a directory or an archive: `rootfs:`, `oci:`, `docker-archive:`.
     LocalImage,
     /// The same subnet for networks of several instances.
@@ -64,6 +74,7 @@ impl Feature {
                 | Self::OomKillDisable
                 | Self::SwapLimit
                 | Self::BlockWeight
+                | Self::OutsideProbe
         )
     }
 }

@@ -6,6 +6,9 @@
 use super::subnets;
 use crate::model::{Feature, Mount, Project, Service, ServiceNetwork};
 
+/// A probe from outside.
+const PROBE: &str = "x-ketch-probe";
+
 /// A feature and the path of the value that asks for it.
 pub type Need = (Feature, String);
 
@@ -19,9 +22,23 @@ pub fn needs(project: &Project) -> Vec<Need> {
     let addresses = subnets::fixed_addresses(project).map(|(path, _)| path);
     needs.extend(addresses.map(|path| (Feature::SharedSubnets, path)));
     for (key, network) in &project.networks {
+        let path = format!("networks.{key}");
+        let asked = [
+            (!["", "bridge", "default"].contains(&&*network.driver), "driver"),
+            (!["", "default"].contains(&&*network.ipam.driver), "ipam.driver"),
+        ];
+        add(
+            &path,
+            asked.map(|(is_asked, name)| (is_asked, Feature::NetworkDriver, name)),
+            &mut needs,
+        );
         if network.enable_ipv4 == Some(false) {
             needs.push((Feature::DisableIpv4, format!("networks.{key}.enable_ipv4")));
         }
+    }
+    for (key, volume) in &project.volumes {
+        let is_usual = ["", "local"].contains(&&*volume.driver);
+        add(&format!("volumes.{key}"), [(!is_usual, Feature::VolumeDriver, "driver")], &mut needs);
     }
     needs
 }
@@ -82,6 +99,8 @@ fn of_surroundings(path: &str, service: &Service, needs: &mut Vec<Need>) {
     let usual_runtime = ["", "runc", "io.containerd.runc.v2"].contains(&service.runtime.as_str());
     let usual_isolation = ["", "default"].contains(&service.isolation.as_str());
     let usual_users = ["", "host"].contains(&service.userns_mode.as_str());
+    let log = service.logging.as_ref().map_or("", |logging| logging.driver.as_str());
+    let is_file_log = ["", "json-file", "local", "none"].contains(&log);
     let reserved =
         service.deploy.as_ref().and_then(|deploy| deploy.resources.reservations.as_ref());
     let devices = "deploy.resources.reservations.devices";
@@ -93,6 +112,8 @@ fn of_surroundings(path: &str, service: &Service, needs: &mut Vec<Need>) {
         (!usual_isolation, Feature::Isolation, "isolation"),
         (!usual_users, Feature::UserNamespaceMode, "userns_mode"),
         (service.use_api_socket, Feature::ApiSocket, "use_api_socket"),
+        (service.extensions.contains_key(PROBE), Feature::OutsideProbe, PROBE),
+        (!is_file_log, Feature::LoggingDriver, "logging.driver"),
     ];
     add(path, asked, needs);
     for (index, device) in service.devices.iter().enumerate() {
@@ -111,6 +132,9 @@ fn add<const N: usize>(path: &str, asked: [(bool, Feature, &str); N], needs: &mu
 fn of_mount(path: &str, mount: &Mount, needs: &mut Vec<Need>) {
     if mount.kind == "image" {
         needs.push((Feature::ImageMount, path.to_owned()));
+    }
+    if ["npipe", "cluster"].contains(&mount.kind.as_str()) {
+        needs.push((Feature::ForeignMount, path.to_owned()));
     }
     if mount.volume.as_ref().is_some_and(|options| !options.subpath.is_empty()) {
         needs.push((Feature::VolumeSubpath, format!("{path}.volume.subpath")));
@@ -141,6 +165,7 @@ mod tests {
               cpu_count: 1, gpus: [{count: 1}], devices: [{source: a.b/c=d}, {source: /dev/a=b}],
               blkio_config: {weight: 10}, userns_mode: host, isolation: default,
               volumes: [{type: image, source: a, target: /a}],
+              logging: {driver: syslog}, '#extensions': {x-ketch-probe: {tcp: 80}},
               networks: {front: {gw_priority: 1}}}",
         )
         .expect("a canonical service");
@@ -151,7 +176,18 @@ mod tests {
             ("host".to_owned(), image("rootfs:/")),
             ("tag".to_owned(), image("oci:1")),
         ];
-        let project = Project { services: services.into(), ..Project::default() };
+        let network = |text: &str| serde_yaml::from_str(text).expect("a network");
+        let networks = [
+            ("front".to_owned(), network("{name: a, driver: bridge}")),
+            ("far".to_owned(), network("{name: b, driver: overlay, ipam: {driver: dhcp}}")),
+        ];
+        let volume = serde_yaml::from_str("{name: c, driver: far}").expect("a volume");
+        let project = Project {
+            services: services.into(),
+            networks: networks.into(),
+            volumes: [("data".to_owned(), volume)].into(),
+            ..Project::default()
+        };
         let paths: Vec<String> = needs(&project).into_iter().map(|(_, path)| path).collect();
         assert_eq!(
             paths,
@@ -163,9 +199,14 @@ mod tests {
                 "services.web.blkio_config.weight",
                 "services.web.gpus",
                 "services.web.runtime",
+                "services.web.x-ketch-probe",
+                "services.web.logging.driver",
                 "services.web.devices.0",
                 "services.web.volumes.0",
                 "services.web.networks.front.gw_priority",
+                "networks.far.driver",
+                "networks.far.ipam.driver",
+                "volumes.data.driver",
             ]
         );
     }

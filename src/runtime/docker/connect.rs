@@ -227,6 +227,9 @@ fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
                        `ketch --runtime native …`";
             return Some(why.to_owned());
         }
+        Feature::OutsideProbe => {
+            return Some("an engine checks from inside alone, with `healthcheck`".to_owned());
+        }
         // What the engine's host lacks, the engine says.
         Feature::DeviceRequests
         | Feature::OciRuntime
@@ -239,7 +242,11 @@ fn missing(api: ClientVersion, feature: Feature) -> Option<String> {
         | Feature::OomKillDisable
         | Feature::RealTimeCpu
         | Feature::SwapLimit
-        | Feature::BlockWeight => return None,
+        | Feature::BlockWeight
+        | Feature::LoggingDriver
+        | Feature::ForeignMount
+        | Feature::VolumeDriver
+        | Feature::NetworkDriver => return None,
     };
     (!speaks(api, needed)).then(|| {
         format!(

@@ -33,7 +33,7 @@ pub(super) fn create(root: &Root, spec: &ContainerSpec) -> Result<Vec<String>> {
     let image = store.find(&spec.image)?;
     let image =
         image.ok_or_else(|| RuntimeError::NotFound(format!("no such image: {}", spec.image)))?;
-    check_networks(root, spec)?;
+    check_others(root, spec)?;
     let _making = lock::share(&root.making())?;
     let place = root.container(&random_id()?);
     let mut draft = Draft { root, place, anonymous: Vec::new(), is_done: false };
@@ -46,28 +46,35 @@ pub(super) fn create(root: &Root, spec: &ContainerSpec) -> Result<Vec<String>> {
     Ok(remarks)
 }
 
-fn check_networks(root: &Root, spec: &ContainerSpec) -> Result<()> {
+/// Looks whether the networks and containers are there that it is to be connected with.
+fn check_others(root: &Root, spec: &ContainerSpec) -> Result<()> {
     let networks = net::Networks::new(root.durable(), root.volatile());
-    for endpoint in &spec.endpoints {
-        if networks.find(&endpoint.network)?.is_none() {
-            let said = format!("no such network: {}", endpoint.network);
-            return Err(RuntimeError::NotFound(said));
+    for Joining { network, .. } in joinings(spec) {
+        if network != net::DEFAULT && networks.find(&network)?.is_none() {
+            return Err(RuntimeError::NotFound(format!("no such network: {network}")));
         }
+    }
+    for link in &spec.links {
+        names::the(root, link.split(':').next().unwrap_or_default())?;
     }
     Ok(())
 }
 
-/// What a container joins: its networks, else with `network_mode: bridge` the one that is there
-/// for those without one.
+/// What a container joins: its networks, else the one that `network_mode` names; `bridge` is the one
+/// that is there for those without one.
 fn joinings(spec: &ContainerSpec) -> Vec<Joining> {
     let joining = |network: &str, options: &ServiceNetwork| Joining {
         network: network.to_owned(),
         options: options.clone(),
     };
-    if matches!(spec.service.network_mode.as_str(), "bridge" | "default") {
-        return vec![joining(net::DEFAULT, &ServiceNetwork::default())];
+    let usual = ServiceNetwork::default();
+    match spec.service.network_mode.as_str() {
+        "" => spec.endpoints.iter().map(|it| joining(&it.network, &it.options)).collect(),
+        "bridge" | "default" => vec![joining(net::DEFAULT, &usual)],
+        "none" | "host" => Vec::new(),
+        mode if mode.starts_with("container:") => Vec::new(),
+        name => vec![joining(name, &usual)],
     }
-    spec.endpoints.iter().map(|it| joining(&it.network, &it.options)).collect()
 }
 
 /// A new id: 64 hexadecimal digits, not all of them decimal ones, as Docker's.
@@ -139,7 +146,6 @@ impl Draft<'_> {
         let mut record = record(spec, image, config)?;
         record.labels.insert(label::CONFIG_HASH.to_owned(), self.hash(spec));
         (record.log, record.anonymous) = (log, self.anonymous.clone());
-        state::write(&self.place.networks(), &joinings(spec), Durability::Durable)?;
         state::write(&self.place.state(), &Status::default(), Durability::Volatile)?;
         state::write(&self.place.config(), &record, Durability::Durable)?;
         let (id, image, labels) = (&self.place.id, &record.image, &record.labels);
@@ -248,6 +254,7 @@ fn record(spec: &ContainerSpec, image: &Image, config: Config) -> Result<Record>
         command: command_line(&config.process.args),
         ports: service.ports.clone(),
         exposed: exposed(service, &image.config.config),
+        networks: joinings(spec),
         names: Names::of(service, &spec.links),
         check: check.or_else(usual),
         probe,

@@ -34,6 +34,8 @@ pub(super) struct Record {
     pub(super) ports: Vec<Port>,
     /// Ports that are only told of: number and protocol.
     pub(super) exposed: Vec<(u16, String)>,
+    /// The networks that it was made for; [`joinings`] tells those that it is to join now.
+    pub(super) networks: Vec<Joining>,
     /// What others are called in it.
     pub(super) names: Names,
     /// How to find out whether it works.
@@ -134,5 +136,8 @@ pub(super) struct Joining {
 
 /// The networks that a container is to join, the primary one first.
 pub(super) fn joinings(place: &Place) -> Result<Vec<Joining>> {
-    Ok(state::read(&place.networks())?.unwrap_or_default())
+    match state::read(&place.networks())? {
+        Some(changed) => Ok(changed),
+        None => Ok(Record::read(place)?.map(|record| record.networks).unwrap_or_default()),
+    }
 }

@@ -191,7 +191,8 @@ impl Place {
         self.durable.join("config.json")
     }
 
-    /// The networks that the container is to join; changed under the lock of [`Place::networks_lock`].
+    /// The networks that the container is to join, if they are others than it was made for; changed
+    /// under the lock of [`Place::networks_lock`].
     pub fn networks(&self) -> PathBuf {
         self.durable.join("networks.json")
     }

@@ -56,19 +56,25 @@ impl Cgroup {
         for (host, own) in hosts.old.iter().zip(&self.at.old) {
             make_old(host, &own.path)?;
         }
-        for setting in setting::old(&config.limits, &block) {
+        self.limit(&setting::old(&config.limits, &block), &new)?;
+        self.restrict(devices)
+    }
+
+    /// Sets the limits: those of version 1 where the controller is there, else those of version 2.
+    fn limit(&self, old: &[Setting], new: &[Setting]) -> Result<(), StartError> {
+        for setting in old {
             if let Some(path) = self.at.old(setting.controller) {
-                apply(path, &setting)?;
+                apply(path, setting)?;
             }
         }
-        for setting in new.iter().filter(|new| self.at.old(new.controller).is_none()) {
+        for setting in new.iter().filter(|new| self.at.old(new.old_controller()).is_none()) {
             let missing = || {
                 let name = setting.controller;
                 StartError::Invalid(format!("this host has no cgroup controller `{name}`"))
             };
             apply(self.at.unified.as_deref().ok_or_else(missing)?, setting)?;
         }
-        self.restrict(devices)
+        Ok(())
     }
 
     /// Sets the rules for devices.
@@ -253,4 +259,83 @@ fn block(config: &Config) -> Result<Block, StartError> {
         read_iops: rates(&limits.read_iops)?,
         write_iops: rates(&limits.write_iops)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::super::limits::Limits;
+    use super::{Block, Cgroup, Hierarchies, Hierarchy, Numbered, make_unified, setting};
+
+    /// Directories with files as the kernel has them.
+    fn tree(root: &Path, files: &[&str]) {
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+    }
+
+    fn read(path: impl AsRef<Path>) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    /// A limit for each controller.
+    fn limits() -> (Limits, Block) {
+        let limits = Limits {
+            memory: Some(1 << 20),
+            pids: Some(7),
+            cpu_quota: Some(500),
+            cpu_period: Some(1000),
+            ..Limits::default()
+        };
+        let rate = Numbered { device: "8:0".to_owned(), value: 3 };
+        (limits, Block { read_bps: vec![rate], ..Block::default() })
+    }
+
+    #[test]
+    fn machines_with_version_2_alone_get_all_limits_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["memory.max", "pids.max", "cpu.max", "io.max"];
+        tree(folder.path(), &files);
+        let at = Hierarchies { unified: Some(folder.path().into()), old: Vec::new() };
+        let (limits, block) = limits();
+        let (old, new) = (setting::old(&limits, &block), setting::new(&limits, &block));
+        Cgroup { at }.limit(&old, &new).unwrap();
+        let set = files.map(|file| read(folder.path().join(file)));
+        assert_eq!(set, ["1048576", "7", "500 1000", "8:0 rbps=3"]);
+    }
+
+    #[test]
+    fn where_both_versions_are_a_limit_is_set_in_the_one_that_has_its_controller() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        tree(
+            folder.path(),
+            &["blkio/blkio.throttle.read_bps_device", "v2/memory.max", "v2/pids.max", "v2/cpu.max"],
+        );
+        let blkio = Hierarchy { controllers: vec!["blkio".to_owned()], path: path("blkio") };
+        let at = Hierarchies { unified: Some(path("v2")), old: vec![blkio] };
+        let (limits, block) = limits();
+        let (old, new) = (setting::old(&limits, &block), setting::new(&limits, &block));
+        Cgroup { at }.limit(&old, &new).unwrap();
+        assert_eq!(read(path("blkio/blkio.throttle.read_bps_device")), "8:0 3");
+        assert_eq!(read(path("v2/memory.max")), "1048576");
+    }
+
+    #[test]
+    fn controllers_are_turned_on_from_the_root_down() {
+        let folder = tempfile::tempdir().unwrap();
+        tree(folder.path(), &["cgroup.subtree_control", "ketch/cgroup.subtree_control"]);
+        fs::write(folder.path().join("cgroup.controllers"), "cpuset cpu memory pids rdma").unwrap();
+        let own = folder.path().join("ketch/id");
+        make_unified(folder.path(), &own, &["memory"]).unwrap();
+        for parent in ["", "ketch"] {
+            let on = read(folder.path().join(parent).join("cgroup.subtree_control"));
+            assert_eq!(on, "+cpu +cpuset +memory +pids", "{parent}");
+        }
+        assert!(own.is_dir());
+    }
 }

@@ -53,6 +53,13 @@ pub(super) struct Block {
     pub(super) write_iops: Vec<Numbered>,
 }
 
+impl Setting {
+    /// What version 1 calls the controller of a setting of version 2.
+    pub(super) fn old_controller(&self) -> &'static str {
+        if self.controller == "io" { "blkio" } else { self.controller }
+    }
+}
+
 fn set(controller: &'static str, file: &'static str, value: impl Display) -> Setting {
     Setting { controller, file: [file, file], value: value.to_string(), need: Need::Must }
 }

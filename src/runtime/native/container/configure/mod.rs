@@ -109,6 +109,8 @@ pub fn configure(
     let Configured { id, image, root, directory } = given;
     let namespaces = sharing::namespaces(service)?;
     let (hostname, domainname) = sharing::names(service, &id, &namespaces)?;
+    let stop_signal = first(&service.stop_signal, &image.stop_signal, "SIGTERM");
+    crate::runtime::native::signal::parse(&stop_signal)?;
     let named = process::Named { hostname: &hostname, image: &image };
     let mut wanted = mounts::Wanted { spec, directory: &directory, surroundings };
     Ok(Config {
@@ -122,7 +124,7 @@ pub fn configure(
         cgroup_parent: service.cgroup_parent.clone(),
         shm_size: shm_size(service.shm_size.0)?,
         init: service.init == Some(true),
-        stop_signal: first(&service.stop_signal, &image.stop_signal, "SIGTERM"),
+        stop_signal,
         id,
         root,
         hostname,

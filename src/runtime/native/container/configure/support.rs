@@ -21,6 +21,14 @@ pub fn lacks(feature: Feature) -> Option<String> {
         Feature::UserNamespaceMode => always("user namespaces can only be shared with the host"),
         Feature::ApiSocket => always("the native runtime has no API socket to share"),
         Feature::WindowsCpu => always("only Windows counts CPUs in this way"),
+        Feature::LoggingDriver => {
+            always("the native runtime has the drivers `json-file`, `local` and `none`")
+        }
+        Feature::ForeignMount => always("the native runtime has no such mounts"),
+        Feature::VolumeDriver => always("the native runtime has the driver `local` alone"),
+        Feature::NetworkDriver => always(
+            "the native runtime has bridges alone, and no plugins: leave the driver out; for              `host` and `none` give the services that `network_mode`",
+        ),
         Feature::Swappiness
         | Feature::OomKillDisable
         | Feature::RealTimeCpu
