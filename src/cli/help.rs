@@ -151,7 +151,8 @@ mod tests {
         crate::cli::args::tolerant(command()).debug_assert();
     }
 
-    /// Whether a command has a flag, written as in `-t --timeout=`, by its name or another one.
+    /// Whether a command has a flag, written as in `-t --timeout=`, by its name or another one. A
+    /// switch that is on by default takes a value (`--menu=false`), but does not need it.
     fn has(command: &clap::Command, flag: &str) -> bool {
         let takes_value = flag.ends_with('=');
         let (short, long) = flag.trim_end_matches('=').split_once("--").expect("a long name");
@@ -161,7 +162,7 @@ mod tests {
             let shorts = arg.get_short_and_visible_aliases().unwrap_or_default();
             longs.into_iter().any(|name| name == long)
                 && short.is_none_or(|short| shorts.iter().any(|one| short.starts_with(*one)))
-                && arg.get_action().takes_values() == takes_value
+                && arg.get_num_args().is_some_and(|count| count.min_values() > 0) == takes_value
         })
     }
 
