@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn every_flag_of_docker_compose_is_there() {
         let ketch = whole();
-        let table = include_str!("compose-flags.txt");
+        let table = include_str!("../../tests/compose-flags.txt");
         let rows = table.lines().filter(|line| !line.starts_with('#'));
         let missing = rows.flat_map(|row| {
             let (name, flags) = row.split_once(": ").expect("a command and its flags");
