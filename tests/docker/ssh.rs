@@ -26,6 +26,10 @@ impl Door {
             println!("skipped: {SERVER} is not there");
             return None;
         }
+        if Command::new("docker").arg("--version").output().is_err() {
+            println!("skipped: `docker`, which talks to the engine behind ssh, is not installed");
+            return None;
+        }
         let this = Self(TempDir::new().unwrap());
         for key in ["host", "key"] {
             let mut keygen = Command::new("ssh-keygen");
@@ -44,7 +48,7 @@ impl Door {
              BatchMode yes\nStrictHostKeyChecking no\nUserKnownHostsFile DIR/known\nLogLevel ERROR\n"
         );
         this.write("client", &client);
-        this.write("ssh", "#!/bin/sh\nPATH=${PATH#*:} exec ssh -F DIR/client \"$@\"\n");
+        this.write("ssh", "#!/bin/sh\nPATH=${PATH#*:}\nexec ssh -F DIR/client \"$@\"\n");
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(this.path("ssh"), executable).unwrap();
         // The package makes it only when the system starts the server.

@@ -26,7 +26,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::process::{ChildStderr, Command};
+use tokio::process::{ChildStderr, ChildStdin, Command};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -232,7 +232,39 @@ fn ssh(arguments: &[String], complaint: &Arc<Mutex<String>>) -> io::Result<Box<d
         return Err(io::Error::other("`ssh` has no streams"));
     };
     tokio::spawn(listen(errors, Arc::clone(complaint)));
-    Ok(Box::new(tokio::io::join(output, input)))
+    Ok(Box::new(tokio::io::join(output, Input(Some(input)))))
+}
+
+/// What `ssh` reads. It is closed when nothing more will be written: a pipe knows no other end.
+struct Input(Option<ChildStdin>);
+
+impl Input {
+    fn pipe(&mut self) -> io::Result<Pin<&mut ChildStdin>> {
+        self.0.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl AsyncWrite for Input {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.pipe()?.poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.pipe() {
+            Ok(pipe) => pipe.poll_flush(cx),
+            // What was written went out before it was closed.
+            Err(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0 = None;
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// Keeps the beginning of what is complained about, and reads the rest so that nobody blocks.
