@@ -10,6 +10,7 @@ use super::exit::{Failure, code};
 use super::session::Session;
 use super::terminal::{DetachKeys, Ended, Link, OnSignal, Stdin, TtyFlag, TtyFlags};
 use super::usage::{UsageError, refuse_flag, switched};
+use crate::orchestrator::exec_code;
 use crate::runtime::{ExecSpec, Runtime, Terminal};
 
 /// Runs a command.
@@ -60,25 +61,12 @@ async fn attend(
         on_signal: OnSignal::Leave,
     };
     match link.run(engine.session.screen).await? {
-        Ended::Output => Ok(code(exit_code(&*engine.runtime, &exec).await?)),
+        Ended::Output => Ok(code(exec_code(&*engine.runtime, &exec).await?)),
         Ended::Detached => {
             engine.session.screen.tell("\n");
             Ok(0)
         }
         Ended::Interrupted => Err(Failure::Interrupted),
-    }
-}
-
-/// The exit code of a command whose streams have ended, which is nearly always its own end.
-async fn exit_code(runtime: &dyn Runtime, exec: &str) -> Result<i64, Failure> {
-    const LONGEST: Duration = Duration::from_millis(500);
-    let mut pause = Duration::from_millis(2);
-    loop {
-        if let Some(code) = runtime.exec_exit_code(exec).await? {
-            return Ok(code);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::model::Output;
 use crate::model::observed::{ObservedContainer, ObservedPort, State};
 use crate::model::reach;
 use crate::orchestrator::copy::{self, Destination, Links, Owners, outgoing, receive};
+use crate::orchestrator::exec_code;
 use crate::plan::{Action, Dependents};
 use crate::runtime::{Chunk, LogOptions, Runtime};
 
@@ -439,7 +440,7 @@ async fn execute(
         };
         futures_util::future::try_join(write, read).await?;
     }
-    let code = world.runtime.exec_exit_code(&id).await?.unwrap_or_default();
+    let code = exec_code(&*world.runtime, &id).await?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Executed { code, stdout: text(stdout), stderr: text(stderr), service, command })
 }

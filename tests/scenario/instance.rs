@@ -100,7 +100,9 @@ networks: {{default: {{name: <P>net}}}}
         assert_eq!(names, [format!("{}-web-1", copies.full("a")), format!("{}db-a", it.project)]);
         let (before, ports) = (["a", "b"].map(|it| copies.running(it)), copies.port("b", "db"));
         assert_eq!((before[0].len(), before[1].len()), (2, 2));
-        ["a", "b"].map(|it| copies.ok(it, "up -d"));
+        for it in ["a", "b"] {
+            copies.ok(it, "up -d");
+        }
         assert_eq!(["a", "b"].map(|it| copies.running(it)), before, "nothing to do");
         assert_eq!(copies.port("b", "db"), ports);
 

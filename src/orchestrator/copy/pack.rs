@@ -123,12 +123,12 @@ mod tests {
         fs::create_dir(home.path().join("d")).expect("made");
         symlink("d", home.path().join("l")).expect("linked");
         let kind = |path: &str, links| {
-            let (_, origin) = look(home.path(), path, links).expect("there");
+            let (_, origin) = look(&home.path().join(path), links).expect("there");
             (origin.name, origin.kind)
         };
         assert_eq!(kind("l", Links::Keep), ("l".to_owned(), Kind::Other));
         assert_eq!(kind("l/", Links::Keep), ("l".to_owned(), Kind::Directory));
         assert_eq!(kind("l", Links::Follow), ("l".to_owned(), Kind::Directory));
-        assert!(look(home.path(), "nosuch", Links::Keep).is_err());
+        assert!(look(&home.path().join("nosuch"), Links::Keep).is_err());
     }
 }

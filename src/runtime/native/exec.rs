@@ -125,6 +125,7 @@ impl Native {
         let terminal = terminal.map(Channel::new).transpose().map_err(no_streams)?.map(Arc::new);
         let exec = Exec::Process { process: Arc::new(pidfd), terminal: terminal.clone() };
         self.execs.insert(&id, exec);
+        self.reap(id.clone());
         if command.detach {
             return Ok((id, None));
         }
@@ -141,6 +142,17 @@ impl Native {
             None => mine.session(),
         };
         Ok((id, Some(session)))
+    }
+
+    /// Takes the end of a command, though nobody asks for it: our own child, if it is left, keeps its
+    /// container from ending.
+    fn reap(&self, exec: String) {
+        let native = self.clone();
+        tokio::spawn(async move {
+            // Who asked for its end meanwhile has taken it.
+            let _ = native.exec_ended(&exec).await;
+            let _ = native.exec_code(&exec);
+        });
     }
 
     /// A command that cannot be run has an exit code, as in a shell, and says why.

@@ -1,7 +1,8 @@
 use insta::assert_snapshot;
 
-use super::{Variables, dotenv, json, shell, variables};
+use super::{dotenv, json, shell};
 use crate::model::observed::{ObservedContainer, ObservedPort};
+use crate::model::reach::{Variables, variables};
 use crate::model::{Instance, label};
 
 fn container(service: &str, number: &str, ports: &[(&str, u16, u16, &str)]) -> ObservedContainer {
