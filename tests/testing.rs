@@ -37,7 +37,7 @@ fn blueprint(place: &Place, yaml: &str) -> Blueprint {
 }
 
 /// Runs a test on every runtime in turn, and sees that nothing is left of its stack.
-fn everywhere(test: &str, body: impl AsyncFn(&Place) -> Result<String, StackError>) {
+fn everywhere(test: &str, body: &impl AsyncFn(&Place) -> Result<String, StackError>) {
     for place in Place::all(test) {
         let name = block_on(body(&place)).unwrap();
         assert_eq!(place.observe(&name), Observed::default(), "nothing is left");
@@ -54,7 +54,7 @@ fn page(address: std::net::SocketAddr) -> std::io::Result<String> {
 
 #[test]
 fn a_stack_answers_and_goes_when_it_is_dropped() {
-    everywhere("stack-web", async |place| {
+    everywhere("stack-web", &async |place| {
         let stack = blueprint(place, WEB).up().await?;
         let web = stack.service("web");
         web.wait_for(WaitFor::log("listening")).await?;
@@ -70,7 +70,7 @@ fn a_stack_answers_and_goes_when_it_is_dropped() {
 
 #[test]
 fn commands_have_streams_codes_and_settings() {
-    everywhere("stack-exec", async |place| {
+    everywhere("stack-exec", &async |place| {
         let stack = blueprint(place, WEB).up().await?;
         let web = stack.service("web");
         let done = web.exec(["sh", "-c", "echo out; echo err >&2; exit 3"]).await?;
@@ -92,7 +92,7 @@ fn commands_have_streams_codes_and_settings() {
 
 #[test]
 fn files_go_in_and_come_out() {
-    everywhere("stack-files", async |place| {
+    everywhere("stack-files", &async |place| {
         let folder = tempfile::tempdir().unwrap();
         let stack = blueprint(place, WEB).up().await?;
         let web = stack.service("web");
@@ -110,7 +110,7 @@ fn files_go_in_and_come_out() {
 
 #[test]
 fn services_can_be_stopped_killed_paused_and_restarted() {
-    everywhere("stack-treat", async |place| {
+    everywhere("stack-treat", &async |place| {
         let stack = blueprint(place, WEB).up().await?;
         let (web, other) = (stack.service("web"), stack.service("other"));
         other.pause().await?;
@@ -132,7 +132,7 @@ fn services_can_be_stopped_killed_paused_and_restarted() {
 
 #[test]
 fn a_container_leaves_a_network_and_comes_back_with_its_names() {
-    everywhere("stack-net", async |place| {
+    everywhere("stack-net", &async |place| {
         let stack = blueprint(place, WEB).up().await?;
         let (web, other) = (stack.service("web"), stack.service("other"));
         web.wait_for(WaitFor::log("listening")).await?;
@@ -180,7 +180,7 @@ fn what_is_wrong_is_said_with_its_place() {
 
 #[test]
 fn questions_about_what_is_not_there_say_what_is() {
-    everywhere("stack-absent", async |place| {
+    everywhere("stack-absent", &async |place| {
         let stack = blueprint(place, WEB).up().await?;
         let nobody = stack.service("db").port(5432).unwrap_err().to_string();
         assert_eq!(nobody, "service `db` has no container; there are other, web");

@@ -2,8 +2,6 @@
 //!
 //! In: a service and a command. Out: what the command writes, and its exit code.
 
-use std::time::Duration;
-
 use super::args::ExecArgs;
 use super::engine::{Engine, Sight};
 use super::exit::{Failure, code};
@@ -11,7 +9,7 @@ use super::session::Session;
 use super::terminal::{DetachKeys, Ended, Link, OnSignal, Stdin, TtyFlag, TtyFlags};
 use super::usage::{UsageError, refuse_flag, switched};
 use crate::orchestrator::exec_code;
-use crate::runtime::{ExecSpec, Runtime, Terminal};
+use crate::runtime::{ExecSpec, Terminal};
 
 /// Runs a command.
 pub(super) async fn run(args: &ExecArgs, session: &mut Session<'_>) -> Result<u8, Failure> {

@@ -147,7 +147,9 @@ impl Chooser<'_> {
         };
         let block: Vec<HostPort> = range.clone().map(|port| entry.at(port)).collect();
         if actual.is_some() {
-            block.iter().for_each(|port| self.host.hold(port));
+            for port in &block {
+                self.host.hold(port);
+            }
         } else if !self.take(&block) {
             return false;
         }

@@ -243,7 +243,7 @@ impl World {
         target.named(&named)?;
         orchestrator.admit(&mut target).await?;
         let (service, slug) = (service.to_owned(), unique());
-        let run = Run { service, command, slug, ..Run::default() };
+        let run = Run { service, slug, command, ..Run::default() };
         let up = Up { until: Until::Created, ..target.up(&named) };
         orchestrator.prepare_images(&up, &self.blueprint.images).await?;
         let references = images::references(&up);

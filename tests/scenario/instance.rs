@@ -66,7 +66,9 @@ impl<'s> Copies<'s> {
 impl Drop for Copies<'_> {
     fn drop(&mut self) {
         let names: BTreeSet<&String> = self.names.iter().collect();
-        names.into_iter().for_each(|copy| self.scenario.place.clear(&self.full(copy)));
+        for copy in names {
+            self.scenario.place.clear(&self.full(copy));
+        }
     }
 }
 

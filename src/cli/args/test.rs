@@ -4,7 +4,6 @@ use clap::{Args, ValueEnum};
 
 /// Flags of `test`.
 #[derive(Clone, Debug, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "one independent switch for each flag")]
 pub(in crate::cli) struct TestArgs {
     /// Run in a container of this service instead of on this machine; without a COMMAND its own
     #[arg(long, value_name = "SERVICE")]

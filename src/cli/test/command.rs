@@ -19,7 +19,7 @@ use crate::scheduler::{Shutdown, Stage};
 use crate::testing::StackError;
 
 /// The variable by which processes are found.
-const MARK: &str = "KETCH_TEST_RUN";
+pub(super) const MARK: &str = "KETCH_TEST_RUN";
 /// How long a command may take to end that was asked to.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often processes are looked for that start others while they are killed.
@@ -35,7 +35,7 @@ pub(super) struct Command<'c> {
     pub(super) words: &'c [String],
     /// What no other run has.
     pub(super) mark: &'c str,
-    /// Added to the environment.
+    /// Added to the environment; it has the mark of the test in which this one runs.
     pub(super) environment: IndexMap<String, String>,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn run(
     shutdown: Shutdown,
     show: Option<Show<'_>>,
 ) -> Result<Ended, StackError> {
-    let mut child = start(command, show.is_some())?;
+    let mut child = start(command, show)?;
     // Also when nobody waits any more: a time limit drops this.
     let _end = End(command.mark.to_owned());
     let streams = (child.stdout.take(), child.stderr.take());
@@ -79,15 +79,17 @@ fn failed(action: &str, source: std::io::Error) -> StackError {
     StackError::File { action: action.to_owned(), source }
 }
 
-fn start(command: &Command<'_>, is_shown: bool) -> Result<Child, StackError> {
+fn start(command: &Command<'_>, show: Option<Show<'_>>) -> Result<Child, StackError> {
     let (program, arguments) =
         command.words.split_first().map_or(("", &[][..]), |(it, rest)| (it.as_str(), rest));
     // What runs inside another test belongs to that too.
-    let outer = std::env::var(MARK).map(|mark| mark + ":").unwrap_or_default();
-    let mark = format!("{outer}{}", command.mark);
+    let mark = match command.environment.get(MARK) {
+        Some(outer) => format!("{outer}:{}", command.mark),
+        None => command.mark.to_owned(),
+    };
     let mut builder = tokio::process::Command::new(program);
     builder.args(arguments).envs(&command.environment).env(MARK, mark).kill_on_drop(true);
-    if is_shown {
+    if show.is_some() {
         builder.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
     builder.spawn().map_err(|source| failed(&format!("run `{program}`"), source))

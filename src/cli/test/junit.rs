@@ -16,7 +16,9 @@ pub(super) fn report(runs: &[Run]) -> String {
         "<testsuites><testsuite name=\"ketch test\" tests=\"{tests}\" failures=\"{failures}\" \
          time=\"{seconds:.3}\">"
     );
-    runs.iter().for_each(|run| case(run, &mut text));
+    for run in runs {
+        case(run, &mut text);
+    }
     text + "</testsuite></testsuites>\n"
 }
 

@@ -118,13 +118,11 @@ async fn all(args: &TestArgs, runs: &Runs<'_>) -> Vec<Run> {
 fn limit(word: Option<&str>) -> Result<Option<Duration>, Failure> {
     let Some(word) = word else { return Ok(None) };
     let limit = duration::Duration::parse(word).map(duration::Duration::to_std);
-    match limit.ok().filter(|limit| !limit.is_zero()) {
-        Some(limit) => Ok(Some(limit)),
-        None => {
-            let text = format!("`{word}` is no time for --timeout: write for example `90s`");
-            Err(UsageError::Other(text).into())
-        }
+    if let Some(limit) = limit.ok().filter(|limit| !limit.is_zero()) {
+        return Ok(Some(limit));
     }
+    let text = format!("`{word}` is no time for --timeout: write for example `90s`");
+    Err(UsageError::Other(text).into())
 }
 
 fn write(session: &Session<'_>, path: &str, text: &str) -> Result<(), Failure> {

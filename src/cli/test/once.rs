@@ -29,6 +29,8 @@ pub(super) struct Runs<'s> {
     blueprint: Blueprint,
     args: &'s TestArgs,
     limit: Option<Duration>,
+    /// The mark of the test in which this one runs.
+    outer: Option<String>,
     shutdown: Shutdown,
     screen: RefCell<&'s mut Screen>,
     /// Where several commands at once write to, line by line.
@@ -53,9 +55,10 @@ impl<'s> Runs<'s> {
         if let Some(directory) = bundle(args, session) {
             blueprint = blueprint.bundle(directory);
         }
+        let outer = session.environment().get(command::MARK).cloned();
         let lines = RefCell::new(Logs::new(session.screen, LogStyle::default()));
         let screen = RefCell::new(&mut *session.screen);
-        Ok(Self { blueprint, args, limit, shutdown, screen, lines })
+        Ok(Self { blueprint, args, limit, outer, shutdown, screen, lines })
     }
 
     /// Brings a copy up, runs the command, and takes the copy down.
@@ -146,6 +149,7 @@ impl<'s> Runs<'s> {
 
     async fn on_host(&self, stack: &Stack, shard: u32, name: &str) -> Result<Outcome, StackError> {
         let mut environment = stack.environment().await?;
+        environment.extend(self.outer.clone().map(|mark| (command::MARK.to_owned(), mark)));
         environment.insert("KETCH_SHARD".to_owned(), shard.to_string());
         environment.insert("KETCH_SHARDS".to_owned(), self.args.parallel.to_string());
         let command = Command { words: &self.args.command, mark: stack.name(), environment };
@@ -220,21 +224,19 @@ impl<'s> Runs<'s> {
 
     /// Passes output on, with the name of the run where several are under way.
     fn show(&self, source: Option<SourceId>, output: Output, bytes: &[u8]) {
-        // Who reads our output may have gone; the command is run to its end all the same.
-        let _ = match source {
-            Some(source) => {
-                let mut lines = self.lines.borrow_mut();
-                lines.write(source, output, bytes).and_then(|()| lines.flush())
-            }
-            None => {
-                let screen = self.screen.borrow();
-                let mut writer = match output {
-                    Output::Stderr => screen.err_writer(),
-                    _ => screen.out_writer(),
-                };
-                writer.write_all(bytes).and_then(|()| writer.flush())
-            }
+        let written = if let Some(source) = source {
+            let mut lines = self.lines.borrow_mut();
+            lines.write(source, output, bytes).and_then(|()| lines.flush())
+        } else {
+            let screen = self.screen.borrow();
+            let mut writer = match output {
+                Output::Stdout => screen.out_writer(),
+                Output::Stderr => screen.err_writer(),
+            };
+            writer.write_all(bytes).and_then(|()| writer.flush())
         };
+        // Who reads our output may have gone; the command is run to its end all the same.
+        drop(written);
     }
 }
 

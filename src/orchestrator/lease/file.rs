@@ -179,16 +179,20 @@ fn folder(environment: &IndexMap<String, String>) -> io::Result<PathBuf> {
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+    use indexmap::IndexMap;
+
     use super::{Lease, Owner, Route};
+    use crate::orchestrator::Choice;
+    use crate::runtime::docker;
 
     fn lease(folder: &tempfile::TempDir, project: &str) -> Lease {
         let path = folder.path().to_string_lossy().into_owned();
-        let environment = [("KETCH_STATE_DIR".to_owned(), path)].into_iter().collect();
+        let environment = IndexMap::from([("KETCH_STATE_DIR".to_owned(), path)]);
         Lease {
             project: project.to_owned(),
             owner: Owner::this_process().unwrap(),
             address: "here".to_owned(),
-            route: Route { environment, ..Route::default() },
+            route: Route::new(Choice::Native, &docker::Settings::default(), &environment),
         }
     }
 
@@ -199,7 +203,7 @@ mod tests {
         assert!(Lease::all(&lease.route.environment).is_empty());
         let claim = lease.claim().unwrap().unwrap();
         assert!(claim.holds() && lease.is_held() && lease.claim().unwrap().is_none());
-        assert_eq!(Lease::all(&lease.route.environment), [lease.clone()]);
+        assert_eq!(Lease::all(&lease.route.environment), std::slice::from_ref(&lease));
         drop(claim);
         assert!(!lease.is_held());
         let claim = lease.claim().unwrap().unwrap();
@@ -215,7 +219,7 @@ mod tests {
         drop(good.claim().unwrap());
         let path = good.path().unwrap();
         let leases = path.parent().unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = std::io::read_to_string(std::fs::File::open(&path).unwrap()).unwrap();
         let write = |name: &str, text: &str| {
             std::fs::write(leases.join(name), text).unwrap();
         };
@@ -235,7 +239,7 @@ mod tests {
         let everybody = std::fs::Permissions::from_mode(0o666);
         std::fs::set_permissions(open.path().unwrap(), everybody).unwrap();
         let before = std::fs::read_dir(leases).unwrap().count();
-        assert_eq!(Lease::all(&good.route.environment), [good.clone()]);
+        assert_eq!(Lease::all(&good.route.environment), std::slice::from_ref(&good));
         assert_eq!(std::fs::read_dir(leases).unwrap().count(), before);
         for name in ["", "..", "a/b", "A", "-a", "a b", "a\n"] {
             let lease = Lease { project: name.to_owned(), ..good.clone() };

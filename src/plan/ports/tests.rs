@@ -41,11 +41,14 @@ fn published(project: &Project) -> Vec<String> {
     all.collect()
 }
 
+/// Paths and what is wrong there.
+type Refused = Vec<(String, String)>;
+
 fn chosen(
     project: &Project,
     observed: &[ObservedContainer],
     (used, host): (&[&str], &mut dyn Host),
-) -> Result<(Vec<String>, Ports), Vec<(String, String)>> {
+) -> Result<(Vec<String>, Ports), Refused> {
     let used = used.iter().map(|name| (*name).to_owned()).collect();
     let ask = Ask { project, scale: &BTreeMap::new(), used: &used, observed };
     let ports = choose(&ask, host)?;
@@ -63,7 +66,7 @@ fn running(project: &Project, ports: &Ports) -> Vec<ObservedContainer> {
     let mut project = project.clone();
     ports.apply(&mut project);
     let instance = project.instance.clone().expect("an instance");
-    let container = |(name, service): (&String, &Box<Service>)| {
+    let container = |(name, service): (&String, &Service)| {
         let ports = service.ports.iter().map(|port| ObservedPort {
             host_ip: "0.0.0.0".to_owned(),
             published: crate::model::port::range(&port.published).map(|range| *range.start()),
@@ -85,7 +88,7 @@ fn running(project: &Project, ports: &Ports) -> Vec<ObservedContainer> {
             ..ObservedContainer::default()
         }
     };
-    project.services.iter().map(container).collect()
+    project.services.iter().map(|(name, service)| container((name, service))).collect()
 }
 
 fn stopped(mut containers: Vec<ObservedContainer>) -> Vec<ObservedContainer> {

@@ -279,7 +279,7 @@ mod tests {
     }
 
     fn read(path: impl AsRef<Path>) -> String {
-        fs::read_to_string(path).unwrap()
+        std::io::read_to_string(fs::File::open(path).unwrap()).unwrap()
     }
 
     /// A limit for each controller.

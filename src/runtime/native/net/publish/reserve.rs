@@ -79,11 +79,10 @@ pub fn reserve(ports: &[Port]) -> Result<Listeners> {
 /// Whether a port of the host can be had; one that only others may take cannot.
 pub fn is_free(port: &Port) -> bool {
     match reserve(std::slice::from_ref(port)) {
-        Ok(_) => true,
         Err(RuntimeError::PortTaken { .. }) => false,
         Err(RuntimeError::Io { source, .. }) => source.kind() != io::ErrorKind::PermissionDenied,
-        // Whoever publishes it says what is wrong with it.
-        Err(_) => true,
+        // Of other errors whoever publishes it says what is wrong.
+        Ok(_) | Err(_) => true,
     }
 }
 
