@@ -291,15 +291,7 @@ fn a_container_that_never_ran_has_files() {
         world.create(&spec).await;
         let found = world.runtime.stat_path(&spec.name, "/").await.unwrap();
         assert!(found.unwrap().is_dir);
-        let mut archive = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(2);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, "given", &b"hi"[..]).unwrap();
-        let archive = archive.into_inner().unwrap().into();
-        let pieces = futures_util::stream::iter([archive]).boxed();
-        world.runtime.copy_in(&spec.name, "/", pieces).await.unwrap();
-        let pieces: Vec<_> = world.runtime.copy_out(&spec.name, "/given").collect().await;
+        let pieces: Vec<_> = world.runtime.copy_out(&spec.name, "/").collect().await;
         assert!(!pieces.is_empty() && pieces.iter().all(Result::is_ok), "{pieces:?}");
     });
 }

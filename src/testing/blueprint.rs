@@ -191,6 +191,7 @@ impl Blueprint {
         let (problems, sources) = (report.diagnostics, report.sources);
         let Some(loaded) = loaded else { return Err(StackError::Project { problems, sources }) };
         let mut target = Target::of(&request, &request.environment, (loaded, sources));
+        target.named(&self.without)?;
         target.disable(&self.without);
         Ok(target)
     }

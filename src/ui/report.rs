@@ -345,7 +345,7 @@ mod tests {
           },
           {
             "ruleId": "deprecated",
-            "ruleIndex": 40,
+            "ruleIndex": 41,
             "level": "warning",
             "message": {
               "text": "old"

@@ -199,6 +199,9 @@ fn nothing_to_run_and_what_cannot_be_run_are_said() {
         assert!(nothing.stderr.contains("`ketch test -- COMMAND`"), "{}", nothing.stderr);
         let odd = it.ketch(&["--timeout", "soon", "--", "true"]);
         assert!(odd.stderr.contains("`soon` is no time for --timeout"), "{}", odd.stderr);
+        let unknown = it.ketch(&["--service", "test"]);
+        assert!(unknown.stderr.starts_with("error: no such service: test\n"), "{}", unknown.stderr);
+        assert!(unknown.stderr.contains("`tests`"), "{}", unknown.stderr);
         let absent = it.ketch(&["--", "no-such-program"]);
         assert!(absent.stderr.contains("cannot run `no-such-program`"), "{}", absent.stderr);
         it.nothing_is_left();

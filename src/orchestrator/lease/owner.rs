@@ -84,7 +84,8 @@ impl std::fmt::Display for Owner {
 }
 
 fn open(pid: i32) -> io::Result<OwnedFd> {
-    let pid = Pid::from_raw(pid).filter(|_| pid > 0).ok_or(io::ErrorKind::NotFound)?;
+    let pid = Some(pid).filter(|pid| *pid > 0).and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::NotFound)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
