@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::runtime::native::state::boot;
 
 /// A process, for as long as it lives.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Owner {
     /// Its number.
     pub pid: i32,
@@ -26,6 +26,16 @@ pub struct Owner {
     /// The name space that its number is of.
     namespace: PathBuf,
 }
+
+/// A process stays the same when it executes another program.
+impl PartialEq for Owner {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.started, &self.boot, &self.namespace)
+            == (other.pid, other.started, &other.boot, &other.namespace)
+    }
+}
+
+impl Eq for Owner {}
 
 impl Owner {
     /// The process that runs.
