@@ -170,7 +170,7 @@ fn what_is_wrong_is_said_with_its_place() {
     let error = block_on(Stack::from_yaml(missing).up()).unwrap_err();
     let text = format!("{error:?}");
     assert!(text.starts_with("the project has errors\n  "), "{text}");
-    assert!(text.contains(":4:18: service `web` depends on `databse`"), "{text}");
+    assert!(text.contains("text-1.yaml:4: service `web` depends on `databse`"), "{text}");
     let error = block_on(Stack::from_file("no/such.yaml").up()).unwrap_err().to_string();
     assert!(error.contains("no/such.yaml"), "{error}");
     let word = Stack::from_yaml(WEB).env("KETCH_RUNTIME", "podman");

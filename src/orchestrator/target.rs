@@ -266,7 +266,8 @@ impl Target {
 
 /// A service that the project does not have.
 pub fn no_such_service(project: &Project, name: &str) -> OrchestrationError {
-    let known = project.services.keys().map(String::as_str);
+    let known = project.services.keys().chain(project.disabled_services.keys());
+    let known = known.map(String::as_str);
     let similar = closest(name, known).map(str::to_owned);
     OrchestrationError::NoSuchService { name: name.to_owned(), similar }
 }

@@ -1,3 +1,5 @@
+//! Which ports are chosen, for projects and containers as they may be found.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ask, Host, HostPort, Idle, POOL, Ports, choose, used};

@@ -1,3 +1,5 @@
+//! What `env` prints, and that who reads it gets the same values.
+
 use insta::assert_snapshot;
 
 use super::{dotenv, json, shell};
